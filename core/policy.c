@@ -1,0 +1,226 @@
+#include "core/policy.h"
+
+#include <arpa/inet.h>
+
+static const char *const RIGHTS[XT_RIGHT_COUNT] = {
+    "per_claim", "card_state", "existence", "advisory",   "authenticate",
+    "accounts",  "attributes", "registry",  "statistics", "audit"};
+_Static_assert(XT_RIGHT_AUDIT == 1 << (XT_RIGHT_COUNT - 1), "every right has a name");
+
+static const uint8_t MAPPED_IPV4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+
+const char *xt_right_name(enum xt_right right)
+{
+    for (unsigned i = 0; i < XT_RIGHT_COUNT; i++) {
+        if ((unsigned)right == 1U << i) {
+            return RIGHTS[i];
+        }
+    }
+    return "unknown";
+}
+
+enum xt_status xt_right_by_name(struct xt_span name, uint32_t *right)
+{
+    for (unsigned i = 0; i < XT_RIGHT_COUNT; i++) {
+        if (xt_span_is(name, RIGHTS[i])) {
+            *right = 1U << i;
+            return XT_OK;
+        }
+    }
+    return XT_NOT_FOUND;
+}
+
+/* Whether address and network agree in the first `prefix` bits. */
+static bool same_prefix(const uint8_t *a, const uint8_t *b, unsigned prefix)
+{
+    unsigned bytes = prefix / 8;
+    unsigned rest = prefix % 8;
+    return memcmp(a, b, bytes) == 0 &&
+           (rest == 0 || ((a[bytes] ^ b[bytes]) & (0xff00U >> rest) & 0xffU) == 0);
+}
+
+static bool rest_is_zero(const struct xt_network *network)
+{
+    for (unsigned bit = network->prefix; bit < 128; bit++) {
+        if ((network->address[bit / 8] >> (7 - bit % 8) & 1) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Decimal without sign or leading zeros, at most `most`. */
+static bool parse_prefix(const char *text, unsigned most, unsigned *prefix)
+{
+    unsigned value = 0;
+    size_t length = strlen(text);
+    if (length == 0 || length > 3 || (text[0] == '0' && length > 1)) {
+        return false;
+    }
+    for (size_t i = 0; i < length; i++) {
+        if (text[i] < '0' || text[i] > '9') {
+            return false;
+        }
+        value = value * 10 + (unsigned)(text[i] - '0');
+    }
+    *prefix = value;
+    return value <= most;
+}
+
+enum xt_status xt_network_parse(struct xt_span text, struct xt_network *network)
+{
+    char address[XT_NETWORK_TEXT];
+    if (text.size == 0 || text.size >= sizeof address ||
+        memchr(text.data, '\0', text.size) != NULL) {
+        return XT_INVALID;
+    }
+    memcpy(address, text.data, text.size);
+    address[text.size] = '\0';
+    char *slash = strchr(address, '/');
+    if (slash != NULL) {
+        *slash = '\0';
+    }
+    unsigned shift = 0; /* bits before the address as written */
+    if (inet_pton(AF_INET, address, network->address + sizeof MAPPED_IPV4) == 1) {
+        memcpy(network->address, MAPPED_IPV4, sizeof MAPPED_IPV4);
+        shift = 96;
+    } else if (inet_pton(AF_INET6, address, network->address) != 1) {
+        return XT_INVALID;
+    }
+    unsigned prefix = 128 - shift;
+    if (slash != NULL && !parse_prefix(slash + 1, 128 - shift, &prefix)) {
+        return XT_INVALID;
+    }
+    network->prefix = (uint8_t)(prefix + shift);
+    return rest_is_zero(network) ? XT_OK : XT_INVALID;
+}
+
+void xt_network_format(const struct xt_network *network, char text[XT_NETWORK_TEXT])
+{
+    bool ipv4 =
+        network->prefix >= 96 && memcmp(network->address, MAPPED_IPV4, sizeof MAPPED_IPV4) == 0;
+    const uint8_t *address = network->address + (ipv4 ? sizeof MAPPED_IPV4 : 0);
+    unsigned prefix = network->prefix - (ipv4 ? 96U : 0U);
+    xt_require(inet_ntop(ipv4 ? AF_INET : AF_INET6, address, text, XT_NETWORK_TEXT - 4) != NULL);
+    size_t at = strlen(text);
+    text[at++] = '/';
+    if (prefix >= 100) {
+        text[at++] = (char)('0' + prefix / 100);
+    }
+    if (prefix >= 10) {
+        text[at++] = (char)('0' + prefix / 10 % 10);
+    }
+    text[at++] = (char)('0' + prefix % 10);
+    text[at] = '\0';
+}
+
+bool xt_network_holds(const struct xt_network *network, const uint8_t address[16])
+{
+    return same_prefix(network->address, address, network->prefix);
+}
+
+bool xt_policy_name_is_valid(struct xt_span text)
+{
+    _Static_assert(XT_PARTNER_NAME_MAX == XT_PURPOSE_NAME_MAX, "one rule for both");
+    if (text.size == 0 || text.size > XT_PARTNER_NAME_MAX) {
+        return false;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        uint8_t byte = text.data[i];
+        bool letter_or_digit = (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9');
+        bool mark = byte == '.' || byte == '_' || byte == '-';
+        if (!letter_or_digit && !(mark && i > 0)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+const struct xt_purpose *xt_partner_purpose(const struct xt_partner *partner, struct xt_span name)
+{
+    for (unsigned i = 0; i < partner->purpose_count; i++) {
+        if (xt_span_is(name, partner->purposes[i].name)) {
+            return &partner->purposes[i];
+        }
+    }
+    return NULL;
+}
+
+static bool network_is_allowed(const struct xt_partner *partner, const uint8_t address[16])
+{
+    for (unsigned i = 0; i < partner->network_count; i++) {
+        if (xt_network_holds(&partner->networks[i], address)) {
+            return true;
+        }
+    }
+    return partner->network_count == 0;
+}
+
+enum xt_decision xt_policy_decide(const struct xt_partner *partner, const uint8_t address[16],
+                                  const struct xt_verify_request *request,
+                                  const struct xt_purpose **purpose, uint32_t *denied)
+{
+    *purpose = NULL;
+    *denied = 0;
+    if (!partner->active) {
+        return XT_DENY_PARTNER_INACTIVE;
+    }
+    if (!network_is_allowed(partner, address)) {
+        return XT_DENY_NETWORK;
+    }
+    const struct xt_purpose *found = xt_partner_purpose(partner, request->purpose);
+    if (found == NULL) {
+        return XT_DENY_PURPOSE;
+    }
+    *purpose = found;
+    *denied = request->claims.asked & ~found->claims;
+    if (*denied != 0) {
+        return XT_DENY_CLAIM;
+    }
+    if (request->claims.name_level > XT_NAME_SPELLING &&
+        (partner->rights & XT_RIGHT_ADVISORY) == 0) {
+        return XT_DENY_NAME_LEVEL;
+    }
+    if (found->legal_basis_required && request->legal_basis.size == 0) {
+        return XT_DENY_LEGAL_BASIS_MISSING;
+    }
+    if (found->consent_required && request->consent_ref.size == 0) {
+        return XT_DENY_CONSENT_MISSING;
+    }
+    return XT_ALLOW;
+}
+
+/* A rate of n requests a second is n * 1000 millionths a millisecond: no rounding anywhere. */
+#define MICRO 1000000ULL
+#define MICRO_PER_MS 1000ULL
+
+bool xt_bucket_take(struct xt_bucket *bucket, uint32_t per_second, uint32_t burst, uint64_t now_ms,
+                    uint64_t *retry_after_ms)
+{
+    *retry_after_ms = 0;
+    if (per_second == 0) {
+        return true;
+    }
+    uint64_t capacity = (burst == 0 ? per_second : burst) * MICRO;
+    uint64_t rate = per_second * MICRO_PER_MS;
+    if (bucket->filled_ms == 0) {
+        bucket->level_micro = capacity;
+        bucket->filled_ms = now_ms == 0 ? 1 : now_ms;
+    } else if (now_ms > bucket->filled_ms) {
+        uint64_t room = bucket->level_micro < capacity ? capacity - bucket->level_micro : 0;
+        uint64_t elapsed = now_ms - bucket->filled_ms;
+        bucket->level_micro += elapsed > room / rate ? room : elapsed * rate; /* cannot overflow */
+        bucket->filled_ms = now_ms;
+    } else if (bucket->filled_ms - now_ms > XT_BUCKET_SKEW_MS) {
+        bucket->filled_ms = now_ms == 0 ? 1 : now_ms;
+    }
+    if (bucket->level_micro > capacity) { /* the partner's burst was lowered */
+        bucket->level_micro = capacity;
+    }
+    if (bucket->level_micro >= MICRO) {
+        bucket->level_micro -= MICRO;
+        return true;
+    }
+    *retry_after_ms = (MICRO - bucket->level_micro + rate - 1) / rate;
+    return false;
+}

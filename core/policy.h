@@ -1,0 +1,130 @@
+/* core/policy: what one partner may do, and the decision for one request.
+ *
+ * A partner is one reviewable JSON file, partners/<name>.json (product contract, section 4):
+ *   {"name":"viettel","state":"active",
+ *    "certificates":[{"spki_sha256":"<64 hex>","note":"..."}],
+ *    "purposes":[{"name":"sim.register","claims":["full_name","date_of_birth","phone"],
+ *                 "legal_basis_required":true,"consent_required":false}],
+ *    "rights":["per_claim","card_state"],
+ *    "rate":{"per_second":1000,"burst":2000},"daily_quota":5000000, (refused by store/ so far)
+ *    "networks":["10.0.0.0/8","2001:db8::/32"]}
+ * Only name, certificates (at least one) and purposes (none is fine for a partner that only feeds the
+ * registry, say) are required; a purpose needs its name and claims. burst is per_second when absent.
+ */
+#ifndef XT_CORE_POLICY_H
+#define XT_CORE_POLICY_H
+
+#include "core/request.h"
+
+#define XT_PARTNER_NAME_MAX 64 /* bytes: a-z 0-9 . _ - */
+#define XT_PURPOSE_NAME_MAX 64 /* bytes: the same alphabet */
+#define XT_PARTNER_PURPOSES_MAX 32
+#define XT_PARTNER_CERTIFICATES_MAX 8
+#define XT_PARTNER_NETWORKS_MAX 32
+#define XT_PARTNER_JSON_MAX 65536
+#define XT_SPKI_DIGEST 32             /* bytes of SHA-256 over the SubjectPublicKeyInfo */
+#define XT_CERTIFICATE_NOTE_MAX 128   /* bytes: for the reviewer ("valid to 2027-05") */
+#define XT_RATE_MAX 10000000          /* requests/s and burst; far above what a node answers */
+#define XT_QUOTA_MAX 1000000000000ULL /* there are 10^12 numbers */
+
+enum xt_right {
+    XT_RIGHT_PER_CLAIM = 1 << 0,
+    XT_RIGHT_CARD_STATE = 1 << 1,
+    XT_RIGHT_EXISTENCE = 1 << 2,
+    XT_RIGHT_ADVISORY = 1 << 3,
+    XT_RIGHT_AUTHENTICATE = 1 << 4,
+    XT_RIGHT_ACCOUNTS = 1 << 5,
+    XT_RIGHT_ATTRIBUTES = 1 << 6,
+    XT_RIGHT_REGISTRY = 1 << 7,
+    XT_RIGHT_STATISTICS = 1 << 8,
+    XT_RIGHT_AUDIT = 1 << 9
+};
+
+struct xt_purpose {
+    char name[XT_PURPOSE_NAME_MAX + 1];
+    uint32_t claims; /* XT_CLAIM_BIT set: what may be asked for this purpose */
+    bool legal_basis_required, consent_required;
+};
+
+/* An IPv4 or IPv6 network; IPv4 is held mapped (::ffff:a.b.c.d, prefix + 96). */
+struct xt_network {
+    uint8_t address[16];
+    uint8_t prefix; /* bits */
+};
+
+struct xt_partner {
+    char name[XT_PARTNER_NAME_MAX + 1];
+    bool active;
+    uint32_t rights; /* set of enum xt_right */
+    unsigned certificate_count;
+    uint8_t certificates[XT_PARTNER_CERTIFICATES_MAX][XT_SPKI_DIGEST];
+    char certificate_notes[XT_PARTNER_CERTIFICATES_MAX][XT_CERTIFICATE_NOTE_MAX + 1];
+    unsigned purpose_count;
+    struct xt_purpose purposes[XT_PARTNER_PURPOSES_MAX];
+    unsigned network_count; /* 0: from anywhere */
+    struct xt_network networks[XT_PARTNER_NETWORKS_MAX];
+    uint32_t rate_per_second, rate_burst; /* 0: no limit */
+    uint64_t daily_quota;                 /* distinct ids; 0: no limit */
+};
+
+/* Rights are called as their enumerators in lower case: "per_claim". by_name: XT_NOT_FOUND. */
+#define XT_RIGHT_COUNT 10
+const char *xt_right_name(enum xt_right right);
+XT_MUST_USE enum xt_status xt_right_by_name(struct xt_span name, uint32_t *right);
+
+/* 10.0.0.0/8, 2001:db8::/32, or one address. XT_INVALID also where bits past the prefix are set: the
+ * writer meant something else than what he wrote. */
+XT_MUST_USE enum xt_status xt_network_parse(struct xt_span text, struct xt_network *network);
+#define XT_NETWORK_TEXT 50 /* bytes of the longest text and its NUL */
+void xt_network_format(const struct xt_network *network, char text[XT_NETWORK_TEXT]);
+bool xt_network_holds(const struct xt_network *network, const uint8_t address[16]);
+
+/* Whether text may be the name of a partner or purpose: 1-64 of a-z 0-9 . _ -, starting with a
+ * letter or digit. */
+bool xt_policy_name_is_valid(struct xt_span text);
+
+/* The text of a partner's file. XT_INVALID: *failure names the member that is wrong and what it may
+ * be; partner must not be used then. The arena: XT_PERSON_JSON_ARENA is enough for
+ * XT_PARTNER_JSON_MAX. */
+XT_MUST_USE enum xt_status xt_partner_from_json(struct xt_span text, struct xt_json_arena arena,
+                                                struct xt_partner *partner,
+                                                struct xt_failure *failure);
+/* Writes the file's text, pretty-printed, with a final newline. */
+void xt_partner_to_json(const struct xt_partner *partner, struct xt_writer *writer);
+
+const struct xt_purpose *xt_partner_purpose(const struct xt_partner *partner, struct xt_span name);
+
+/* The answers a policy can give; net/problem gives each its HTTP status and code. */
+enum xt_decision {
+    XT_ALLOW,
+    XT_DENY_PARTNER_INACTIVE,
+    XT_DENY_NETWORK,
+    XT_DENY_PURPOSE,
+    XT_DENY_CLAIM,      /* *denied tells which: XT_CLAIM_BIT set */
+    XT_DENY_NAME_LEVEL, /* an advisory level without the right */
+    XT_DENY_LEGAL_BASIS_MISSING,
+    XT_DENY_CONSENT_MISSING
+};
+
+/* May this partner, calling from address (IPv6 or mapped IPv4), have this verify answered?
+ * The first reason against it, in the order of the enumerators. *purpose is the partner's entry (NULL
+ * when there is none), *denied 0 but for XT_DENY_CLAIM. */
+enum xt_decision xt_policy_decide(const struct xt_partner *partner, const uint8_t address[16],
+                                  const struct xt_verify_request *request,
+                                  const struct xt_purpose **purpose, uint32_t *denied);
+
+/* A token bucket, exact in integers (units of one millionth of a request). */
+struct xt_bucket {
+    uint64_t level_micro; /* requests * 10^6 left */
+    uint64_t filled_ms;   /* when it was last filled, monotonic ms; 0: never used, starts full */
+};
+/* Callers may differ in what they think is now (each loop caches its own): a time up to this much
+ * before the last fill adds nothing, an earlier one (the clock was set back) starts counting anew. */
+#define XT_BUCKET_SKEW_MS 1000
+
+/* Takes one request's worth; false: refuse, and *retry_after_ms tells how long until one is there (0
+ * when true). per_second 0: no limit. burst 0: as per_second. */
+bool xt_bucket_take(struct xt_bucket *bucket, uint32_t per_second, uint32_t burst, uint64_t now_ms,
+                    uint64_t *retry_after_ms);
+
+#endif

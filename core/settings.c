@@ -1,0 +1,266 @@
+#include "core/settings.h"
+
+#include "core/request.h"
+
+#include <arpa/inet.h>
+#include <inttypes.h>
+#include <stdio.h>
+
+enum kind { ADDRESS, TLS_VERSION, COUNT, TIME };
+
+/* One setting. `initial` is what init writes and what holds when the file does not say. */
+struct setting {
+    const char *section, *key;
+    enum kind kind;
+    size_t place; /* offset in struct xt_settings */
+    const char *initial;
+    uint32_t least, most; /* of COUNT, and of TIME in ms */
+    const char *reason;   /* comment lines, without the "# " of the first */
+};
+
+#define PLACE(member) offsetof(struct xt_settings, member)
+#define SECOND 1000U
+#define MINUTE (60 * SECOND)
+#define HOUR (60 * MINUTE)
+
+static const struct setting SETTINGS[] = {
+    {"server", "listen", ADDRESS, PLACE(listen), "127.0.0.1:8443", 0, 0,
+     "Where partners connect: address:port or [IPv6]:port. Port 0: the system picks one.\n"
+     "# Loopback until you decide who may reach it."},
+    {"server", "admin_listen", ADDRESS, PLACE(admin_listen), "127.0.0.1:9443", 0, 0,
+     "Where the operator's /healthz and /readyz are, in plain HTTP. Keep it off networks that\n"
+     "# partners can reach."},
+    {"server", "tls_min_version", TLS_VERSION, PLACE(tls_min_version), "1.3", 0, 0,
+     "1.3, or 1.2 while a partner's software cannot do better."},
+
+    {"limits", "header_bytes", COUNT, PLACE(header_bytes), "8192", 1024, 65536,
+     "Bytes of a request's line and headers. Ours are below 1 KiB; proxies add some."},
+    {"limits", "header_fields", COUNT, PLACE(header_fields), "64", 8, 1024,
+     "Header fields of a request."},
+    {"limits", "body_bytes", COUNT, PLACE(body_bytes), "65536", 1024, XT_VERIFY_BODY_MAX,
+     "Bytes of a request's body. A verify takes about 300; batches are streamed and not counted."},
+    {"limits", "header_timeout", TIME, PLACE(header_ms), "10s", 100, 5 * MINUTE,
+     "From a request's first byte to the end of its headers, however it trickles in."},
+    {"limits", "body_timeout", TIME, PLACE(body_ms), "10s", 100, 5 * MINUTE,
+     "From the end of the headers to the end of the body."},
+    {"limits", "handshake_timeout", TIME, PLACE(handshake_ms), "5s", 100, MINUTE,
+     "For a whole TLS handshake: it costs us more than the caller."},
+    {"limits", "idle_timeout", TIME, PLACE(idle_ms), "75s", SECOND, HOUR,
+     "A connection without a request. Longer than the 60 s after which common load balancers drop\n"
+     "# one, so that they and not we close first."},
+    {"limits", "connection_requests", COUNT, PLACE(connection_requests), "100000", 1, 100000000,
+     "Requests before a connection is closed, so that load spreads again over workers."},
+    {"limits", "connection_time", TIME, PLACE(connection_ms), "1h", MINUTE, 24 * HOUR,
+     "Age at which a connection is closed: a certificate is checked again at the next handshake."},
+    {"limits", "write_stall_timeout", TIME, PLACE(write_stall_ms), "10s", 100, 5 * MINUTE,
+     "A caller that takes none of an answer for this long is cut off."},
+    {"limits", "write_timeout", TIME, PLACE(write_ms), "60s", SECOND, HOUR,
+     "A caller must have taken a whole answer within this time."},
+    {"limits", "drain_timeout", TIME, PLACE(drain_ms), "30s", SECOND, 10 * MINUTE,
+     "After SIGTERM: time for requests under way. Keep it below systemd's TimeoutStopSec."},
+    {"limits", "connections", COUNT, PLACE(connections), "0", 0, 1000000,
+     "Connections of one worker; the oldest idle one is closed first. 0: what RLIMIT_NOFILE\n"
+     "# allows, less a reserve."},
+    {"limits", "accepts_per_turn", COUNT, PLACE(accepts_per_turn), "64", 1, 10000,
+     "New connections taken in one turn of the loop, so that a rush does not starve open ones."},
+};
+#define SETTING_COUNT (sizeof SETTINGS / sizeof SETTINGS[0])
+
+static const char *const SECTIONS[][2] = {
+    {"server", "Where the server listens and what it speaks."},
+    {"limits", "What one caller may cost. Sizes and counts are whole numbers; times have a unit: "
+               "ms, s, m, h."},
+};
+
+/* Digits only, no sign, no leading zero. Gives what follows them, NULL when there are none or too
+ * many. */
+static const char *parse_digits(const char *text, uint64_t *value)
+{
+    size_t length = strspn(text, "0123456789");
+    *value = 0;
+    if (length == 0 || length > 10 || (text[0] == '0' && length > 1)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < length; i++) {
+        *value = *value * 10 + (uint64_t)(text[i] - '0');
+    }
+    return text + length;
+}
+
+static bool parse_time(const char *text, uint64_t *ms)
+{
+    static const struct {
+        const char *unit;
+        uint32_t ms;
+    } UNITS[] = {{"ms", 1}, {"s", SECOND}, {"m", MINUTE}, {"h", HOUR}};
+    const char *unit = parse_digits(text, ms);
+    for (size_t i = 0; unit != NULL && i < sizeof UNITS / sizeof UNITS[0]; i++) {
+        if (strcmp(unit, UNITS[i].unit) == 0) {
+            *ms *= UNITS[i].ms;
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The largest unit that divides it. */
+static void format_time(uint32_t ms, char *text, size_t size)
+{
+    if (ms % HOUR == 0) {
+        (void)snprintf(text, size, "%uh", ms / HOUR);
+    } else if (ms % MINUTE == 0) {
+        (void)snprintf(text, size, "%um", ms / MINUTE);
+    } else if (ms % SECOND == 0) {
+        (void)snprintf(text, size, "%us", ms / SECOND);
+    } else {
+        (void)snprintf(text, size, "%ums", ms);
+    }
+}
+
+/* address:port or [v6]:port; numbers only, names would need a resolver. */
+static bool is_address(const char *text)
+{
+    char host[XT_SETTING_STRING_MAX];
+    uint8_t bytes[16];
+    uint64_t port = 0;
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL || strlen(text) >= sizeof host) {
+        return false;
+    }
+    const char *rest = parse_digits(colon + 1, &port);
+    if (rest == NULL || *rest != '\0' || port > 65535) {
+        return false;
+    }
+    size_t length = (size_t)(colon - text);
+    bool brackets = length >= 2 && text[0] == '[' && text[length - 1] == ']';
+    memcpy(host, text + brackets, length - 2U * brackets);
+    host[length - 2U * brackets] = '\0';
+    return inet_pton(brackets ? AF_INET6 : AF_INET, host, bytes) == 1;
+}
+
+static void set_string(struct xt_settings *settings, const struct setting *setting, size_t size,
+                       const char *value)
+{
+    (void)snprintf((char *)settings + setting->place, size, "%s", value);
+}
+
+static void set_integer(struct xt_settings *settings, const struct setting *setting, uint32_t value)
+{
+    memcpy((char *)settings + setting->place, &value, sizeof value);
+}
+
+static enum xt_status set_bounded(struct xt_settings *settings, const struct setting *setting,
+                                  const char *value, struct xt_failure *failure)
+{
+    uint64_t number = 0;
+    const char *rest = setting->kind == COUNT ? parse_digits(value, &number) : NULL;
+    bool reads = setting->kind == TIME ? parse_time(value, &number) : rest != NULL && *rest == '\0';
+    if (reads && number >= setting->least && number <= setting->most) {
+        set_integer(settings, setting, (uint32_t)number);
+        return XT_OK;
+    }
+    if (setting->kind == COUNT) {
+        return xt_fail(failure, XT_INVALID,
+                       "[%s] %s must be a whole number from %" PRIu32 " to %" PRIu32,
+                       setting->section, setting->key, setting->least, setting->most);
+    }
+    char least[16];
+    char most[16];
+    format_time(setting->least, least, sizeof least);
+    format_time(setting->most, most, sizeof most);
+    return xt_fail(failure, XT_INVALID,
+                   "[%s] %s must be a whole number with its unit (ms, s, m or h) from %s to %s",
+                   setting->section, setting->key, least, most);
+}
+
+static enum xt_status set(struct xt_settings *settings, const struct setting *setting,
+                          const char *value, struct xt_failure *failure)
+{
+    switch (setting->kind) {
+    case ADDRESS:
+        if (!is_address(value)) {
+            return xt_fail(failure, XT_INVALID,
+                           "[%s] %s must be an IPv4 address and a port (127.0.0.1:8443) or an "
+                           "IPv6 one ([::1]:8443)",
+                           setting->section, setting->key);
+        }
+        set_string(settings, setting, XT_SETTING_STRING_MAX, value);
+        return XT_OK;
+    case TLS_VERSION:
+        if (strcmp(value, "1.3") != 0 && strcmp(value, "1.2") != 0) {
+            return xt_fail(failure, XT_INVALID, "[%s] %s must be 1.3 or 1.2", setting->section,
+                           setting->key);
+        }
+        set_string(settings, setting, sizeof settings->tls_min_version, value);
+        return XT_OK;
+    default:
+        return set_bounded(settings, setting, value, failure);
+    }
+}
+
+void xt_settings_defaults(struct xt_settings *settings)
+{
+    memset(settings, 0, sizeof *settings);
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        xt_require(set(settings, &SETTINGS[i], SETTINGS[i].initial, NULL) == XT_OK);
+    }
+}
+
+enum xt_status xt_settings_set(struct xt_settings *settings, const char *section, const char *key,
+                               const char *value, struct xt_failure *failure)
+{
+    for (size_t i = 0; i < SETTING_COUNT; i++) {
+        if (strcmp(SETTINGS[i].section, section) == 0 && strcmp(SETTINGS[i].key, key) == 0) {
+            return set(settings, &SETTINGS[i], value, failure);
+        }
+    }
+    return xt_fail(failure, XT_NOT_FOUND,
+                   "[%.64s] %.64s is not a setting; `xacthuc init` writes a file with all of them",
+                   section, key);
+}
+
+static void write_bounds(struct xt_writer *writer, const struct setting *setting)
+{
+    char line[64];
+    if (setting->kind == COUNT) {
+        (void)snprintf(line, sizeof line, "# %" PRIu32 " to %" PRIu32 ".\n", setting->least,
+                       setting->most);
+    } else {
+        char least[16];
+        char most[16];
+        format_time(setting->least, least, sizeof least);
+        format_time(setting->most, most, sizeof most);
+        (void)snprintf(line, sizeof line, "# %s to %s.\n", least, most);
+    }
+    xt_write_string(writer, line);
+}
+
+void xt_settings_write_default(struct xt_writer *writer)
+{
+    xt_write_literal(writer,
+                     "# Settings of this deployment. What is left out has the value shown here.\n"
+                     "# Read when the server starts.\n");
+    for (size_t s = 0; s < sizeof SECTIONS / sizeof SECTIONS[0]; s++) {
+        xt_write_literal(writer, "\n# ");
+        xt_write_string(writer, SECTIONS[s][1]);
+        xt_write_literal(writer, "\n[");
+        xt_write_string(writer, SECTIONS[s][0]);
+        xt_write_literal(writer, "]\n");
+        for (size_t i = 0; i < SETTING_COUNT; i++) {
+            const struct setting *setting = &SETTINGS[i];
+            if (strcmp(setting->section, SECTIONS[s][0]) != 0) {
+                continue;
+            }
+            xt_write_literal(writer, "\n# ");
+            xt_write_string(writer, setting->reason);
+            xt_write_literal(writer, "\n");
+            if (setting->kind == COUNT || setting->kind == TIME) {
+                write_bounds(writer, setting);
+            }
+            xt_write_string(writer, setting->key);
+            xt_write_literal(writer, " = ");
+            xt_write_string(writer, setting->initial);
+            xt_write_literal(writer, "\n");
+        }
+    }
+}
