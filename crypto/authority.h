@@ -1,0 +1,47 @@
+/* crypto/authority: the deployment's private certificate authority (X.509, ECDSA P-256).
+ *
+ * DIR/keys/ca.key (0600), DIR/ca.crt; DIR/keys/server.key (0600), DIR/server.crt.
+ * Files are PEM. Serial numbers are 16 random bytes; times start 5 minutes back for clock skew.
+ */
+#ifndef XT_CRYPTO_AUTHORITY_H
+#define XT_CRYPTO_AUTHORITY_H
+
+#include <time.h>
+
+#include "core/span.h"
+#include "core/status.h"
+
+#define XT_SPKI_SHA256 32
+
+#define XT_CLOCK_SKEW_SECONDS 300 /* certificates begin so long ago: clocks differ */
+#define XT_CERTIFICATE_DAYS 397   /* life of a server's or partner's certificate by default */
+
+/* Makes ca.key and ca.crt (10 years, pathlen 0, keyCertSign and cRLSign). */
+XT_MUST_USE enum xt_status xt_authority_create(const char *key_path, const char *certificate_path,
+                                               const char *common_name, struct xt_failure *failure);
+
+enum xt_certificate_use { XT_CERTIFICATE_SERVER, XT_CERTIFICATE_CLIENT };
+
+struct xt_certificate_request {
+    enum xt_certificate_use use;
+    const char *common_name;
+    const char *const *dns_names; /* NULL-terminated, or NULL */
+    const char *const *addresses; /* IP literals, NULL-terminated, or NULL */
+    time_t not_before, not_after; /* Unix seconds */
+};
+
+/* Makes a P-256 key and a certificate for it signed by the authority, and writes both. Gives the
+ * SHA-256 of its SubjectPublicKeyInfo. Refuses to overwrite: XT_EXISTS. The key gets mode
+ * 0600, and neither file is left without the other. */
+XT_MUST_USE enum xt_status xt_authority_issue(const char *ca_key_path,
+                                              const char *ca_certificate_path,
+                                              const struct xt_certificate_request *request,
+                                              const char *key_path, const char *certificate_path,
+                                              uint8_t spki[XT_SPKI_SHA256],
+                                              struct xt_failure *failure);
+
+/* SHA-256 of the SubjectPublicKeyInfo of the first certificate in a PEM file. */
+XT_MUST_USE enum xt_status xt_certificate_spki(const char *path, uint8_t spki[XT_SPKI_SHA256],
+                                               struct xt_failure *failure);
+
+#endif

@@ -1,0 +1,59 @@
+/* crypto/keyring: the master keys of a deployment and the keys derived from them.
+ *
+ * DIR/keys/master.keys, mode 0600, one key a line: id (8 hex digits), time made (UTC), 32 bytes in
+ * hex. The last line is the current key; older ones only open what was sealed under them.
+ * Memory: keys live in locked pages left out of core dumps (sodium_malloc) and are wiped on close.
+ * Thread: read-only after open.
+ */
+#ifndef XT_CRYPTO_KEYRING_H
+#define XT_CRYPTO_KEYRING_H
+
+#include "core/span.h"
+#include "core/status.h"
+
+#define XT_KEY_BYTES 32
+#define XT_SALT_BYTES 32
+
+struct xt_keyring; /* opaque */
+
+/* Once per process before anything else of crypto/; aborts where the libraries cannot start. */
+void xt_crypto_start(void);
+
+/* Makes a new key file with one key; XT_EXISTS when there is one. */
+XT_MUST_USE enum xt_status xt_keyring_create(const char *path, struct xt_failure *failure);
+
+XT_MUST_USE enum xt_status xt_keyring_open(const char *path, struct xt_keyring **keyring,
+                                           struct xt_failure *failure);
+void xt_keyring_close(struct xt_keyring *keyring);
+
+/* Id of the key that new things are sealed under. */
+uint32_t xt_keyring_current(const struct xt_keyring *keyring);
+
+/* What a derived key is for. A key is never used for two purposes. */
+enum xt_key_use {
+    XT_USE_GENERATION_HASH, /* table keys -> 128-bit hashes */
+    XT_USE_GENERATION_SEAL, /* records; + table number */
+    XT_USE_GENERATION_MANIFEST,
+    XT_USE_PSEUDONYM, /* subjects in the audit log */
+    XT_USE_TICKET,    /* TLS session tickets */
+    XT_USE_SPILL
+};
+
+/* Derives 32 bytes from master key `id` for a use, a number within the use (a table, a worker) and a
+ * salt (XT_SALT_BYTES, zeros where the use has none). Keyed BLAKE2b over a fixed-length encoding.
+ * XT_NOT_FOUND: no key of that id: restore the key file that holds it. */
+XT_MUST_USE enum xt_status xt_keyring_derive(const struct xt_keyring *keyring, uint32_t id,
+                                             enum xt_key_use use, uint32_t number,
+                                             const uint8_t salt[XT_SALT_BYTES],
+                                             uint8_t key[XT_KEY_BYTES]);
+
+/* Random bytes from the operating system's generator (buffered per process, safe after fork). */
+void xt_random(void *data, size_t size);
+
+/* Wipes; the compiler does not take it out. */
+void xt_wipe(void *data, size_t size);
+
+/* Equal, in a time that depends on size only. */
+bool xt_secret_equal(const void *a, const void *b, size_t size);
+
+#endif
