@@ -1,0 +1,7 @@
+/* bench/commands: what xacthuc-bench can be told to do; main.c lists them. */
+#ifndef XT_BENCH_COMMANDS_H
+#define XT_BENCH_COMMANDS_H
+
+int xt_bench_gen(int argc, char **argv);
+
+#endif

@@ -1,0 +1,43 @@
+/* net/answer: HTTP answers into the output, from prepared pieces.
+ *
+ *   HTTP/1.1 200 OK
+ *   Content-Type, Content-Length, Date, Cache-Control, X-Content-Type-Options,
+ *   Strict-Transport-Security (TLS only, RFC 6797 7.2)        always, in this order
+ *   Content-Language, Retry-After, Allow, Connection where they apply
+ */
+#ifndef XT_NET_ANSWER_H
+#define XT_NET_ANSWER_H
+
+#include "core/span.h"
+#include "core/status.h"
+
+#define XT_ANSWER_HEAD_MAX 640 /* bytes of any head */
+
+enum xt_content_type { XT_TYPE_NONE, XT_TYPE_JSON, XT_TYPE_PROBLEM };
+
+struct xt_answer {
+    unsigned status;
+    enum xt_content_type type; /* NONE: no body */
+    struct xt_span body;       /* borrowed until it is written */
+    const char *language;      /* Content-Language; NULL: none */
+    uint32_t retry_after_s;    /* 0: none */
+    uint8_t allow;             /* set of enum xt_method for Allow; 0: none */
+};
+
+/* The part that is the same in all answers of one second. */
+struct xt_answer_head {
+    size_t plain_size; /* without what is for TLS only */
+    size_t size;
+    uint8_t text[256];
+};
+void xt_answer_head_set_time(struct xt_answer_head *head, uint64_t unix_s);
+
+struct xt_answer_form {
+    bool tls;
+    bool close;        /* the connection's last */
+    bool without_body; /* to HEAD */
+};
+void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *answer,
+                     struct xt_answer_form form, struct xt_writer *writer);
+
+#endif

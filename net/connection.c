@@ -1,0 +1,402 @@
+#include "net/connection_internal.h"
+
+#include <sys/socket.h>
+
+/* ---- states ----------------------------------------------------------------------------------- */
+
+void xt_connection_set_phase(struct xt_connection *connection, enum xt_phase phase)
+{
+    connection->phase = phase;
+    connection->since_ms = uv_now(connection->all->loop);
+    connection->answered = connection->exchange.answered;
+    xt_ring_append(&connection->all->phases[phase], &connection->link);
+}
+
+/* After a turn: which wait is it now? A state that goes on keeps its time, so that bytes trickling in
+ * do not extend it. */
+static void settle_phase(struct xt_connection *connection)
+{
+    enum xt_phase phase = XT_PHASE_IDLE;
+    if (connection->shaking) {
+        phase = XT_PHASE_HANDSHAKE;
+    } else if (connection->exchange.http.stage == XT_HTTP_LINE ||
+               connection->exchange.http.stage == XT_HTTP_HEAD) {
+        phase = XT_PHASE_HEAD;
+    } else if (connection->exchange.http.stage == XT_HTTP_BODY) {
+        phase = XT_PHASE_BODY;
+    }
+    if (phase != connection->phase || connection->answered != connection->exchange.answered) {
+        xt_connection_set_phase(connection, phase);
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    struct xt_connection *connection = handle->data;
+    struct xt_connections *all = connection->all;
+    xt_tls_close(connection->tls);
+    xt_exchange_close(&connection->exchange);
+    xt_pool_give(&all->buffers, connection->held_read);
+    xt_pool_give(&all->buffers, connection->held_plain);
+    xt_pool_give(&all->buffers, connection->held_output);
+    xt_pool_give(&all->pool, connection);
+    all->count--;
+    if (all->gone != NULL) {
+        all->gone(all->context);
+    }
+}
+
+/* The one way down. What is in flight is cancelled by libuv before on_closed. */
+void xt_connection_close(struct xt_connection *connection)
+{
+    if (!connection->closing) {
+        connection->closing = true;
+        connection->all->open--;
+        xt_ring_remove(&connection->link);
+        uv_close((uv_handle_t *)&connection->tcp, on_closed);
+    }
+}
+
+/* ---- output ----------------------------------------------------------------------------------- */
+
+static void advance(struct xt_connection *connection);
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer);
+
+static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
+{
+    (void)suggested;
+    struct xt_connection *connection = handle->data;
+    *buffer = uv_buf_init((char *)connection->all->read, XT_READ_BUFFER);
+}
+
+void xt_connection_set_reading(struct xt_connection *connection, bool reading)
+{
+    if (reading == connection->reading) {
+        return;
+    }
+    connection->reading = reading;
+    uv_stream_t *stream = (uv_stream_t *)&connection->tcp;
+    if (!reading) {
+        uv_read_stop(stream);
+    } else if (uv_read_start(stream, give_buffer, on_read) != 0) {
+        xt_connection_close(connection);
+    }
+}
+
+/* The last answer is with the kernel: half-close, and read until the client closes too. Closing at
+ * once with input unread would make the kernel send a reset that destroys the answer (RFC 9112
+ * section 9.6). Nothing is queued in libuv, so the socket is shut down directly. */
+void xt_connection_linger(struct xt_connection *connection)
+{
+    uv_os_fd_t socket;
+    if (uv_fileno((uv_handle_t *)&connection->tcp, &socket) != 0 ||
+        shutdown(socket, SHUT_WR) != 0) {
+        xt_connection_close(connection);
+        return;
+    }
+    xt_connection_set_phase(connection, XT_PHASE_LINGERING);
+    xt_connection_set_reading(connection, true);
+}
+
+static struct xt_span pending_output(struct xt_connection *connection)
+{
+    if (connection->tls != NULL) {
+        return xt_tls_output(connection->tls);
+    }
+    return xt_span_of(connection->held_output + connection->output_at, connection->output_size);
+}
+
+static void output_taken(struct xt_connection *connection, size_t size)
+{
+    if (connection->tls != NULL) {
+        xt_tls_output_taken(connection->tls, size);
+        return;
+    }
+    connection->output_at += size;
+    connection->output_size -= size;
+    if (connection->output_size == 0) {
+        xt_pool_give(&connection->all->buffers, connection->held_output);
+        connection->held_output = NULL;
+        connection->output_at = 0;
+    }
+}
+
+static void on_written(uv_write_t *request, int status)
+{
+    struct xt_connection *connection = request->handle->data;
+    if (connection->closing) {
+        return;
+    }
+    if (status < 0) {
+        xt_connection_close(connection);
+        return;
+    }
+    output_taken(connection, pending_output(connection).size);
+    if (connection->last) {
+        xt_connection_linger(connection);
+    } else {
+        advance(connection);
+    }
+}
+
+/* Sends what is pending: at once what the socket takes, the rest by one uv_write. */
+static enum xt_flow flush(struct xt_connection *connection)
+{
+    uv_stream_t *stream = (uv_stream_t *)&connection->tcp;
+    struct xt_span output = pending_output(connection);
+    if (output.size == 0) {
+        return XT_FLOW_DRAINED;
+    }
+    uv_buf_t buffer = {.base = (char *)(uintptr_t)output.data, .len = output.size};
+    int sent = uv_try_write(stream, &buffer, 1);
+    if (sent < 0 && sent != UV_EAGAIN) {
+        xt_connection_close(connection);
+        return XT_FLOW_GONE;
+    }
+    if (sent > 0) {
+        output_taken(connection, (size_t)sent);
+        output = pending_output(connection);
+        if (output.size == 0) {
+            return XT_FLOW_DRAINED;
+        }
+    }
+    buffer = (uv_buf_t){.base = (char *)(uintptr_t)output.data, .len = output.size};
+    xt_connection_set_reading(connection, false);
+    if (uv_write(&connection->write, stream, &buffer, 1, on_written) != 0) {
+        xt_connection_close(connection);
+        return XT_FLOW_GONE;
+    }
+    xt_connection_set_phase(connection, XT_PHASE_WRITING);
+    connection->write_began_ms = connection->since_ms;
+    connection->write_left = output.size;
+    return XT_FLOW_WAITING;
+}
+
+/* Plain connections: straight from the shared output to the socket, a copy of the rest is kept. */
+static enum xt_flow send_plain(struct xt_connection *connection, struct xt_span plain)
+{
+    if (plain.size == 0) {
+        return XT_FLOW_DRAINED;
+    }
+    uv_buf_t buffer = {.base = (char *)(uintptr_t)plain.data, .len = plain.size};
+    int sent = uv_try_write((uv_stream_t *)&connection->tcp, &buffer, 1);
+    if (sent < 0 && sent != UV_EAGAIN) {
+        xt_connection_close(connection);
+        return XT_FLOW_GONE;
+    }
+    size_t done = sent > 0 ? (size_t)sent : 0;
+    if (done == plain.size) {
+        return XT_FLOW_DRAINED;
+    }
+    connection->held_output = xt_pool_take(&connection->all->buffers);
+    if (connection->held_output == NULL) {
+        xt_connection_close(connection);
+        return XT_FLOW_GONE;
+    }
+    connection->output_at = 0;
+    connection->output_size = plain.size - done;
+    memcpy(connection->held_output, plain.data + done, connection->output_size);
+    return flush(connection);
+}
+
+/* Sends a turn's answers with one write. last: nothing follows. */
+enum xt_flow xt_connection_push(struct xt_connection *connection, const struct xt_writer *output)
+{
+    if (connection->tls == NULL) {
+        return send_plain(connection, xt_written(output));
+    }
+    if (output->size > 0) {
+        size_t taken = 0;
+        enum xt_status status = xt_tls_write(connection->tls, xt_written(output), &taken);
+        if (status != XT_OK || taken != output->size) {
+            xt_connection_close(connection);
+            return XT_FLOW_GONE;
+        }
+    }
+    if (connection->last && !connection->shaking) {
+        xt_tls_shutdown(connection->tls);
+    }
+    return flush(connection);
+}
+
+/* ---- input ------------------------------------------------------------------------------------ */
+
+static void log_handshake(struct xt_connection *connection)
+{
+    struct xt_connections *all = connection->all;
+    struct xt_log_line line;
+    if (xt_log_begin_limited(&all->log_limit, uv_now(all->loop), &line, XT_LOG_WARNING,
+                             "handshake_refused")) {
+        xt_log_text(&line, "reason", xt_tls_error(connection->tls));
+        xt_log_end(&line);
+    }
+}
+
+static enum xt_exchange_result shake(struct xt_connection *connection)
+{
+    enum xt_status status = xt_tls_handshake(connection->tls);
+    if (status == XT_AGAIN) {
+        return XT_EXCHANGE_MORE;
+    }
+    if (status != XT_OK) {
+        log_handshake(connection);
+        connection->last = true; /* the alert goes out, no close_notify */
+        return XT_EXCHANGE_LAST;
+    }
+    connection->shaking = false;
+    struct xt_peer *peer = &connection->exchange.peer;
+    peer->has_certificate = xt_tls_peer_spki(connection->tls, peer->spki) == XT_OK;
+    peer->not_after = xt_tls_peer_not_after(connection->tls);
+    return XT_EXCHANGE_FULL; /* go on */
+}
+
+/* Takes the next piece of plaintext into connection->input. XT_AGAIN: there is none yet. */
+static enum xt_status pull(struct xt_connection *connection)
+{
+    if (connection->tls == NULL) {
+        return XT_AGAIN;
+    }
+    size_t got = 0;
+    enum xt_status status =
+        xt_tls_read(connection->tls, connection->all->plain, XT_PLAIN_BUFFER, &got);
+    if (status == XT_OK) {
+        connection->input = connection->all->plain;
+        connection->input_size = got;
+    }
+    return status;
+}
+
+/* Handles input until there is none or the output is full. */
+static enum xt_exchange_result consume(struct xt_connection *connection, struct xt_writer *output)
+{
+    for (;;) {
+        if (connection->shaking) {
+            enum xt_exchange_result result = shake(connection);
+            if (result != XT_EXCHANGE_FULL) {
+                return result;
+            }
+        }
+        if (connection->input_size == 0 && connection->exchange.http.stage != XT_HTTP_READY) {
+            enum xt_status status = pull(connection);
+            if (status == XT_AGAIN) {
+                return XT_EXCHANGE_MORE;
+            }
+            if (status != XT_OK) { /* close_notify, or a broken record: the stream ends here */
+                return XT_EXCHANGE_LAST;
+            }
+        }
+        size_t used = 0;
+        enum xt_exchange_result result = xt_exchange_run(&connection->exchange, connection->input,
+                                                         connection->input_size, &used, output);
+        connection->input += used;
+        connection->input_size -= used;
+        if (result != XT_EXCHANGE_MORE) {
+            return result;
+        }
+    }
+}
+
+/* The loop's buffers hold input of ours while we wait: keep them, give the loop others. */
+static bool hold_buffers(struct xt_connection *connection)
+{
+    struct xt_connections *all = connection->all;
+    bool in_plain = connection->input_size > 0 && connection->tls != NULL &&
+                    connection->input >= all->plain &&
+                    connection->input < all->plain + XT_PLAIN_BUFFER;
+    if (in_plain) {
+        uint8_t *other = xt_pool_take(&all->buffers);
+        if (other == NULL) {
+            return false;
+        }
+        xt_pool_give(&all->buffers, connection->held_plain);
+        connection->held_plain = all->plain;
+        all->plain = other;
+    }
+    if (connection->held_read == NULL) {
+        uint8_t *other = xt_pool_take(&all->buffers);
+        if (other == NULL) {
+            return false;
+        }
+        connection->held_read = all->read;
+        all->read = other;
+    }
+    return true;
+}
+
+static void release_buffers(struct xt_connection *connection)
+{
+    xt_pool_give(&connection->all->buffers, connection->held_read);
+    xt_pool_give(&connection->all->buffers, connection->held_plain);
+    connection->held_read = connection->held_plain = NULL;
+}
+
+/* Handles all input there is; ends waiting for more input, for the socket, or for the client's end. */
+static void advance(struct xt_connection *connection)
+{
+    struct xt_connections *all = connection->all;
+    xt_connections_set_time(all);
+    connection->exchange.retire =
+        all->draining || uv_now(all->loop) - connection->opened_ms >= all->settings->connection_ms;
+    for (;;) {
+        struct xt_writer output = xt_writer_over(all->output, XT_OUTPUT_MAX);
+        enum xt_exchange_result result = consume(connection, &output);
+        if (result == XT_EXCHANGE_LAST) {
+            connection->last = true;
+            connection->input_size = 0; /* whatever follows is not read */
+        } else if (result == XT_EXCHANGE_MORE && connection->tls != NULL &&
+                   xt_tls_settle(connection->tls) != XT_OK) {
+            xt_connection_close(connection);
+            return;
+        }
+        enum xt_flow flow = xt_connection_push(connection, &output);
+        if (flow == XT_FLOW_GONE) {
+            return;
+        }
+        if (result == XT_EXCHANGE_FULL) {
+            if (flow == XT_FLOW_DRAINED) {
+                continue;
+            }
+            if (!hold_buffers(connection)) {
+                xt_connection_close(connection);
+            }
+            return;
+        }
+        release_buffers(connection); /* all input is used, or copied by xt_tls_settle */
+        if (flow == XT_FLOW_WAITING) {
+            return;
+        }
+        break;
+    }
+    if (connection->last) {
+        xt_connection_linger(connection);
+        return;
+    }
+    settle_phase(connection);
+    xt_connection_set_reading(connection, true);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
+{
+    struct xt_connection *connection = stream->data;
+    if (got == 0 || connection->closing) {
+        return; /* libuv's word for EAGAIN */
+    }
+    if (got < 0) {
+        xt_connection_close(connection);
+        return;
+    }
+    if (connection->phase == XT_PHASE_LINGERING) {
+        connection->lingered += (size_t)got;
+        if (connection->lingered > XT_LINGER_BYTES) {
+            xt_connection_close(connection);
+        }
+        return;
+    }
+    if (connection->tls != NULL) {
+        xt_tls_feed(connection->tls, xt_span_of(buffer->base, (size_t)got));
+    } else {
+        connection->input = (const uint8_t *)buffer->base;
+        connection->input_size = (size_t)got;
+    }
+    advance(connection);
+}

@@ -1,0 +1,91 @@
+/* net/connection: one client: socket, TLS or none, requests, and how long each of its states may last.
+ *
+ *              accept            first byte      head whole
+ *   HANDSHAKE ---------> IDLE ------------> HEAD -----------> BODY
+ *                          ^                  |                 |
+ *                          +---- answered ----+-----------------+
+ *   any: the socket takes no more  -> WRITING (nothing is read) -> back
+ *   any: the last answer is sent   -> LINGERING (read and thrown away, until the client closes)
+ *
+ * Each state has one time limit, so its connections stand in a list ordered by age and one timer per
+ * loop looks at the heads. Input is handled only while no output waits: what one turn reads is answered
+ * in that turn with one write, and a client that does not read is not read from.
+ *
+ * Memory: between requests a connection holds its struct and its TLS state only. The buffers of the
+ *         loop are lent to it during a read; while it waits for the socket with input left over it
+ *         keeps them, and the loop takes others from a bounded pool.
+ * Ownership: freed in the close callback of its handle, nowhere else; xt_connection_close is the one
+ *         way down.
+ */
+#ifndef XT_NET_CONNECTION_H
+#define XT_NET_CONNECTION_H
+
+#include <uv.h>
+
+#include "crypto/tls.h"
+#include "net/exchange.h"
+#include "net/ring.h"
+
+#define XT_READ_BUFFER 65536    /* bytes: ciphertext of one read */
+#define XT_PLAIN_BUFFER 16384   /* bytes: plaintext of one TLS record */
+#define XT_LINGER_MS 2000       /* for a client to read our last answer before the socket goes */
+#define XT_LINGER_BYTES 1048576 /* that we throw away meanwhile */
+
+enum xt_phase {
+    XT_PHASE_HANDSHAKE,
+    XT_PHASE_IDLE,
+    XT_PHASE_HEAD,
+    XT_PHASE_BODY,
+    XT_PHASE_WRITING,
+    XT_PHASE_LINGERING,
+    XT_PHASE_COUNT
+};
+
+struct xt_connection;
+
+/* What the connections of one loop share. */
+struct xt_connections {
+    uv_loop_t *loop;
+    const struct xt_settings *settings;
+    struct xt_service *service;
+    struct xt_http_shared http;
+    struct xt_pool pool;                   /* struct xt_connection */
+    struct xt_pool buffers;                /* XT_READ_BUFFER bytes: lent to those that wait */
+    uint8_t *read, *plain;                 /* of this turn */
+    uint8_t *output;                       /* XT_OUTPUT_MAX bytes */
+    struct xt_ring phases[XT_PHASE_COUNT]; /* oldest first */
+    unsigned count;                        /* structs in use */
+    unsigned open; /* sockets in use: those being torn down have none any more */
+    bool draining;
+    struct xt_log_limit log_limit;
+    /* Called when one is gone: room for a waiting client, or the end of a drain. */
+    void (*gone)(void *context);
+    void *context;
+};
+
+/* Which socket a client came from. */
+struct xt_entrance {
+    struct xt_tls_context *tls; /* NULL: plain */
+    const struct xt_routes *routes;
+};
+
+XT_MUST_USE enum xt_status xt_connections_open(struct xt_connections *connections, uv_loop_t *loop,
+                                               const struct xt_settings *settings,
+                                               struct xt_service *service);
+/* None may be left. */
+void xt_connections_close(struct xt_connections *connections);
+
+/* Takes an accepted socket; it is closed on failure. */
+void xt_connection_open(struct xt_connections *connections, const struct xt_entrance *entrance,
+                        int socket, const uint8_t address[16]);
+
+/* Closes what has been in its state for too long. */
+void xt_connections_sweep(struct xt_connections *connections);
+/* Closes the connection that has been idle longest; false: none is idle. */
+bool xt_connections_close_idlest(struct xt_connections *connections);
+/* From now on every answer is its connection's last; idle ones go at once. */
+void xt_connections_drain(struct xt_connections *connections);
+/* Closes every one, whatever it is doing. */
+void xt_connections_abort(struct xt_connections *connections);
+
+#endif

@@ -1,0 +1,52 @@
+/* net/connection_internal: what connection.c (one of them) and connections.c (all of them) share. */
+#ifndef XT_NET_CONNECTION_INTERNAL_H
+#define XT_NET_CONNECTION_INTERNAL_H
+
+#include "net/connection.h"
+
+struct xt_connection {
+    uv_tcp_t tcp;
+    uv_write_t write;
+    struct xt_connections *all;
+    struct xt_ring link; /* in the list of its phase */
+    enum xt_phase phase;
+    uint64_t since_ms; /* when the phase (and, in HEAD and BODY, this request) began */
+    uint64_t opened_ms;
+    uint64_t write_began_ms;
+    size_t write_left;               /* bytes at the last look: less means progress */
+    size_t lingered;                 /* bytes thrown away */
+    struct xt_tls *tls;              /* NULL: plain */
+    uint8_t *held_read, *held_plain; /* the loop's buffers, kept while waiting */
+    uint8_t *held_output;            /* plain only: what the socket did not take */
+    size_t output_at, output_size;
+    const uint8_t *input; /* plaintext not handled yet, in one of the buffers */
+    size_t input_size;
+    uint32_t answered; /* of the exchange, when the phase was set */
+    bool shaking, reading, last, closing;
+    struct xt_exchange exchange;
+};
+
+void xt_connection_set_phase(struct xt_connection *connection, enum xt_phase phase);
+
+/* Reads from the socket or not. */
+void xt_connection_set_reading(struct xt_connection *connection, bool reading);
+
+enum xt_flow {
+    XT_FLOW_DRAINED, /* the kernel has all of it */
+    XT_FLOW_WAITING, /* one uv_write has the rest; nothing is read meanwhile */
+    XT_FLOW_GONE     /* the connection is torn down */
+};
+
+/* Sends a turn's answers with one write. With connection->last set, nothing follows. */
+enum xt_flow xt_connection_push(struct xt_connection *connection, const struct xt_writer *output);
+
+/* After the last answer is with the kernel. */
+void xt_connection_linger(struct xt_connection *connection);
+
+/* The one way down. What is in flight is cancelled by libuv before the struct is given back. */
+void xt_connection_close(struct xt_connection *connection);
+
+/* Tells the service the time of this turn. */
+void xt_connections_set_time(struct xt_connections *connections);
+
+#endif

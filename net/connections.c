@@ -1,0 +1,199 @@
+/* net/connections: the set of them: opening, time limits, making room, the end. */
+#include "net/connection_internal.h"
+
+#include <time.h>
+#include <unistd.h>
+
+#define CONNECTIONS_KEPT 4096 /* free structs, about 1 KiB each */
+#define BUFFERS_KEPT 16       /* 1 MiB */
+#define BUFFERS_LENT 1024     /* 64 MiB: more waiting clients with input left over are closed */
+#define FIRST_REQUEST_MS 1000 /* in a drain: for a new connection's first request */
+
+void xt_connections_set_time(struct xt_connections *all)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    xt_service_set_time(all->service, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
+                        uv_now(all->loop));
+}
+
+enum xt_status xt_connections_open(struct xt_connections *all, uv_loop_t *loop,
+                                   const struct xt_settings *settings, struct xt_service *service)
+{
+    *all = (struct xt_connections){.loop = loop, .settings = settings, .service = service};
+    for (unsigned i = 0; i < XT_PHASE_COUNT; i++) {
+        xt_ring_open(&all->phases[i]);
+    }
+    xt_http_shared_open(&all->http, settings);
+    xt_pool_open(&all->pool, sizeof(struct xt_connection), CONNECTIONS_KEPT, 0);
+    xt_pool_open(&all->buffers, XT_READ_BUFFER, BUFFERS_KEPT, BUFFERS_LENT);
+    all->read = xt_pool_take(&all->buffers);
+    all->plain = xt_pool_take(&all->buffers);
+    all->output = xt_pool_take(&all->buffers);
+    return all->read != NULL && all->plain != NULL && all->output != NULL ? XT_OK : XT_NO_MEMORY;
+}
+
+void xt_connections_close(struct xt_connections *all)
+{
+    xt_pool_give(&all->buffers, all->read);
+    xt_pool_give(&all->buffers, all->plain);
+    xt_pool_give(&all->buffers, all->output);
+    xt_pool_close(&all->buffers);
+    xt_pool_close(&all->pool);
+    xt_http_shared_close(&all->http);
+}
+
+void xt_connection_open(struct xt_connections *all, const struct xt_entrance *entrance, int socket,
+                        const uint8_t address[16])
+{
+    struct xt_connection *connection = xt_pool_take(&all->pool);
+    if (connection == NULL) {
+        close(socket);
+        return;
+    }
+    memset(connection, 0, sizeof(*connection));
+    connection->all = all;
+    connection->opened_ms = uv_now(all->loop);
+    xt_ring_open(&connection->link);
+    xt_exchange_open(&connection->exchange, &all->http, all->service, entrance->routes,
+                     entrance->tls != NULL);
+    memcpy(connection->exchange.peer.address, address, 16);
+    xt_require(uv_tcp_init(all->loop, &connection->tcp) == 0); /* allocates nothing */
+    connection->tcp.data = connection;
+    all->count++;
+    all->open++;
+    if (uv_tcp_open(&connection->tcp, socket) != 0) {
+        close(socket);
+        xt_connection_close(connection);
+        return;
+    }
+    if (entrance->tls != NULL) {
+        connection->shaking = true;
+        if (xt_tls_open(entrance->tls, NULL, &connection->tls) != XT_OK) {
+            xt_connection_close(connection);
+            return;
+        }
+    }
+    xt_connection_set_phase(connection, connection->shaking ? XT_PHASE_HANDSHAKE : XT_PHASE_IDLE);
+    xt_connection_set_reading(connection, true);
+}
+
+/* Ends an idle connection: close_notify if the socket takes it, then down. */
+static void part(struct xt_connection *connection)
+{
+    if (connection->tls != NULL) {
+        xt_tls_shutdown(connection->tls);
+        struct xt_span output = xt_tls_output(connection->tls);
+        if (output.size > 0) {
+            uv_buf_t buffer = {.base = (char *)(uintptr_t)output.data, .len = output.size};
+            (void)uv_try_write((uv_stream_t *)&connection->tcp, &buffer, 1);
+        }
+    }
+    xt_connection_close(connection);
+}
+
+/* 408, then close. */
+static void time_out(struct xt_connection *connection)
+{
+    struct xt_writer output = xt_writer_over(connection->all->output, XT_OUTPUT_MAX);
+    xt_connections_set_time(connection->all);
+    xt_exchange_refuse(&connection->exchange, XT_PROBLEM_REQUEST_TIMEOUT, &output);
+    connection->last = true;
+    if (xt_connection_push(connection, &output) == XT_FLOW_DRAINED) {
+        xt_connection_linger(connection);
+    }
+}
+
+/* Whether a connection in WRITING is to be given up. One that made progress starts anew. */
+static bool is_stalled(struct xt_connection *connection, uint64_t now)
+{
+    size_t left = uv_stream_get_write_queue_size((uv_stream_t *)&connection->tcp);
+    if (left == connection->write_left ||
+        now - connection->write_began_ms >= connection->all->settings->write_ms) {
+        return true;
+    }
+    connection->write_left = left;
+    connection->since_ms = now;
+    xt_ring_append(&connection->all->phases[XT_PHASE_WRITING], &connection->link);
+    return false;
+}
+
+static void expire(struct xt_connection *connection, uint64_t now)
+{
+    switch (connection->phase) {
+    case XT_PHASE_IDLE:
+        part(connection);
+        break;
+    case XT_PHASE_HEAD:
+    case XT_PHASE_BODY:
+        time_out(connection);
+        break;
+    case XT_PHASE_WRITING:
+        if (is_stalled(connection, now)) {
+            xt_connection_close(connection);
+        }
+        break;
+    case XT_PHASE_HANDSHAKE:
+    case XT_PHASE_LINGERING:
+    case XT_PHASE_COUNT:
+        xt_connection_close(connection);
+        break;
+    }
+}
+
+void xt_connections_sweep(struct xt_connections *all)
+{
+    const struct xt_settings *settings = all->settings;
+    const uint64_t limits[XT_PHASE_COUNT] = {
+        [XT_PHASE_HANDSHAKE] = settings->handshake_ms,
+        [XT_PHASE_IDLE] = all->draining ? FIRST_REQUEST_MS : settings->idle_ms,
+        [XT_PHASE_HEAD] = settings->header_ms,
+        [XT_PHASE_BODY] = settings->body_ms,
+        [XT_PHASE_WRITING] = settings->write_stall_ms,
+        [XT_PHASE_LINGERING] = XT_LINGER_MS,
+    };
+    uint64_t now = uv_now(all->loop);
+    for (unsigned phase = 0; phase < XT_PHASE_COUNT; phase++) {
+        struct xt_ring *list = &all->phases[phase];
+        while (!xt_ring_is_empty(list)) {
+            struct xt_connection *oldest = xt_ring_entry(list->next, struct xt_connection, link);
+            if (now - oldest->since_ms < limits[phase]) {
+                break;
+            }
+            expire(oldest, now); /* takes it out of this list, or to its end with a new time */
+        }
+    }
+}
+
+bool xt_connections_close_idlest(struct xt_connections *all)
+{
+    struct xt_ring *list = &all->phases[XT_PHASE_IDLE];
+    if (xt_ring_is_empty(list)) {
+        return false;
+    }
+    part(xt_ring_entry(list->next, struct xt_connection, link));
+    return true;
+}
+
+void xt_connections_drain(struct xt_connections *all)
+{
+    all->draining = true;
+    struct xt_ring *list = &all->phases[XT_PHASE_IDLE];
+    for (struct xt_ring *link = list->next, *next; link != list; link = next) {
+        next = link->next;
+        struct xt_connection *connection = xt_ring_entry(link, struct xt_connection, link);
+        /* One that has not asked yet may have its first request on the way. */
+        if (connection->exchange.answered > 0) {
+            part(connection);
+        }
+    }
+}
+
+void xt_connections_abort(struct xt_connections *all)
+{
+    for (unsigned phase = 0; phase < XT_PHASE_COUNT; phase++) {
+        while (!xt_ring_is_empty(&all->phases[phase])) {
+            xt_connection_close(xt_ring_entry(all->phases[phase].next, struct xt_connection, link));
+        }
+    }
+}

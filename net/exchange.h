@@ -1,0 +1,45 @@
+/* net/exchange: the requests of one connection, answered one after the other in order.
+ *
+ *   plaintext in -> [ http: parse ] -> [ route, handler ] -> [ answer ] -> plaintext out
+ *
+ * No socket, no TLS, no timer: tests drive it with bytes. It stops when the output has no room for
+ * another answer, and goes on when it is called with an empty one.
+ */
+#ifndef XT_NET_EXCHANGE_H
+#define XT_NET_EXCHANGE_H
+
+#include "net/http.h"
+#include "net/route.h"
+#include "net/service.h"
+
+#define XT_OUTPUT_MAX 61440 /* bytes an output must hold; with TLS records around it below 64 KiB */
+
+struct xt_exchange {
+    struct xt_http http;
+    struct xt_service *service;
+    const struct xt_routes *routes;
+    struct xt_peer peer;
+    bool tls;
+    uint32_t answered; /* requests so far */
+    bool retire;       /* the next answer is the last (drain, age of the connection) */
+};
+
+void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *shared,
+                      struct xt_service *service, const struct xt_routes *routes, bool tls);
+void xt_exchange_close(struct xt_exchange *exchange);
+
+enum xt_exchange_result {
+    XT_EXCHANGE_MORE, /* all input is used */
+    XT_EXCHANGE_FULL, /* no room in the output; input may be left: call again once it is empty */
+    XT_EXCHANGE_LAST  /* the last answer is written: send it and close; the rest is not read */
+};
+
+XT_MUST_USE enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange,
+                                                    const uint8_t *data, size_t size, size_t *used,
+                                                    struct xt_writer *output);
+
+/* Writes the one answer to a request that did not arrive in time or cannot be taken now. */
+void xt_exchange_refuse(struct xt_exchange *exchange, enum xt_problem problem,
+                        struct xt_writer *output);
+
+#endif

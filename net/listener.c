@@ -1,0 +1,241 @@
+#include "net/listener.h"
+
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
+
+/* ---- sockets ---------------------------------------------------------------------------------- */
+
+static bool parse_address(const char *text, struct sockaddr_storage *address, socklen_t *size)
+{
+    char host[INET6_ADDRSTRLEN];
+    const char *colon = strrchr(text, ':');
+    if (colon == NULL) {
+        return false;
+    }
+    char *end = NULL;
+    unsigned long port = strtoul(colon + 1, &end, 10);
+    size_t length = (size_t)(colon - text);
+    bool v6 = length >= 2 && text[0] == '[' && text[length - 1] == ']';
+    const char *start = v6 ? text + 1 : text;
+    length -= v6 ? 2 : 0;
+    if (*end != '\0' || end == colon + 1 || port > 65535 || length >= sizeof(host)) {
+        return false;
+    }
+    memcpy(host, start, length);
+    host[length] = '\0';
+    memset(address, 0, sizeof(*address));
+    if (v6) {
+        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
+        in6->sin6_family = AF_INET6;
+        in6->sin6_port = htons((uint16_t)port);
+        *size = sizeof(*in6);
+        return inet_pton(AF_INET6, host, &in6->sin6_addr) == 1;
+    }
+    struct sockaddr_in *in = (struct sockaddr_in *)address;
+    in->sin_family = AF_INET;
+    in->sin_port = htons((uint16_t)port);
+    *size = sizeof(*in);
+    return inet_pton(AF_INET, host, &in->sin_addr) == 1;
+}
+
+enum xt_status xt_listen(const char *text, int *result, struct xt_failure *failure)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = 0;
+    if (!parse_address(text, &address, &size)) {
+        return xt_fail(failure, XT_INVALID,
+                       "cannot listen on %s: give ADDRESS:PORT or [V6ADDRESS]:PORT", text);
+    }
+    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int on = 1;
+    /* Accepted sockets inherit TCP_NODELAY, which saves a system call each. */
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
+        bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, BACKLOG) != 0) {
+        enum xt_status status =
+            xt_fail(failure, XT_IO, "cannot listen on %s: %s", text, strerror(errno));
+        if (fd >= 0) {
+            close(fd);
+        }
+        return status;
+    }
+    *result = fd;
+    return XT_OK;
+}
+
+void xt_listening_address(int fd, char text[XT_ADDRESS_TEXT])
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof(address);
+    char host[INET6_ADDRSTRLEN] = "";
+    text[0] = '\0';
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+        return;
+    }
+    if (address.ss_family == AF_INET6) {
+        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
+        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
+        snprintf(text, XT_ADDRESS_TEXT, "[%s]:%u", host, ntohs(in6->sin6_port));
+    } else {
+        const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
+        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
+        snprintf(text, XT_ADDRESS_TEXT, "%s:%u", host, ntohs(in->sin_port));
+    }
+}
+
+bool xt_listening_on_loopback(int fd)
+{
+    struct sockaddr_storage address = {0};
+    socklen_t size = sizeof(address);
+    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+        return false;
+    }
+    if (address.ss_family == AF_INET6) {
+        const struct in6_addr *in6 = &((const struct sockaddr_in6 *)&address)->sin6_addr;
+        return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == 127);
+    }
+    return ntohl(((const struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
+}
+
+/* ---- accepting -------------------------------------------------------------------------------- */
+
+static void map_address(const struct sockaddr_storage *from, uint8_t address[16])
+{
+    if (from->ss_family == AF_INET6) {
+        memcpy(address, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+        return;
+    }
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    memcpy(address, mapped, sizeof(mapped));
+    memcpy(address + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
+}
+
+static void set_watching(struct xt_listener *listener, bool watching);
+
+/* No room: the kernel queues clients until a connection has gone. */
+static void pause_accepting(struct xt_listener *listener)
+{
+    struct xt_connections *all = &listener->connections;
+    struct xt_log_line line;
+    listener->paused = true;
+    set_watching(listener, false);
+    if (xt_log_begin_limited(&all->log_limit, uv_now(all->loop), &line, XT_LOG_WARNING,
+                             "accept_paused")) {
+        xt_log_number(&line, "connections", all->open);
+        xt_log_end(&line);
+    }
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct xt_listener *listener = poll->data;
+    struct xt_connections *all = &listener->connections;
+    (void)events;
+    if (status < 0) {
+        pause_accepting(listener); /* the sweep tries again */
+        return;
+    }
+    for (uint32_t i = 0; i < all->settings->accepts_per_turn; i++) {
+        if (all->open >= listener->limit) {
+            /* Only the first is known to be there; the others come with the next turn. */
+            if (i > 0) {
+                return;
+            }
+            if (!xt_connections_close_idlest(all)) {
+                pause_accepting(listener);
+                return;
+            }
+        }
+        struct sockaddr_storage from = {0};
+        socklen_t size = sizeof(from);
+        int fd = accept4(listener->socket, (struct sockaddr *)&from, &size,
+                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            uint8_t address[16];
+            map_address(&from, address);
+            xt_connection_open(all, &listener->entrance, fd, address);
+        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            return;
+        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            if (!xt_connections_close_idlest(all)) {
+                pause_accepting(listener);
+                return;
+            }
+        } /* else: that client is gone already; the next one */
+    }
+}
+
+static void set_watching(struct xt_listener *listener, bool watching)
+{
+    if (watching == listener->watching || listener->closed) {
+        return;
+    }
+    listener->watching = watching;
+    if (!watching) {
+        (void)uv_poll_stop(&listener->poll);
+    } else if (uv_poll_start(&listener->poll, UV_READABLE, on_ready) != 0) {
+        listener->watching = false;
+        listener->paused = true;
+    }
+}
+
+enum xt_status xt_listener_open(struct xt_listener *listener, uv_loop_t *loop, int socket,
+                                unsigned limit, const struct xt_entrance *entrance,
+                                const struct xt_settings *settings, struct xt_service *service,
+                                void (*gone)(void *context), void *context)
+{
+    *listener = (struct xt_listener){.socket = socket, .limit = limit, .entrance = *entrance};
+    if (uv_poll_init(loop, &listener->poll, socket) != 0) {
+        close(socket);
+        return XT_IO;
+    }
+    listener->poll.data = listener;
+    if (xt_connections_open(&listener->connections, loop, settings, service) != XT_OK) {
+        return XT_NO_MEMORY;
+    }
+    listener->connections.gone = gone;
+    listener->connections.context = context;
+    set_watching(listener, true);
+    return XT_OK;
+}
+
+void xt_listener_sweep(struct xt_listener *listener)
+{
+    xt_connections_sweep(&listener->connections);
+    if (listener->paused && !listener->closed) {
+        listener->paused = false;
+        set_watching(listener, true);
+    }
+}
+
+void xt_listener_stop(struct xt_listener *listener)
+{
+    if (!listener->closed) {
+        set_watching(listener, false);
+        listener->closed = true;
+        uv_close((uv_handle_t *)&listener->poll, NULL);
+        close(listener->socket); /* libuv has let go of it */
+    }
+}
+
+void xt_listener_drain(struct xt_listener *listener)
+{
+    if (!listener->closed) {
+        on_ready(&listener->poll, 0, UV_READABLE);
+        xt_listener_stop(listener);
+    }
+    xt_connections_drain(&listener->connections);
+}
+
+void xt_listener_close(struct xt_listener *listener)
+{
+    xt_connections_close(&listener->connections);
+}

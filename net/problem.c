@@ -1,0 +1,260 @@
+#include "net/problem.h"
+
+#include <strings.h>
+
+#define URN "urn:xacthuc:problem:"
+
+static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
+    [XT_PROBLEM_NONE] = {200, "none", "", "", "", 0},
+    [XT_PROBLEM_MALFORMED_HTTP] = {400, "malformed_http", "The request is not valid HTTP/1.1",
+                                   "Yêu cầu không đúng cú pháp HTTP/1.1",
+                                   "Send requests as RFC 9112 says. The connection is closed.", 0},
+    [XT_PROBLEM_BAD_HOST] = {400, "bad_host", "The Host field is missing, repeated or malformed",
+                             "Trường Host thiếu, lặp lại hoặc sai",
+                             "Send exactly one Host field. The connection is closed.", 0},
+    [XT_PROBLEM_QUERY_NOT_PERMITTED] =
+        {400, "query_not_permitted", "A target here has no query",
+         "Địa chỉ không được có phần truy vấn",
+         "Take the part after the question mark off; data goes in the body only.", 0},
+    [XT_PROBLEM_INVALID_REQUEST] = {400, "invalid_request", "The request body is not acceptable",
+                                    "Nội dung yêu cầu không hợp lệ",
+                                    "Mend the members listed in errors and send it again.", 0},
+    [XT_PROBLEM_LEGAL_BASIS_MISSING] = {400, "legal_basis_missing",
+                                        "This purpose needs a legal basis",
+                                        "Mục đích này cần nêu căn cứ pháp lý",
+                                        "Send legal_basis with the request.", 0},
+    [XT_PROBLEM_CONSENT_MISSING] = {400, "consent_missing",
+                                    "This purpose needs a consent reference",
+                                    "Mục đích này cần tham chiếu sự đồng ý",
+                                    "Send consent_ref with the request.", 0},
+    [XT_PROBLEM_UNKNOWN_CERTIFICATE] =
+        {401, "unknown_certificate", "The client certificate belongs to no partner",
+         "Chứng thư không thuộc đối tác nào",
+         "Ask the operator to register the certificate (xacthuc partner).", 0},
+    [XT_PROBLEM_CERTIFICATE_EXPIRED] = {401, "certificate_expired",
+                                        "The client certificate has expired",
+                                        "Chứng thư đã hết hạn",
+                                        "Connect again with a certificate that is in force.", 0},
+    [XT_PROBLEM_PARTNER_INACTIVE] = {403, "partner_inactive", "The partner is suspended",
+                                     "Đối tác đang bị tạm ngừng",
+                                     "Ask the operator to activate the partner.", 0},
+    [XT_PROBLEM_NETWORK_NOT_PERMITTED] = {403, "network_not_permitted",
+                                          "Calls from this network are not permitted",
+                                          "Không được gọi từ mạng này",
+                                          "Call from one of the partner's registered networks.", 0},
+    [XT_PROBLEM_PURPOSE_NOT_PERMITTED] = {403, "purpose_not_permitted",
+                                          "The purpose is not registered for this partner",
+                                          "Mục đích chưa được đăng ký cho đối tác",
+                                          "Use a registered purpose or have this one added.", 0},
+    [XT_PROBLEM_CLAIM_NOT_PERMITTED] = {403, "claim_not_permitted",
+                                        "A claim is not permitted for this purpose",
+                                        "Có thông tin không được hỏi cho mục đích này",
+                                        "Leave out the claims listed in errors.", 0},
+    [XT_PROBLEM_NAME_LEVEL_NOT_PERMITTED] =
+        {403, "name_level_not_permitted", "This level of name matching needs a right",
+         "Mức so khớp họ tên này cần được cấp quyền",
+         "Ask for exact or spelling, or have the right advisory added.", 0},
+    [XT_PROBLEM_NOT_FOUND] = {404, "not_found", "There is nothing at this target",
+                              "Không có gì ở địa chỉ này", "See /openapi.json for what there is.",
+                              0},
+    [XT_PROBLEM_METHOD_NOT_ALLOWED] = {405, "method_not_allowed",
+                                       "The method does not fit this target",
+                                       "Phương thức không dùng được ở địa chỉ này",
+                                       "Use a method of the Allow field.", 0},
+    [XT_PROBLEM_REQUEST_TIMEOUT] = {408, "request_timeout", "The request took too long to arrive",
+                                    "Yêu cầu gửi đến quá chậm",
+                                    "Send it again on a new connection, in one go.", 0},
+    [XT_PROBLEM_LENGTH_REQUIRED] = {411, "length_required", "The request needs a body",
+                                    "Yêu cầu phải có nội dung",
+                                    "Send Content-Length or Transfer-Encoding: chunked.", 0},
+    [XT_PROBLEM_BODY_TOO_LARGE] = {413, "body_too_large", "The request body is too large",
+                                   "Nội dung yêu cầu quá lớn",
+                                   "Send less; the operator's limits.body_bytes says how much.", 0},
+    [XT_PROBLEM_TARGET_TOO_LONG] = {414, "target_too_long", "The request target is too long",
+                                    "Địa chỉ yêu cầu quá dài",
+                                    "Targets here are short; data goes in the body.", 0},
+    [XT_PROBLEM_UNSUPPORTED_MEDIA_TYPE] =
+        {415, "unsupported_media_type", "The body is not application/json in UTF-8",
+         "Nội dung không phải application/json mã UTF-8",
+         "Send Content-Type: application/json and no Content-Encoding.", 0},
+    [XT_PROBLEM_EXPECTATION_FAILED] = {417, "expectation_failed", "The expectation cannot be met",
+                                       "Không đáp ứng được yêu cầu Expect",
+                                       "Only Expect: 100-continue is known.", 0},
+    [XT_PROBLEM_RATE_EXCEEDED] = {429, "rate_exceeded", "The partner's rate is used up",
+                                  "Đối tác đã vượt tốc độ cho phép",
+                                  "Wait for as long as Retry-After says.", 1},
+    [XT_PROBLEM_HEADER_TOO_LARGE] = {431, "header_too_large", "The header is too large",
+                                     "Phần đầu yêu cầu quá lớn",
+                                     "Send fewer or shorter header fields.", 0},
+    [XT_PROBLEM_INTERNAL] = {500, "internal", "The server failed", "Máy chủ gặp lỗi",
+                             "Try again; tell the operator the answer_id if it stays.", 0},
+    [XT_PROBLEM_NOT_IMPLEMENTED] = {501, "not_implemented",
+                                    "The method or transfer coding is not implemented",
+                                    "Phương thức hoặc kiểu truyền chưa được hỗ trợ",
+                                    "Use the methods of /openapi.json and no coding but chunked.",
+                                    0},
+    [XT_PROBLEM_NOT_READY] = {503, "not_ready", "The register is not loaded yet",
+                              "Dữ liệu chưa sẵn sàng", "Try again later.", 5},
+    [XT_PROBLEM_RECORD_DAMAGED] = {503, "record_damaged", "The register cannot be read",
+                                   "Không đọc được dữ liệu",
+                                   "Try again later; tell the operator the answer_id.", 30},
+    [XT_PROBLEM_OVERLOADED] = {503, "overloaded", "The server has more to do than it can",
+                               "Máy chủ đang quá tải", "Try again later.", 1},
+    [XT_PROBLEM_VERSION_NOT_SUPPORTED] = {505, "version_not_supported",
+                                          "Only HTTP/1.1 and HTTP/1.0 are spoken here",
+                                          "Chỉ hỗ trợ HTTP/1.1 và HTTP/1.0",
+                                          "Send HTTP/1.1 requests.", 0},
+};
+
+const struct xt_problem_text *xt_problem_text(enum xt_problem problem)
+{
+    xt_require((unsigned)problem < XT_PROBLEM_COUNT);
+    return &problems[problem];
+}
+
+enum xt_problem xt_problem_of_status(enum xt_status status)
+{
+    switch (status) {
+    case XT_INVALID:
+        return XT_PROBLEM_INVALID_REQUEST;
+    case XT_TOO_LARGE:
+        return XT_PROBLEM_BODY_TOO_LARGE;
+    case XT_CORRUPT:
+    case XT_UNSUPPORTED:
+    case XT_IO:
+        return XT_PROBLEM_RECORD_DAMAGED;
+    case XT_BUSY:
+    case XT_AGAIN:
+    case XT_NO_MEMORY:
+    case XT_DISK_FULL:
+        return XT_PROBLEM_OVERLOADED;
+    case XT_OK:
+    case XT_NOT_FOUND:
+    case XT_NO_SPACE:
+    case XT_EXISTS:
+    case XT_DENIED:
+    case XT_CLOSED:
+        break;
+    }
+    return XT_PROBLEM_INTERNAL;
+}
+
+enum xt_problem xt_problem_of_decision(enum xt_decision decision)
+{
+    switch (decision) {
+    case XT_ALLOW:
+        return XT_PROBLEM_NONE;
+    case XT_DENY_PARTNER_INACTIVE:
+        return XT_PROBLEM_PARTNER_INACTIVE;
+    case XT_DENY_NETWORK:
+        return XT_PROBLEM_NETWORK_NOT_PERMITTED;
+    case XT_DENY_PURPOSE:
+        return XT_PROBLEM_PURPOSE_NOT_PERMITTED;
+    case XT_DENY_CLAIM:
+        return XT_PROBLEM_CLAIM_NOT_PERMITTED;
+    case XT_DENY_NAME_LEVEL:
+        return XT_PROBLEM_NAME_LEVEL_NOT_PERMITTED;
+    case XT_DENY_LEGAL_BASIS_MISSING:
+        return XT_PROBLEM_LEGAL_BASIS_MISSING;
+    case XT_DENY_CONSENT_MISSING:
+        return XT_PROBLEM_CONSENT_MISSING;
+    }
+    return XT_PROBLEM_INTERNAL;
+}
+
+void xt_problem_to_json(enum xt_problem problem, bool vietnamese,
+                        const char answer_id[XT_ANSWER_ID], const struct xt_request_errors *errors,
+                        struct xt_writer *writer)
+{
+    const struct xt_problem_text *text = xt_problem_text(problem);
+    char status[3] = {(char)('0' + text->status / 100), (char)('0' + text->status / 10 % 10),
+                      (char)('0' + text->status % 10)};
+    xt_write_literal(writer, "{\"type\":\"" URN);
+    xt_write_string(writer, text->code);
+    xt_write_literal(writer, "\",\"title\":");
+    xt_json_write_string(writer, xt_span_of_string(vietnamese ? text->title_vi : text->title));
+    xt_write_literal(writer, ",\"status\":");
+    xt_write(writer, status, sizeof(status));
+    xt_write_literal(writer, ",\"code\":\"");
+    xt_write_string(writer, text->code);
+    xt_write_literal(writer, "\",\"detail\":");
+    xt_json_write_string(writer, xt_span_of_string(text->detail));
+    xt_write_literal(writer, ",\"answer_id\":\"");
+    xt_write(writer, answer_id, XT_ANSWER_ID);
+    xt_write_byte(writer, '"');
+    if (errors != NULL && errors->count > 0) {
+        xt_write_literal(writer, ",\"errors\":[");
+        for (unsigned i = 0; i < errors->count; i++) {
+            xt_write_string(writer, i == 0 ? "{\"pointer\":" : ",{\"pointer\":");
+            xt_json_write_string(writer, xt_span_of_string(errors->list[i].pointer));
+            xt_write_literal(writer, ",\"code\":\"");
+            xt_write_string(writer, errors->list[i].code);
+            xt_write_literal(writer, "\"}");
+        }
+        xt_write_byte(writer, ']');
+    }
+    xt_write_byte(writer, '}');
+}
+
+static struct xt_span trim(struct xt_span text)
+{
+    while (text.size > 0 && (text.data[0] == ' ' || text.data[0] == '\t')) {
+        text = xt_span_of(text.data + 1, text.size - 1);
+    }
+    while (text.size > 0 && (text.data[text.size - 1] == ' ' || text.data[text.size - 1] == '\t')) {
+        text.size--;
+    }
+    return text;
+}
+
+/* The part before the next `separator`; *rest is what follows it. */
+static struct xt_span next_part(struct xt_span *rest, char separator)
+{
+    const uint8_t *end = rest->size > 0 ? memchr(rest->data, separator, rest->size) : NULL;
+    size_t size = end == NULL ? rest->size : (size_t)(end - rest->data);
+    struct xt_span part = xt_span_of(rest->data, size);
+    size_t skip = end == NULL ? size : size + 1;
+    *rest = xt_span_of(rest->data + skip, rest->size - skip);
+    return trim(part);
+}
+
+/* qvalue (RFC 9110 section 12.4.2) in thousandths; what is malformed counts as 0. */
+static unsigned quality(struct xt_span parameters)
+{
+    while (parameters.size > 0) {
+        struct xt_span part = next_part(&parameters, ';');
+        if (part.size < 3 || (part.data[0] | 0x20) != 'q' || part.data[1] != '=') {
+            continue;
+        }
+        unsigned value = part.data[2] == '1' ? 1000 : 0, scale = 100;
+        for (size_t i = 4; i < part.size && i < 7 && value < 1000; i++, scale /= 10) {
+            value += (part.data[i] >= '0' && part.data[i] <= '9' ? part.data[i] - 48U : 0U) * scale;
+        }
+        return value;
+    }
+    return 1000;
+}
+
+static bool has_prefix_tag(struct xt_span range, const char *language)
+{
+    return range.size >= 2 && strncasecmp((const char *)range.data, language, 2) == 0 &&
+           (range.size == 2 || range.data[2] == '-');
+}
+
+bool xt_prefers_vietnamese(struct xt_span accept_language)
+{
+    unsigned vietnamese = 0, english = 0;
+    bool vietnamese_first = false;
+    while (accept_language.size > 0) {
+        struct xt_span parameters = next_part(&accept_language, ',');
+        struct xt_span range = next_part(&parameters, ';');
+        unsigned weight = quality(parameters);
+        if (has_prefix_tag(range, "vi") && weight > vietnamese) {
+            vietnamese = weight;
+            vietnamese_first = english == 0;
+        } else if (has_prefix_tag(range, "en") && weight > english) {
+            english = weight;
+        }
+    }
+    return vietnamese > english || (vietnamese == english && vietnamese > 0 && vietnamese_first);
+}

@@ -1,0 +1,35 @@
+#include "net/route.h"
+
+#include "net/openapi.h"
+
+#define READ (XT_GET | XT_HEAD | XT_OPTIONS)
+
+static const struct xt_route api[] = {
+    {"/v1/verify", XT_POST | XT_OPTIONS, xt_handle_verify},
+    {"/openapi.json", READ, xt_handle_openapi},
+};
+const struct xt_routes xt_api_routes = {api, sizeof(api) / sizeof(api[0]), READ | XT_POST};
+
+static const struct xt_route admin[] = {
+    {"/healthz", READ, xt_handle_healthz},
+    {"/readyz", READ, xt_handle_readyz},
+};
+const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]), READ};
+
+const struct xt_route *xt_route_find(const struct xt_routes *routes, struct xt_span path)
+{
+    for (size_t i = 0; i < routes->count; i++) {
+        if (xt_span_is(path, routes->list[i].path)) {
+            return &routes->list[i];
+        }
+    }
+    return NULL;
+}
+
+void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer)
+{
+    (void)call;
+    *answer = (struct xt_answer){.status = 200,
+                                 .type = XT_TYPE_JSON,
+                                 .body = xt_span_of(xt_openapi_json, xt_openapi_json_size)};
+}

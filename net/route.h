@@ -1,0 +1,35 @@
+/* net/route: which handler answers which target. Targets are compared byte by byte: nothing is
+ * decoded, no dot segments, no trailing slashes. */
+#ifndef XT_NET_ROUTE_H
+#define XT_NET_ROUTE_H
+
+#include "net/service.h"
+
+/* Answers at once, within the loop's turn. answer->body may stand in the service's scratch memory. */
+typedef void (*xt_handler)(struct xt_call *call, struct xt_answer *answer);
+
+struct xt_route {
+    const char *path;
+    uint8_t methods; /* set of enum xt_method, XT_OPTIONS in it */
+    xt_handler handle;
+};
+
+struct xt_routes {
+    const struct xt_route *list;
+    size_t count;
+    uint8_t methods; /* of all of them, for OPTIONS * */
+};
+
+extern const struct xt_routes xt_api_routes;   /* TLS, partners */
+extern const struct xt_routes xt_admin_routes; /* plain, loopback */
+
+/* NULL: there is none. */
+const struct xt_route *xt_route_find(const struct xt_routes *routes, struct xt_span path);
+
+/* Handlers. */
+void xt_handle_verify(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_healthz(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_readyz(struct xt_call *call, struct xt_answer *answer);
+
+#endif

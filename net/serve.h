@@ -1,0 +1,7 @@
+/* net/serve: `xacthuc serve DIR` answers until it is told to stop. */
+#ifndef XT_NET_SERVE_H
+#define XT_NET_SERVE_H
+
+int xt_command_serve(int argc, char **argv);
+
+#endif

@@ -1,0 +1,49 @@
+/* store/builder: makes a sealed generation out of people, all or nothing.
+ *
+ *   open -> add, add, ... -> sort (find duplicates) -> seal (write, verify, fsync, switch) -> close
+ *   closing without seal removes every trace.
+ *
+ * One builder at a time per deployment (flock on DIR/identity/.lock: XT_BUSY for the second). Opening
+ * removes what a killed import left. Memory: everything is held in memory, encoded, left out of core
+ * dumps and wiped at close: about 150 bytes a person.
+ */
+#ifndef XT_STORE_BUILDER_H
+#define XT_STORE_BUILDER_H
+
+#include <signal.h>
+
+#include "store/generation.h"
+
+struct xt_builder; /* opaque */
+
+XT_MUST_USE enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring,
+                                           struct xt_builder **builder, struct xt_failure *failure);
+
+/* line: where the person stands in the input, from 1; each person has another. */
+XT_MUST_USE enum xt_status xt_builder_add(struct xt_builder *builder,
+                                          const struct xt_person *person, uint64_t line,
+                                          struct xt_failure *failure);
+
+/* Called, in the order of the lines, for each person that is left out because an earlier line (or the
+ * same) already gave one of his numbers. code is "duplicate_id" (the number itself) or
+ * "replaced_number_in_use" (a replaced number and a living one, or two replaced ones); pointer is
+ * "/id" or "/replaced_numbers": which of the later line's numbers it is. */
+typedef void (*xt_builder_duplicate)(void *context, uint64_t line, uint64_t first_line,
+                                     const char *code, const char *pointer);
+
+/* Sorts and finds duplicates; call once, before seal, so that the caller can decide by the count.
+ * People count as if added one after the other in the order of their lines, whatever the order of
+ * the calls: a line that was itself left out holds no number. */
+XT_MUST_USE enum xt_status xt_builder_sort(struct xt_builder *builder,
+                                           xt_builder_duplicate duplicate, void *context,
+                                           struct xt_failure *failure);
+
+/* Writes, verifies (every record opened, count, whole-file digest), fsyncs, makes read-only and
+ * switches. XT_CLOSED: *stop became true in time; nothing was switched. stop may be NULL. */
+XT_MUST_USE enum xt_status xt_builder_seal(struct xt_builder *builder, bool quiet,
+                                           const volatile sig_atomic_t *stop,
+                                           struct xt_manifest *manifest,
+                                           struct xt_failure *failure);
+void xt_builder_close(struct xt_builder *builder);
+
+#endif

@@ -1,0 +1,68 @@
+#include "store/command_line.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "crypto/file.h"
+
+int xt_usage_error(const char *command, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    fprintf(stderr, "xacthuc %s: ", command);
+    vfprintf(stderr, format, arguments);
+    fprintf(stderr, "; see xacthuc %s --help\n", command);
+    va_end(arguments);
+    return XT_EXIT_USAGE;
+}
+
+int xt_option_error(const char *command, int result, char **argv)
+{
+    return result == ':' ? xt_usage_error(command, "%s needs a value", argv[optind - 1])
+                         : xt_usage_error(command, "there is no option %s", argv[optind - 1]);
+}
+
+int xt_work_error(const char *command, const struct xt_failure *failure)
+{
+    fprintf(stderr, "xacthuc %s: %s\n", command, failure->text);
+    return XT_EXIT_FAILED;
+}
+
+bool xt_parse_count(const char *text, uint64_t max, uint64_t *value)
+{
+    uint64_t parsed = 0;
+    if (*text == 0) {
+        return false;
+    }
+    for (; *text != 0; text++) {
+        unsigned digit = (unsigned)(unsigned char)*text - '0';
+        if (digit > 9 || parsed > (max - digit) / 10) {
+            return false;
+        }
+        parsed = parsed * 10 + digit;
+    }
+    *value = parsed;
+    return true;
+}
+
+enum xt_status xt_deployment_keyring(const char *dir, struct xt_keyring **keyring,
+                                     struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    if (xt_path_join(path, dir, "keys/master.keys") != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    return xt_keyring_open(path, keyring, failure);
+}
+
+int xt_finish_output(const char *command)
+{
+    if (fflush(stdout) == 0 && ferror(stdout) == 0) {
+        return XT_EXIT_OK;
+    }
+    struct xt_failure failure;
+    (void)xt_fail(&failure, XT_IO, "cannot write the output: %s", strerror(errno));
+    return xt_work_error(command, &failure);
+}

@@ -1,0 +1,10 @@
+/* store/commands: what main.c lists of this folder. */
+#ifndef XT_STORE_COMMANDS_H
+#define XT_STORE_COMMANDS_H
+
+int xt_command_import(int argc, char **argv);
+int xt_command_check(int argc, char **argv);
+int xt_command_stats(int argc, char **argv);
+int xt_command_partner(int argc, char **argv);
+
+#endif

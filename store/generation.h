@@ -1,0 +1,91 @@
+/* store/generation: one sealed generation of the register, and the one that is served.
+ *
+ *   DIR/identity/
+ *     current -> 000007            a symbolic link, switched by rename
+ *     000007/                      0500 once sealed; never changed afterwards
+ *       data.mdb                   the tables (store/table_file)
+ *       manifest                   version, key id, salt, counts, sizes, digest of data.mdb, MAC
+ *     building-<pid>-<random>/     an import at work, or what a killed one left: removed by the next
+ *
+ * Readers open data.mdb MDB_RDONLY|MDB_NOLOCK|MDB_NOTLS|MDB_NORDAHEAD|MDB_NOSUBDIR: no lock file.
+ * Thread:  one loop; open after fork(), never twice in a process at once for the same file.
+ */
+#ifndef XT_STORE_GENERATION_H
+#define XT_STORE_GENERATION_H
+
+#include "core/record.h"
+#include "crypto/keyring.h"
+#include "store/table.h"
+
+struct xt_generation; /* opaque */
+
+#define XT_GENERATION_DIGEST 32 /* bytes */
+
+struct xt_manifest {
+    uint32_t version;
+    uint32_t number; /* 7 for 000007 */
+    uint32_t key_id;
+    uint8_t salt[XT_SALT_BYTES];
+    uint64_t made_unix_ms;
+    uint64_t people;   /* hot records */
+    uint64_t replaced; /* replaced numbers: the other records of the hot table */
+    uint64_t aliases;  /* different CMND numbers */
+    struct xt_table_sizes tables[XT_TABLE_COUNT];
+    uint64_t file_bytes;
+    uint8_t digest[XT_GENERATION_DIGEST]; /* BLAKE2b-256 of data.mdb */
+};
+
+/* Number of the served generation; XT_NOT_FOUND when nothing was imported yet. */
+XT_MUST_USE enum xt_status xt_generation_current(const char *dir, uint32_t *number,
+                                                 struct xt_failure *failure);
+
+/* Opens one (checks the manifest's MAC, the file's size and its tree, not the whole digest: ready at
+ * once whatever the size). XT_CORRUPT: it is not what was sealed. XT_DENIED: the keyring lacks its
+ * master key. XT_NOT_FOUND: there is no such generation. keyring is not needed after this. */
+XT_MUST_USE enum xt_status xt_generation_open(const char *dir, uint32_t number,
+                                              const struct xt_keyring *keyring,
+                                              struct xt_generation **generation,
+                                              struct xt_failure *failure);
+void xt_generation_close(struct xt_generation *generation);
+
+const struct xt_manifest *xt_generation_manifest(const struct xt_generation *generation);
+
+/* What an id names. */
+struct xt_found {
+    bool found;    /* false: hot is a fixed stand-in, the same for everybody */
+    bool by_alias; /* found through a CMND or a replaced number */
+    struct xt_hot hot;
+};
+
+/* Looks a person up by number, replaced number or CMND. The same work for a number that exists and
+ * one that does not; a CMND always costs two lookups. An alias of several people is not found.
+ * XT_OK also when nothing was found. XT_CORRUPT: the record is damaged (answer 503). */
+XT_MUST_USE enum xt_status xt_generation_find(struct xt_generation *generation, struct xt_id id,
+                                              struct xt_found *found);
+
+/* The links of a person (number as in xt_found.hot); always does the work of one lookup.
+ * XT_NOT_FOUND: no cold record; *links is then empty. */
+XT_MUST_USE enum xt_status xt_generation_links(struct xt_generation *generation, uint64_t number,
+                                               struct xt_links *links);
+
+/* Every person's hot record, in the order of the hashes; visit gives XT_OK to go on. XT_CORRUPT at
+ * the first record that does not open. */
+typedef enum xt_status (*xt_generation_visit)(void *context, const struct xt_hot *hot);
+XT_MUST_USE enum xt_status xt_generation_each(struct xt_generation *generation,
+                                              xt_generation_visit visit, void *context);
+
+/* Checks everything: file digest, every page, order of tags, every record opened and decoded and at
+ * its place, every hot record's cold part, every alias's people and every person's alias, counts.
+ * XT_CORRUPT: something is damaged; gives the first damage in *failure, with table, page and record,
+ * and how many findings there are. */
+struct xt_check_report {
+    uint64_t people, records, damaged;
+    const char *table;     /* of the first damage that is inside a table; NULL: none is */
+    uint32_t page, record; /* of the same; record UINT32_MAX: the whole page */
+};
+XT_MUST_USE enum xt_status xt_generation_check(const char *dir, uint32_t number,
+                                               const struct xt_keyring *keyring, bool quiet,
+                                               struct xt_check_report *report,
+                                               struct xt_failure *failure);
+
+#endif

@@ -1,0 +1,25 @@
+/* store/partner_asked: what `xacthuc partner` was asked for, between reading it and doing it. Private. */
+#ifndef XT_STORE_PARTNER_ASKED_H
+#define XT_STORE_PARTNER_ASKED_H
+
+#include "store/partners.h"
+
+struct xt_partner_asked {
+    const char *action, *dir, *name;
+    const char *certificates[XT_PARTNER_CERTIFICATES_MAX];
+    unsigned certificate_count;
+    const char *issue;
+    uint64_t days;
+    bool json;
+    bool add_options; /* any option that only add has */
+    struct xt_partner partner;
+};
+
+/* An xt_partners_report that tells on stderr. */
+void xt_partner_warn(void *context, const char *file, const char *why);
+
+/* Registers a partner, with a certificate of its own or one that is issued; all or nothing. Gives the
+ * exit status. */
+int xt_partner_add(struct xt_partner_asked *asked);
+
+#endif

@@ -1,0 +1,43 @@
+/* store/partners: the partners of a deployment, one JSON file each in DIR/partners/.
+ *
+ * A set is immutable once loaded: the server loads a new one beside it, swaps a pointer and frees the
+ * old, so a change is whole or not at all. A file that does not parse is refused and named; the
+ * previous version of that partner stays in force (pass the previous set).
+ */
+#ifndef XT_STORE_PARTNERS_H
+#define XT_STORE_PARTNERS_H
+
+#include "core/policy.h"
+
+#define XT_PARTNERS_MAX 4096
+
+struct xt_partners; /* opaque */
+
+/* report is called for each file that was refused (its name and why; no personal data). previous may
+ * be NULL; it is copied from, never kept. Two partners with the same certificate: the second, by name,
+ * is refused. A file must be called after its partner. A file that is gone takes its partner with it;
+ * names that start with a dot or do not end in .json are not looked at. */
+typedef void (*xt_partners_report)(void *context, const char *file, const char *why);
+XT_MUST_USE enum xt_status xt_partners_load(const char *dir, const struct xt_partners *previous,
+                                            xt_partners_report report, void *context,
+                                            struct xt_partners **partners,
+                                            struct xt_failure *failure);
+void xt_partners_free(struct xt_partners *partners);
+
+unsigned xt_partners_count(const struct xt_partners *partners);
+const struct xt_partner *xt_partners_at(const struct xt_partners *partners, unsigned index);
+
+/* The partner of a certificate; NULL when none has it. Constant-time in the digest's bytes is not
+ * needed: it is public. O(1). */
+const struct xt_partner *xt_partners_by_spki(const struct xt_partners *partners,
+                                             const uint8_t spki[XT_SPKI_DIGEST]);
+
+/* The partner of that name; NULL when there is none. */
+const struct xt_partner *xt_partners_by_name(const struct xt_partners *partners, const char *name);
+
+/* Writes one partner's file atomically. replace false: XT_EXISTS when there is one. Does not look at
+ * the other partners' certificates. */
+XT_MUST_USE enum xt_status xt_partner_save(const char *dir, const struct xt_partner *partner,
+                                           bool replace, struct xt_failure *failure);
+
+#endif

@@ -1,0 +1,63 @@
+/* store/table_file: one LMDB file with the pages of all tables, and the only place that knows LMDB.
+ *
+ *   create -> reserve, fill, reserve, fill, ... (tables and pages in order) -> finish
+ *   survey   reads it once: the digest of everything, and its structure
+ *   open     -> the pages of each table, as spans into the map
+ *
+ * The structure is every OS page of the file that is not table data: LMDB's two meta pages and its
+ * tree. LMDB trusts these pages blindly, so a flipped bit in one could make it read anywhere; their
+ * numbers and digest stand in the manifest and are checked before LMDB sees the file. Table data has
+ * its own seals. (LMDB data format 1: a page starts with its number u64, pad u16, flags u16; flag 4
+ * marks a run of data pages whose length is the u32 after the flags.)
+ */
+#ifndef XT_STORE_TABLE_FILE_H
+#define XT_STORE_TABLE_FILE_H
+
+#include "crypto/seal.h"
+#include "store/progress.h"
+#include "store/table.h"
+
+struct xt_structure {
+    uint32_t page_bytes; /* of one OS page in this file */
+    uint32_t count;
+    uint32_t *pages; /* of malloc; page numbers, ascending */
+    uint8_t digest[XT_DIGEST_BYTES];
+};
+void xt_structure_free(struct xt_structure *structure);
+
+struct xt_table_file; /* opaque */
+
+/* path must not exist. at_most: bytes that the pages may need, for the size of the map. */
+XT_MUST_USE enum xt_status xt_table_file_create(const char *path, uint64_t at_most,
+                                                struct xt_table_file **file,
+                                                struct xt_failure *failure);
+
+/* Gives a place for one page (its number must be that of the page before + 1, from 0, table after
+ * table), valid until the next call on file. Never reads back what was put there. */
+XT_MUST_USE enum xt_status xt_table_file_reserve(struct xt_table_file *file, unsigned table,
+                                                 uint32_t page, size_t size, uint8_t **place,
+                                                 struct xt_failure *failure);
+
+/* Commits and syncs everything; the file is then only good for close. */
+XT_MUST_USE enum xt_status xt_table_file_finish(struct xt_table_file *file,
+                                                struct xt_failure *failure);
+void xt_table_file_close(struct xt_table_file *file);
+
+/* Reads path from end to end. structure may be NULL, or is filled and freed by the caller. */
+XT_MUST_USE enum xt_status xt_table_file_survey(const char *path, struct xt_progress *progress,
+                                                uint64_t *bytes, uint8_t digest[XT_DIGEST_BYTES],
+                                                struct xt_structure *structure,
+                                                struct xt_failure *failure);
+
+/* Opens a finished file of exactly `bytes` whose structure is as expected. page_counts: of each
+ * table. Reads the structure only. XT_CORRUPT: it is not the file that was made. */
+XT_MUST_USE enum xt_status xt_table_file_open(const char *path, uint64_t bytes,
+                                              const struct xt_structure *expected,
+                                              const uint32_t page_counts[XT_TABLE_COUNT],
+                                              struct xt_table_file **file,
+                                              struct xt_failure *failure);
+
+/* The pages of a table, as many as page_counts said; borrowed until close. */
+const struct xt_span *xt_table_file_pages(const struct xt_table_file *file, unsigned table);
+
+#endif

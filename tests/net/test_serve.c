@@ -1,0 +1,396 @@
+/* The server's life: partners and generations that change under it, drain, signals, wrong starts. */
+#include <pthread.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "tests/net/deployment.h"
+#include "tests/test.h"
+
+static const char question[] =
+    "{\"id\":\"001099000001\",\"purpose\":\"demo.verify\",\"claims\":{\"full_name\":\"An\"}}";
+
+static char *partner_file(const char *name)
+{
+    static char path[512];
+    snprintf(path, sizeof(path), "%s/%s.json", deployment("DIR/partners"), name);
+    return path;
+}
+
+/* Asks on an open connection until it gets this status; how long that took, in seconds. */
+static double time_until(struct test_client *client, int status)
+{
+    double begin = now_s();
+    for (;;) {
+        struct test_response response;
+        int got = verify(client, question, &response);
+        test_response_release(&response);
+        if (got == status || now_s() - begin > 5) {
+            assert_int_equal(got, status);
+            return now_s() - begin;
+        }
+        sleep_ms(10);
+    }
+}
+
+static void admin_tells_health_and_readiness(void **state)
+{
+    (void)state;
+    struct server server;
+    struct test_response response;
+    server_start(&server, NULL);
+    struct test_client *client = connect_plain(server.admin_port);
+    assert_true(test_client_request(client, "GET", "/healthz", NULL, NULL, &response));
+    assert_int_equal(response.status, 200);
+    assert_string_equal(response.body, "{\"status\":\"ok\"}\n");
+    assert_null(strstr(response.head, "Strict-Transport-Security"));
+    test_response_release(&response);
+    assert_true(test_client_request(client, "GET", "/readyz", NULL, NULL, &response));
+    assert_int_equal(response.status, 200);
+    assert_string_equal(response.body, "{\"status\":\"ready\",\"generation\":1,\"people\":" PEOPLE
+                                       ",\"partners\":3}\n");
+    test_response_release(&response);
+    assert_true(test_client_request(client, "POST", "/v1/verify", NULL, question, &response));
+    assert_int_equal(response.status, 404);
+    test_response_release(&response);
+    test_client_close(client);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+static void changed_partner_takes_effect_on_open_connections(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start(&server, NULL);
+    struct test_client *client = connect_as(&server, "demo");
+    char *before = read_text(partner_file("demo"));
+    assert_true(time_until(client, 200) < 1);
+
+    char *disabled = malloc(strlen(before) + 64);
+    assert_non_null(disabled);
+    char *state_member = strstr(before, "\"active\"");
+    assert_non_null(state_member);
+    sprintf(disabled, "%.*s\"disabled\"%s", (int)(state_member - before), before,
+            state_member + strlen("\"active\""));
+    write_text(partner_file("demo"), disabled);
+    assert_true(time_until(client, 403) < 1);
+    assert_int_equal(status_of(&server, "demo", "{"), 403); /* learns nothing of its body */
+    write_text(partner_file("demo"), before);
+    assert_true(time_until(client, 200) < 1);
+    assert_int_equal(unlink(partner_file("demo")), 0);
+    assert_true(time_until(client, 401) < 1);
+    write_text(partner_file("demo"), before);
+    assert_true(time_until(client, 200) < 1);
+
+    free(disabled);
+    free(before);
+    test_client_close(client);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+static void bad_partner_file_is_refused_and_the_old_one_stays(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start(&server, NULL);
+    struct test_client *client = connect_as(&server, "demo");
+    char *before = read_text(partner_file("demo"));
+    write_text(partner_file("demo"), "{\"name\":\"demo\",");
+    assert_true(server_log_has("\"event\":\"partner_refused\",\"file\":\"demo.json\"", 3000));
+    assert_true(time_until(client, 200) < 0.5);
+    write_text(partner_file("demo"), before);
+    free(before);
+    test_client_close(client);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* Gives the count of answers with this status to `count` requests. */
+static unsigned count_status(struct test_client *client, unsigned count, int status)
+{
+    unsigned found = 0;
+    for (unsigned i = 0; i < count; i++) {
+        struct test_response response;
+        char wait[16];
+        if (verify(client, question, &response) == status) {
+            found++;
+            if (status == 429) {
+                assert_non_null(test_response_field(&response, "Retry-After", wait, sizeof(wait)));
+                assert_true(atoi(wait) >= 1);
+            }
+        }
+        test_response_release(&response);
+    }
+    return found;
+}
+
+static void rate_is_kept_across_reloads(void **state)
+{
+    (void)state;
+    struct server server;
+    char *before = read_text(partner_file("demo")), *limited = malloc(strlen(before) + 128);
+    assert_non_null(limited);
+    char *rights = strstr(before, "\"rights\"");
+    assert_non_null(rights);
+    sprintf(limited, "%.*s\"rate\":{\"per_second\":1,\"burst\":20},%s", (int)(rights - before),
+            before, rights);
+    char *old_rate = strstr(strstr(limited, "\"rights\""), "\"rate\"");
+    assert_null(old_rate); /* else the file would be a duplicate member */
+    write_text(partner_file("demo"), limited);
+    server_start(&server, NULL);
+    struct test_client *client = connect_as(&server, "demo");
+    assert_true(count_status(client, 40, 429) >= 18);
+    char *narrow = read_text(partner_file("narrow"));
+    write_text(partner_file("narrow"), narrow); /* any change loads all again */
+    sleep_ms(500);
+    assert_true(count_status(client, 20, 429) >= 18);
+    free(narrow);
+    test_client_close(client);
+    write_text(partner_file("demo"), before);
+    free(before);
+    free(limited);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* ---- generations ------------------------------------------------------------------------------ */
+
+struct load {
+    struct server *server;
+    atomic_bool stop;
+    atomic_uint right, wrong;
+    const char *body;
+};
+
+static void *ask_on_and_on(void *argument)
+{
+    struct load *load = argument;
+    struct test_client *client = connect_as(load->server, "demo");
+    while (!atomic_load(&load->stop)) {
+        struct test_response response;
+        bool right =
+            test_client_request(client, "POST", "/v1/verify", "Content-Type: application/json\r\n",
+                                load->body, &response);
+        right = right && response.status == 200 &&
+                strstr(response.body, "\"verdict\":\"verified\"") != NULL;
+        atomic_fetch_add(right ? &load->right : &load->wrong, 1);
+        if (!right) {
+            break;
+        }
+        test_response_release(&response);
+    }
+    test_client_close(client);
+    return NULL;
+}
+
+static unsigned ready_generation(const struct server *server)
+{
+    struct test_client *client = connect_plain(server->admin_port);
+    struct test_response response;
+    assert_true(test_client_request(client, "GET", "/readyz", NULL, NULL, &response));
+    const char *at = strstr(response.body, "\"generation\":");
+    unsigned number = at == NULL ? 0 : (unsigned)strtoul(at + 13, NULL, 10);
+    test_response_release(&response);
+    test_client_close(client);
+    return number;
+}
+
+static void new_generation_is_served_without_losing_an_answer(void **state)
+{
+    (void)state;
+    struct server server;
+    char id[16], name[256], body[1024], *line = NULL;
+    for (unsigned n = 0;; n++) {
+        line = person_line(n);
+        if (strstr(line, "\"status\":\"alive\"") != NULL) {
+            break;
+        }
+        free(line);
+    }
+    member_of(line, "id", id, sizeof(id));
+    member_of(line, "full_name", name, sizeof(name));
+    free(line);
+    snprintf(body, sizeof(body),
+             "{\"id\":\"%s\",\"purpose\":\"demo.verify\",\"claims\":{\"full_name\":\"%s\"}}", id,
+             name);
+    server_start(&server, NULL);
+    unsigned first = ready_generation(&server);
+    struct load load = {.server = &server, .body = body};
+    pthread_t thread;
+    assert_int_equal(pthread_create(&thread, NULL, ask_on_and_on, &load), 0);
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_int_equal(
+            run(xacthuc(), "import", deployment("DIR"), deployment("people.ndjson"), NULL), 0);
+        double begin = now_s();
+        while (ready_generation(&server) != first + i && now_s() - begin < 5) {
+            sleep_ms(10);
+        }
+        assert_true(now_s() - begin < 1.5);
+    }
+    atomic_store(&load.stop, true);
+    pthread_join(thread, NULL);
+    assert_int_equal(atomic_load(&load.wrong), 0);
+    assert_true(atomic_load(&load.right) > 100);
+    /* The old ones are closed: only the current file is mapped. */
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/maps", (int)server.pid);
+    char *maps = read_text(path), current[32];
+    if (maps[0] != '\0') { /* not readable for others than root: the process is not dumpable */
+        snprintf(current, sizeof(current), "/%06u/", first + 3);
+        assert_non_null(strstr(maps, current));
+        snprintf(current, sizeof(current), "/%06u/", first);
+        assert_null(strstr(maps, current));
+    }
+    free(maps);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+static void without_a_generation_it_is_not_ready(void **state)
+{
+    (void)state;
+    struct server server;
+    struct test_response response;
+    char wait[16];
+    char hidden[512], current[512];
+    snprintf(current, sizeof(current), "%s", deployment("DIR/identity/current"));
+    snprintf(hidden, sizeof(hidden), "%s", deployment("hidden"));
+    assert_int_equal(rename(current, hidden), 0);
+    server_start(&server, NULL);
+    struct test_client *admin = connect_plain(server.admin_port);
+    assert_true(test_client_request(admin, "GET", "/readyz", NULL, NULL, &response));
+    assert_int_equal(response.status, 503);
+    assert_non_null(strstr(response.body, "\"reasons\":[\"no_generation\"]"));
+    test_response_release(&response);
+    struct test_client *client = connect_as(&server, "demo");
+    assert_int_equal(verify(client, question, &response), 503);
+    assert_non_null(strstr(response.body, "\"code\":\"not_ready\""));
+    assert_non_null(test_response_field(&response, "Retry-After", wait, sizeof(wait)));
+    test_response_release(&response);
+    assert_int_equal(rename(hidden, current), 0);
+    assert_true(time_until(client, 200) < 1.5);
+    test_client_close(client);
+    test_client_close(admin);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* ---- the end ---------------------------------------------------------------------------------- */
+
+static void drain_answers_what_is_under_way_and_ends(void **state)
+{
+    (void)state;
+    struct server server;
+    struct test_response response;
+    char field[32], head[256];
+    server_start(&server, NULL);
+    struct test_client *idle = connect_as(&server, "demo");
+    assert_int_equal(verify(idle, question, &response), 200);
+    test_response_release(&response);
+    struct test_client *busy = connect_as(&server, "demo");
+    snprintf(head, sizeof(head),
+             "POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+             "Content-Length: %zu\r\n\r\n",
+             strlen(question));
+    assert_true(test_client_send_text(busy, head));
+    sleep_ms(200);
+    struct test_client *admin = connect_plain(server.admin_port);
+
+    kill(server.pid, SIGTERM);
+    assert_true(test_client_wait_closed(idle));
+    assert_true(test_client_request(admin, "GET", "/readyz", NULL, NULL, &response));
+    assert_int_equal(response.status, 503);
+    assert_non_null(strstr(response.body, "\"draining\""));
+    test_response_release(&response);
+    char error[TEST_ERROR_MAX];
+    struct test_client_options options = options_as(&server, "demo");
+    double asked = now_s(); /* nothing new is taken, and nobody is kept waiting for it */
+    assert_null(test_client_open(&options, error));
+    assert_true(now_s() - asked < 2);
+
+    assert_true(test_client_send_text(busy, question));
+    assert_true(test_client_response(busy, false, &response));
+    assert_int_equal(response.status, 200);
+    assert_string_equal(test_response_field(&response, "Connection", field, sizeof(field)),
+                        "close");
+    test_response_release(&response);
+    assert_true(test_client_wait_closed(busy));
+    test_client_close(busy);
+    test_client_close(idle);
+    assert_int_equal(server_wait(&server, 5000), 0);
+    test_client_close(admin);
+}
+
+static void drain_has_an_end(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start(&server, "drain_timeout = 1s\n");
+    struct test_client *client = connect_as(&server, "demo");
+    assert_true(test_client_send_text(client, "POST /v1/verify HTTP/1.1\r\n"));
+    sleep_ms(100);
+    kill(server.pid, SIGINT);
+    double begin = now_s();
+    assert_int_equal(server_wait(&server, 5000), 0);
+    assert_true(now_s() - begin >= 0.9);
+    test_client_close(client);
+}
+
+static void second_signal_ends_at_once(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start(&server, NULL);
+    struct test_client *client = connect_as(&server, "demo");
+    assert_true(test_client_send_text(client, "POST /v1/verify HTTP/1.1\r\n"));
+    sleep_ms(100);
+    kill(server.pid, SIGTERM);
+    sleep_ms(200);
+    kill(server.pid, SIGTERM);
+    assert_int_equal(server_wait(&server, 2000), 1);
+    test_client_close(client);
+}
+
+/* ---- wrong starts ----------------------------------------------------------------------------- */
+
+static void wrong_usage_and_bad_configuration_are_told(void **state)
+{
+    (void)state;
+    assert_int_equal(run(xacthuc(), "serve", NULL), 2);
+    assert_int_equal(run(xacthuc(), "serve", "--nonsense", deployment("DIR"), NULL), 2);
+    assert_int_equal(run(xacthuc(), "serve", "--help", NULL), 0);
+    assert_int_equal(run(xacthuc(), "serve", deployment("nothing"), NULL), 1);
+    assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), "--listen", "127.0.0.1", NULL), 1);
+    assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), "--listen", "127.0.0.1:0",
+                         "--admin", "0.0.0.0:0", NULL),
+                     1);
+    char *log = read_text(deployment("commands.log"));
+    assert_non_null(strstr(log, "is not loopback"));
+    free(log);
+    char *conf = read_text(deployment("DIR/xacthuc.conf"));
+    write_text(deployment("DIR/xacthuc.conf"), "[limits]\nshoe_size = 43\n");
+    assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), NULL), 1);
+    write_text(deployment("DIR/xacthuc.conf"), "[limits]\nidle_timeout = 75s\nnonsense\n");
+    assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), NULL), 1);
+    write_text(deployment("DIR/xacthuc.conf"), conf);
+    free(conf);
+    log = read_text(deployment("commands.log"));
+    assert_non_null(strstr(log, "xacthuc.conf, line 2: "));
+    assert_non_null(strstr(log, "xacthuc.conf, line 3: "));
+    free(log);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(admin_tells_health_and_readiness),
+        cmocka_unit_test(changed_partner_takes_effect_on_open_connections),
+        cmocka_unit_test(bad_partner_file_is_refused_and_the_old_one_stays),
+        cmocka_unit_test(rate_is_kept_across_reloads),
+        cmocka_unit_test(new_generation_is_served_without_losing_an_answer),
+        cmocka_unit_test(without_a_generation_it_is_not_ready),
+        cmocka_unit_test(drain_answers_what_is_under_way_and_ends),
+        cmocka_unit_test(drain_has_an_end),
+        cmocka_unit_test(second_signal_ends_at_once),
+        cmocka_unit_test(wrong_usage_and_bad_configuration_are_told),
+    };
+    return cmocka_run_group_tests(tests, deployment_make, deployment_remove);
+}

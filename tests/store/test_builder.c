@@ -1,0 +1,341 @@
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/mount.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "store/builder.h"
+#include "tests/store/deployment.h"
+#include "tests/test.h"
+
+static struct xt_failure failure;
+
+/* What the builder said of duplicates, as text: "9<3 duplicate_id /id; " */
+static char told[1024];
+
+static void on_duplicate(void *context, uint64_t line, uint64_t first, const char *code,
+                         const char *pointer)
+{
+    (void)context;
+    size_t size = strlen(told);
+    snprintf(told + size, sizeof(told) - size, "%llu<%llu %s %s; ", (unsigned long long)line,
+             (unsigned long long)first, code, pointer);
+}
+
+struct line {
+    uint64_t line, id, replaced[3];
+    uint32_t cmnd;
+};
+
+/* Adds lines, sorts, and gives the builder with what it told in `told`. */
+static struct xt_builder *sorted(const struct line *lines, unsigned count)
+{
+    struct xt_builder *builder = NULL;
+    struct xt_person person;
+    told[0] = 0;
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &builder, &failure),
+                     XT_OK);
+    for (unsigned i = 0; i < count; i++) {
+        make_person(1, &person);
+        person.number = lines[i].id;
+        while (person.replaced_count < 3 && lines[i].replaced[person.replaced_count] != 0) {
+            person.replaced[person.replaced_count] = lines[i].replaced[person.replaced_count];
+            person.replaced_count++;
+        }
+        person.has_cmnd = lines[i].cmnd != 0;
+        person.cmnd = lines[i].cmnd;
+        assert_int_equal(xt_builder_add(builder, &person, lines[i].line, &failure), XT_OK);
+    }
+    assert_int_equal(xt_builder_sort(builder, on_duplicate, NULL, &failure), XT_OK);
+    return builder;
+}
+
+static struct xt_manifest seal(struct xt_builder *builder)
+{
+    struct xt_manifest manifest;
+    enum xt_status status = xt_builder_seal(builder, true, NULL, &manifest, &failure);
+    if (status != XT_OK) {
+        fail_msg("%s", failure.text);
+    }
+    xt_builder_close(builder);
+    return manifest;
+}
+
+#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+
+static void the_first_line_of_a_number_stays(void **state)
+{
+    (void)state;
+    const struct line lines[] = {{.line = 9, .id = 100},
+                                 {.line = 3, .id = 100},
+                                 {.line = 5, .id = 200},
+                                 {.line = 7, .id = 100},
+                                 {.line = 4, .id = 300}};
+    struct xt_manifest manifest = seal(sorted(lines, COUNT(lines)));
+    assert_string_equal(told, "7<3 duplicate_id /id; 9<3 duplicate_id /id; ");
+    assert_int_equal(manifest.people, 3);
+}
+
+static void a_replaced_number_may_not_be_a_living_one(void **state)
+{
+    (void)state;
+    const struct line replaced_later[] = {{.line = 1, .id = 100},
+                                          {.line = 2, .id = 200, .replaced = {100}}};
+    const struct line replaced_first[] = {{.line = 1, .id = 200, .replaced = {100}},
+                                          {.line = 2, .id = 100}};
+    const struct line both_replaced[] = {{.line = 1, .id = 200, .replaced = {100}},
+                                         {.line = 2, .id = 300, .replaced = {100}}};
+    const struct line own_number[] = {{.line = 1, .id = 100, .replaced = {100}},
+                                      {.line = 2, .id = 300}};
+    struct xt_manifest manifest = seal(sorted(replaced_later, 2));
+    assert_string_equal(told, "2<1 replaced_number_in_use /replaced_numbers; ");
+    assert_int_equal(manifest.people, 1);
+    manifest = seal(sorted(replaced_first, 2));
+    assert_string_equal(told, "2<1 replaced_number_in_use /id; ");
+    assert_int_equal(manifest.replaced, 1);
+    seal(sorted(both_replaced, 2));
+    assert_string_equal(told, "2<1 replaced_number_in_use /replaced_numbers; ");
+    manifest = seal(sorted(own_number, 2));
+    assert_string_equal(told, "1<1 replaced_number_in_use /replaced_numbers; ");
+    assert_int_equal(manifest.people, 1);
+}
+
+static void a_line_that_is_left_out_holds_no_number(void **state)
+{
+    (void)state;
+    const struct line lines[] = {
+        {.line = 1, .id = 100},
+        {.line = 2, .id = 100, .replaced = {200, 201}, .cmnd = 7}, /* out: its others are free */
+        {.line = 3, .id = 200},
+        {.line = 4, .id = 400, .replaced = {201, 202}},
+        {.line = 5, .id = 500, .replaced = {203, 202}}, /* out: 203 is free again */
+        {.line = 6, .id = 203, .cmnd = 7},
+        {.line = 7, .id = 200, .replaced = {201}}, /* the plain duplicate is what is told */
+    };
+    struct xt_manifest manifest = seal(sorted(lines, COUNT(lines)));
+    assert_string_equal(told, "2<1 duplicate_id /id; 5<4 replaced_number_in_use /replaced_numbers; "
+                              "7<3 duplicate_id /id; ");
+    assert_int_equal(manifest.people, 4);
+    assert_int_equal(manifest.replaced, 2);
+    assert_int_equal(manifest.aliases, 1);
+    struct xt_generation *generation = open_served();
+    assert_true(find_is(generation, XT_ID_CMND, 7, true)); /* line 2's claim to it is gone too */
+    assert_true(find_is(generation, XT_ID_PERSONAL, 202, true));
+    assert_true(find_is(generation, XT_ID_PERSONAL, 500, false));
+    xt_generation_close(generation);
+}
+
+static void more_people_than_an_alias_holds_are_still_several(void **state)
+{
+    (void)state;
+    struct line lines[40];
+    memset(lines, 0, sizeof(lines));
+    for (unsigned i = 0; i < 40; i++) {
+        lines[i] = (struct line){.line = i + 1, .id = 1000 + i, .cmnd = 123456789};
+    }
+    struct xt_manifest manifest = seal(sorted(lines, 40));
+    struct xt_check_report report;
+    assert_int_equal(manifest.aliases, 1);
+    struct xt_generation *generation = open_served();
+    assert_true(find_is(generation, XT_ID_CMND, 123456789, false));
+    xt_generation_close(generation);
+    assert_int_equal(xt_generation_check(deployment(), manifest.number, deployment_keyring(), true,
+                                         &report, &failure),
+                     XT_OK);
+}
+
+static void many_copies_of_one_person_are_sorted_out_quickly(void **state)
+{
+    (void)state;
+    struct xt_builder *builder = NULL;
+    struct xt_person person;
+    uint64_t refused = 0;
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &builder, &failure),
+                     XT_OK);
+    make_person(1, &person);
+    for (unsigned i = 1; i <= 20000; i++) {
+        assert_int_equal(xt_builder_add(builder, &person, i, &failure), XT_OK);
+    }
+    told[0] = 0;
+    assert_int_equal(xt_builder_sort(builder, on_duplicate, &refused, &failure), XT_OK);
+    assert_int_equal(seal(builder).people, 1);
+}
+
+static void closing_without_seal_leaves_nothing(void **state)
+{
+    (void)state;
+    build_people(0, 10);
+    unsigned before = count_names("identity", "");
+    const struct line lines[] = {{.line = 1, .id = 100}};
+    struct xt_builder *builder = sorted(lines, 1);
+    assert_int_equal(count_names("identity", "building-"), 1);
+    xt_builder_close(builder);
+    assert_int_equal(count_names("identity", ""), before);
+    struct xt_generation *generation = open_served();
+    assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(3), true));
+    xt_generation_close(generation);
+}
+
+static void a_stop_before_the_switch_changes_nothing(void **state)
+{
+    (void)state;
+    build_people(0, 10);
+    const struct line lines[] = {{.line = 1, .id = 100}};
+    struct xt_manifest manifest;
+    volatile sig_atomic_t stop = 1;
+    struct xt_builder *builder = sorted(lines, 1);
+    assert_int_equal(xt_builder_seal(builder, true, &stop, &manifest, &failure), XT_CLOSED);
+    xt_builder_close(builder);
+    assert_int_equal(count_names("identity", "building-"), 0);
+    struct xt_generation *generation = open_served();
+    assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(3), true));
+    xt_generation_close(generation);
+}
+
+static void only_one_builder_works_at_a_time(void **state)
+{
+    (void)state;
+    struct xt_builder *first = NULL;
+    struct xt_builder *second = NULL;
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &first, &failure), XT_OK);
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &second, &failure),
+                     XT_BUSY);
+    assert_int_equal(count_names("identity", "building-"), 1); /* and the first goes on */
+    xt_builder_close(first);
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &second, &failure), XT_OK);
+    xt_builder_close(second);
+}
+
+static void the_generation_before_stays_and_older_ones_go(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 4; i++) {
+        build_people(i * 10, i * 10 + 10);
+    }
+    assert_int_equal(count_names("identity", "0000"), 2);
+    assert_true(exists("identity/000003") && exists("identity/000004"));
+    struct xt_generation *before = NULL;
+    assert_int_equal(xt_generation_open(deployment(), 3, deployment_keyring(), &before, &failure),
+                     XT_OK);
+    struct xt_generation *served = open_served();
+    build_people(50, 60); /* 3 goes, but whoever has it open keeps it */
+    assert_false(exists("identity/000003"));
+    assert_true(find_is(before, XT_ID_PERSONAL, PERSON_NUMBER(25), true));
+    assert_true(find_is(served, XT_ID_PERSONAL, PERSON_NUMBER(35), true));
+    xt_generation_close(before);
+    xt_generation_close(served);
+}
+
+static void what_killed_imports_left_is_cleared_away(void **state)
+{
+    (void)state;
+    build_people(0, 10);
+    build_people(0, 10);
+    const char *const leftovers[] = {"identity/building-1-00", "identity/000009"};
+    for (unsigned i = 0; i < 2; i++) {
+        char file[64];
+        assert_int_equal(mkdir(deployment_path(leftovers[i]), 0700), 0);
+        snprintf(file, sizeof(file), "%s/data.mdb", leftovers[i]);
+        write_text(file, "half");
+        assert_int_equal(chmod(deployment_path(leftovers[i]), 0500), 0);
+    }
+    assert_int_equal(symlink("000009", deployment_path("identity/.switching")), 0);
+    build_people(20, 30);
+    assert_int_equal(count_names("identity", "building-"), 0);
+    assert_false(exists("identity/.switching") || exists("identity/000009"));
+    assert_true(exists("identity/000010")); /* a number is not used twice */
+    assert_int_equal(count_names("identity", "0000"), 2);
+}
+
+static void a_switch_that_fails_leaves_nothing(void **state)
+{
+    (void)state;
+    const struct line lines[] = {{.line = 1, .id = 100}};
+    struct xt_manifest manifest;
+    build_people(0, 10);
+    assert_int_equal(mkdir(deployment_path("identity/.switching"), 0700),
+                     0); /* in the link's way */
+    struct xt_builder *builder = sorted(lines, 1);
+    assert_int_equal(xt_builder_seal(builder, true, NULL, &manifest, &failure), XT_IO);
+    xt_builder_close(builder);
+    assert_int_equal(count_names("identity", "0000"), 1);
+    assert_int_equal(count_names("identity", "building-"), 0);
+    struct xt_generation *generation = open_served();
+    assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(3), true));
+    xt_generation_close(generation);
+}
+
+static void sealed_files_cannot_be_written(void **state)
+{
+    (void)state;
+    struct stat facts;
+    build_people(0, 10);
+    assert_int_equal(stat(deployment_path("identity/000001"), &facts), 0);
+    assert_int_equal(facts.st_mode & 07777, 0500);
+    assert_int_equal(stat(deployment_path("identity/000001/data.mdb"), &facts), 0);
+    assert_int_equal(facts.st_mode & 07777, 0400);
+    assert_int_equal(stat(deployment_path("identity/000001/manifest"), &facts), 0);
+    assert_int_equal(facts.st_mode & 07777, 0400);
+    assert_int_equal(count_names("identity/000001", ""), 2); /* no lock file */
+}
+
+static void a_folder_that_is_no_deployment_is_told(void **state)
+{
+    (void)state;
+    struct xt_builder *builder = NULL;
+    assert_int_equal(rmdir(deployment_path("identity")), 0);
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &builder, &failure),
+                     XT_NOT_FOUND);
+    assert_non_null(strstr(failure.text, "xacthuc init"));
+}
+
+static void a_full_disk_is_told_before_anything_is_written(void **state)
+{
+    (void)state;
+    const char *identity = deployment_path("identity");
+    if (mount("none", identity, "tmpfs", 0, "size=6m") != 0) {
+        skip(); /* needs root */
+    }
+    struct xt_manifest manifest;
+    struct xt_person person;
+    struct xt_builder *builder = NULL;
+    build_people(0, 10);
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &builder, &failure),
+                     XT_OK);
+    for (unsigned i = 0; i < 40000; i++) {
+        make_person(i, &person);
+        assert_int_equal(xt_builder_add(builder, &person, i + 1, &failure), XT_OK);
+    }
+    assert_int_equal(xt_builder_sort(builder, on_duplicate, NULL, &failure), XT_OK);
+    assert_int_equal(xt_builder_seal(builder, true, NULL, &manifest, &failure), XT_DISK_FULL);
+    assert_non_null(strstr(failure.text, "not enough room"));
+    xt_builder_close(builder);
+    assert_int_equal(count_names("identity", "building-"), 0);
+    struct xt_generation *generation = open_served();
+    assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(3), true));
+    xt_generation_close(generation);
+    assert_int_equal(umount(identity), 0);
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, deployment_make, deployment_remove)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(the_first_line_of_a_number_stays),
+        EACH(a_replaced_number_may_not_be_a_living_one),
+        EACH(a_line_that_is_left_out_holds_no_number),
+        EACH(more_people_than_an_alias_holds_are_still_several),
+        EACH(many_copies_of_one_person_are_sorted_out_quickly),
+        EACH(closing_without_seal_leaves_nothing),
+        EACH(a_stop_before_the_switch_changes_nothing),
+        EACH(only_one_builder_works_at_a_time),
+        EACH(the_generation_before_stays_and_older_ones_go),
+        EACH(what_killed_imports_left_is_cleared_away),
+        EACH(a_switch_that_fails_leaves_nothing),
+        EACH(sealed_files_cannot_be_written),
+        EACH(a_folder_that_is_no_deployment_is_told),
+        EACH(a_full_disk_is_told_before_anything_is_written),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

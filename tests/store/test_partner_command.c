@@ -1,0 +1,250 @@
+/* `xacthuc partner` as its operator sees it: the real binary. */
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "crypto/authority.h"
+#include "store/partners.h"
+#include "tests/store/deployment.h"
+#include "tests/test.h"
+
+static struct xt_failure failure;
+
+static int make(void **state)
+{
+    deployment_make(state);
+    char key[XT_PERSON_TEXT_MAX];
+    snprintf(key, sizeof(key), "%s", deployment_path("keys/ca.key"));
+    return xt_authority_create(key, deployment_path("ca.crt"), "test", &failure) == XT_OK ? 0 : -1;
+}
+
+#define CLAIMS "--purpose", "sim.register", "--claims", "full_name,date_of_birth,phone"
+
+static void expect_json_array_of(unsigned partners)
+{
+    unsigned count = 0;
+    assert_int_equal(run("partner", "list", "DIR", "--json", NULL), 0);
+    for (const char *at = run_out; (at = strstr(at, "{\"name\":")) != NULL; at++) {
+        count++;
+    }
+    assert_int_equal(count, partners);
+}
+
+static void issuing_writes_a_certificate_a_secret_key_and_the_authority(void **state)
+{
+    (void)state;
+    struct stat facts;
+    char out[64];
+    snprintf(out, sizeof(out), "%s/out", deployment());
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--right",
+                         "per_claim,card_state", "--right", "existence", "--rate", "100:200",
+                         "--network", "10.0.0.0/8", "--network", "2001:db8::/32", "--issue", out,
+                         NULL),
+                     0);
+    assert_non_null(strstr(run_out, "partner viettel is registered"));
+    assert_string_equal(run_err, "");
+    assert_int_equal(stat(deployment_path("out/viettel.key"), &facts), 0);
+    assert_int_equal(facts.st_mode & 07777, 0600);
+    assert_true(exists("out/viettel.crt"));
+    char authority[8192];
+    snprintf(authority, sizeof(authority), "%s", read_text("ca.crt"));
+    assert_string_equal(read_text("out/ca.crt"), authority);
+
+    const char *text = read_text("partners/viettel.json");
+    assert_non_null(strstr(text, "sim.register"));
+    assert_non_null(strstr(text, "date_of_birth"));
+    assert_non_null(strstr(text, "card_state"));
+    assert_non_null(strstr(text, "existence"));
+    assert_non_null(strstr(text, "2001:db8::/32"));
+    uint8_t spki[XT_SPKI_SHA256];
+    char hex[2 * XT_SPKI_SHA256 + 1];
+    assert_int_equal(xt_certificate_spki(deployment_path("out/viettel.crt"), spki, &failure),
+                     XT_OK);
+    for (unsigned i = 0; i < XT_SPKI_SHA256; i++) {
+        sprintf(hex + 2 * i, "%02x", spki[i]);
+    }
+    assert_non_null(strstr(read_text("partners/viettel.json"), hex));
+
+    /* The next partner's files go into the same folder. */
+    assert_int_equal(
+        run("partner", "add", "DIR", "mobifone", CLAIMS, "--json", "--issue", out, NULL), 0);
+    assert_non_null(strstr(run_out, "{\"name\":\"mobifone\",\"certificate\":\""));
+    expect_json_array_of(2);
+}
+
+static void each_purpose_has_its_own_claims_and_needs(void **state)
+{
+    (void)state;
+    assert_int_equal(run("partner", "add", "DIR", "bank", "--purpose", "kyc", "--claims",
+                         "full_name,sex", "--claims", "phone", "--consent-required", "--purpose",
+                         "loan", "--legal-basis-required", "--claims", "tax", "--issue",
+                         deployment_path("out"), NULL),
+                     0);
+    struct xt_partners *partners = NULL;
+    assert_int_equal(xt_partners_load(deployment(), NULL, NULL, NULL, &partners, &failure), XT_OK);
+    const struct xt_partner *bank = xt_partners_by_name(partners, "bank");
+    assert_non_null(bank);
+    assert_true(bank->active);
+    assert_int_equal(bank->purpose_count, 2);
+    assert_int_equal(bank->purposes[0].claims, XT_CLAIM_BIT(XT_CLAIM_FULL_NAME) |
+                                                   XT_CLAIM_BIT(XT_CLAIM_SEX) |
+                                                   XT_CLAIM_BIT(XT_CLAIM_PHONE));
+    assert_true(bank->purposes[0].consent_required && !bank->purposes[0].legal_basis_required);
+    assert_int_equal(bank->purposes[1].claims, XT_CLAIM_BIT(XT_CLAIM_TAX));
+    assert_true(bank->purposes[1].legal_basis_required && !bank->purposes[1].consent_required);
+    assert_int_equal(bank->rights, 0);
+    xt_partners_free(partners);
+}
+
+static void a_certificate_of_the_partners_own_is_taken(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        run("partner", "add", "DIR", "first", CLAIMS, "--issue", deployment_path("out"), NULL), 0);
+    const char *certificate = deployment_path("out/first.crt");
+    assert_int_equal(run("partner", "add", "DIR", "second", CLAIMS, "--cert", certificate, NULL),
+                     1);
+    assert_non_null(strstr(run_err, "already that of first"));
+    assert_int_equal(unlink(deployment_path("partners/first.json")), 0);
+    assert_int_equal(run("partner", "add", "DIR", "second", CLAIMS, "--cert", certificate, NULL),
+                     0);
+    expect_json_array_of(1);
+    assert_int_equal(unlink(deployment_path("partners/second.json")), 0);
+    assert_int_equal(run("partner", "add", "DIR", "twice", CLAIMS, "--cert", certificate, "--cert",
+                         certificate, NULL),
+                     1);
+    assert_int_equal(run("partner", "add", "DIR", "none", CLAIMS, "--cert",
+                         deployment_path("keys/ca.key"), NULL),
+                     1);
+    expect_json_array_of(0);
+}
+
+static void what_fails_leaves_no_file(void **state)
+{
+    (void)state;
+    char out[64];
+    snprintf(out, sizeof(out), "%s/out", deployment());
+    /* The partner's file cannot be written: the folder is a file. */
+    assert_int_equal(rmdir(deployment_path("partners")), 0);
+    write_text("partners", "");
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--issue", out, NULL), 1);
+    assert_false(exists("out"));
+    assert_int_equal(unlink(deployment_path("partners")), 0);
+    assert_int_equal(mkdir(deployment_path("partners"), 0700), 0);
+
+    /* Another deployment's authority is already there. */
+    assert_int_equal(mkdir(out, 0700), 0);
+    write_text("out/ca.crt", "another");
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--issue", out, NULL), 1);
+    assert_non_null(strstr(run_err, "another deployment"));
+    assert_int_equal(count_names("out", ""), 1);
+    assert_string_equal(read_text("out/ca.crt"), "another");
+    assert_int_equal(count_names("partners", ""), 0);
+
+    /* A key of that name is already there, and is not touched. */
+    assert_int_equal(unlink(deployment_path("out/ca.crt")), 0);
+    write_text("out/viettel.key", "precious");
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--issue", out, NULL), 1);
+    assert_string_equal(read_text("out/viettel.key"), "precious");
+    assert_int_equal(count_names("out", ""), 1);
+
+    /* A name that is taken, by a file that does not even parse: that file stays as it is. */
+    assert_int_equal(unlink(deployment_path("out/viettel.key")), 0);
+    write_text("partners/viettel.json", "{broken");
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--issue", out, NULL), 1);
+    assert_string_equal(read_text("partners/viettel.json"), "{broken");
+    assert_int_equal(count_names("out", ""), 0);
+}
+
+static void a_name_is_registered_once(void **state)
+{
+    (void)state;
+    char out[64];
+    snprintf(out, sizeof(out), "%s/out", deployment());
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--issue", out, NULL), 0);
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--issue",
+                         deployment_path("elsewhere"), NULL),
+                     1);
+    assert_non_null(strstr(run_err, "already registered"));
+    assert_false(exists("elsewhere"));
+    assert_true(exists("out/viettel.key"));
+}
+
+static void show_and_list_tell_what_is_registered(void **state)
+{
+    (void)state;
+    assert_int_equal(run("partner", "list", "DIR", "--json", NULL), 0);
+    assert_string_equal(run_out, "[]\n");
+    assert_int_equal(run("partner", "show", "DIR", "viettel", NULL), 1);
+    assert_non_null(strstr(run_err, "there is no partner viettel"));
+    assert_int_equal(
+        run("partner", "add", "DIR", "viettel", CLAIMS, "--issue", deployment_path("out"), NULL),
+        0);
+    assert_int_equal(run("partner", "list", "DIR", NULL), 0);
+    assert_non_null(strstr(run_out, "viettel"));
+    assert_non_null(strstr(run_out, "active"));
+    assert_non_null(strstr(run_out, "sim.register"));
+    assert_int_equal(run("partner", "show", "DIR", "viettel", NULL), 0);
+    assert_string_equal(run_out, read_text("partners/viettel.json"));
+    write_text("partners/bad.json", "{");
+    assert_int_equal(run("partner", "list", "DIR", NULL), 0);
+    assert_non_null(strstr(run_err, "partners/bad.json was refused"));
+}
+
+static void wrong_usage_is_told_in_one_line(void **state)
+{
+    (void)state;
+    char out[64];
+    snprintf(out, sizeof(out), "%s/out", deployment());
+    assert_int_equal(run("partner", NULL), 2);
+    assert_int_equal(run("partner", "sing", "DIR", NULL), 2);
+    assert_int_equal(run("partner", "add", "DIR", NULL), 2);
+    assert_int_equal(run("partner", "add", "DIR", "x", "--issue", out, NULL), 2);
+    assert_int_equal(run("partner", "add", "DIR", "x", CLAIMS, NULL), 2);
+    assert_int_equal(run("partner", "add", "DIR", "x", CLAIMS, "--issue", out, "--cert", "y", NULL),
+                     2);
+    assert_int_equal(run("partner", "add", "DIR", "Viettel", CLAIMS, "--issue", out, NULL), 2);
+    assert_int_equal(run("partner", "add", "DIR", "../x", CLAIMS, "--issue", out, NULL), 2);
+    assert_int_equal(run("partner", "add", "DIR", "ca", CLAIMS, "--issue", out, NULL), 2);
+    assert_int_equal(
+        run("partner", "add", "DIR", "x", "--claims", "sex", CLAIMS, "--issue", out, NULL), 2);
+    assert_int_equal(run("partner", "add", "DIR", "x", "--purpose", "p", "--issue", out, NULL), 2);
+    assert_int_equal(run("partner", "add", "DIR", "x", "--purpose", "p", "--claims", "shoe_size",
+                         "--issue", out, NULL),
+                     2);
+    assert_non_null(strstr(run_err, "there is no claim 'shoe_size'"));
+    assert_int_equal(run("partner", "add", "DIR", "x", CLAIMS, CLAIMS, "--issue", out, NULL), 2);
+    const char *const bad[][2] = {{"--rate", "0"},         {"--rate", "5:"},
+                                  {"--rate", "x"},         {"--rate", "99999999999999999999"},
+                                  {"--network", "10.1/8"}, {"--network", "10.0.0.1/8"},
+                                  {"--days", "0"},         {"--daily-quota", "5"},
+                                  {"--right", "all"},      {"--right", ""}};
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(
+            run("partner", "add", "DIR", "x", CLAIMS, "--issue", out, bad[i][0], bad[i][1], NULL),
+            2);
+        assert_ptr_equal(strchr(run_err, '\n'), run_err + strlen(run_err) - 1);
+    }
+    assert_int_equal(run("partner", "list", "DIR", "--issue", out, NULL), 2);
+    assert_int_equal(run("partner", "--help", NULL), 0);
+    assert_non_null(strstr(run_out, "usage: xacthuc partner add"));
+    assert_false(exists("out"));
+    assert_int_equal(count_names("partners", ""), 0);
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, make, deployment_remove)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        EACH(issuing_writes_a_certificate_a_secret_key_and_the_authority),
+        EACH(each_purpose_has_its_own_claims_and_needs),
+        EACH(a_certificate_of_the_partners_own_is_taken),
+        EACH(what_fails_leaves_no_file),
+        EACH(a_name_is_registered_once),
+        EACH(show_and_list_tell_what_is_registered),
+        EACH(wrong_usage_is_told_in_one_line),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
