@@ -11,9 +11,15 @@
 
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
+union address {
+    struct sockaddr_in6 in6; /* the largest first: an initializer clears all of it */
+    struct sockaddr_in in;
+    struct sockaddr any;
+};
+
 /* ---- sockets ---------------------------------------------------------------------------------- */
 
-static bool parse_address(const char *text, struct sockaddr_storage *address, socklen_t *size)
+static bool parse_address(const char *text, union address *address, socklen_t *size)
 {
     char host[INET6_ADDRSTRLEN];
     const char *colon = strrchr(text, ':');
@@ -33,33 +39,31 @@ static bool parse_address(const char *text, struct sockaddr_storage *address, so
     host[length] = '\0';
     memset(address, 0, sizeof(*address));
     if (v6) {
-        struct sockaddr_in6 *in6 = (struct sockaddr_in6 *)address;
-        in6->sin6_family = AF_INET6;
-        in6->sin6_port = htons((uint16_t)port);
-        *size = sizeof(*in6);
-        return inet_pton(AF_INET6, host, &in6->sin6_addr) == 1;
+        address->in6.sin6_family = AF_INET6;
+        address->in6.sin6_port = htons((uint16_t)port);
+        *size = sizeof(address->in6);
+        return inet_pton(AF_INET6, host, &address->in6.sin6_addr) == 1;
     }
-    struct sockaddr_in *in = (struct sockaddr_in *)address;
-    in->sin_family = AF_INET;
-    in->sin_port = htons((uint16_t)port);
-    *size = sizeof(*in);
-    return inet_pton(AF_INET, host, &in->sin_addr) == 1;
+    address->in.sin_family = AF_INET;
+    address->in.sin_port = htons((uint16_t)port);
+    *size = sizeof(address->in);
+    return inet_pton(AF_INET, host, &address->in.sin_addr) == 1;
 }
 
 enum xt_status xt_listen(const char *text, int *result, struct xt_failure *failure)
 {
-    struct sockaddr_storage address = {0};
+    union address address = {.in6 = {0}};
     socklen_t size = 0;
     if (!parse_address(text, &address, &size)) {
         return xt_fail(failure, XT_INVALID,
                        "cannot listen on %s: give ADDRESS:PORT or [V6ADDRESS]:PORT", text);
     }
-    int fd = socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    int fd = socket(address.any.sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     int on = 1;
     /* Accepted sockets inherit TCP_NODELAY, which saves a system call each. */
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
-        bind(fd, (struct sockaddr *)&address, size) != 0 || listen(fd, BACKLOG) != 0) {
+        bind(fd, &address.any, size) != 0 || listen(fd, BACKLOG) != 0) {
         enum xt_status status =
             xt_fail(failure, XT_IO, "cannot listen on %s: %s", text, strerror(errno));
         if (fd >= 0) {
@@ -73,49 +77,47 @@ enum xt_status xt_listen(const char *text, int *result, struct xt_failure *failu
 
 void xt_listening_address(int fd, char text[XT_ADDRESS_TEXT])
 {
-    struct sockaddr_storage address = {0};
+    union address address = {.in6 = {0}};
     socklen_t size = sizeof(address);
     char host[INET6_ADDRSTRLEN] = "";
     text[0] = '\0';
-    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+    if (getsockname(fd, &address.any, &size) != 0) {
         return;
     }
-    if (address.ss_family == AF_INET6) {
-        const struct sockaddr_in6 *in6 = (const struct sockaddr_in6 *)&address;
-        inet_ntop(AF_INET6, &in6->sin6_addr, host, sizeof(host));
-        snprintf(text, XT_ADDRESS_TEXT, "[%s]:%u", host, ntohs(in6->sin6_port));
+    if (address.any.sa_family == AF_INET6) {
+        inet_ntop(AF_INET6, &address.in6.sin6_addr, host, sizeof(host));
+        snprintf(text, XT_ADDRESS_TEXT, "[%s]:%u", host, ntohs(address.in6.sin6_port));
     } else {
-        const struct sockaddr_in *in = (const struct sockaddr_in *)&address;
-        inet_ntop(AF_INET, &in->sin_addr, host, sizeof(host));
-        snprintf(text, XT_ADDRESS_TEXT, "%s:%u", host, ntohs(in->sin_port));
+        inet_ntop(AF_INET, &address.in.sin_addr, host, sizeof(host));
+        snprintf(text, XT_ADDRESS_TEXT, "%s:%u", host, ntohs(address.in.sin_port));
     }
 }
 
 bool xt_listening_on_loopback(int fd)
 {
-    struct sockaddr_storage address = {0};
+    union address address = {.in6 = {0}};
     socklen_t size = sizeof(address);
-    if (getsockname(fd, (struct sockaddr *)&address, &size) != 0) {
+    if (getsockname(fd, &address.any, &size) != 0) {
         return false;
     }
-    if (address.ss_family == AF_INET6) {
-        const struct in6_addr *in6 = &((const struct sockaddr_in6 *)&address)->sin6_addr;
+    if (address.any.sa_family == AF_INET6) {
+        const struct in6_addr *in6 = &address.in6.sin6_addr;
         return IN6_IS_ADDR_LOOPBACK(in6) || (IN6_IS_ADDR_V4MAPPED(in6) && in6->s6_addr[12] == 127);
     }
-    return ntohl(((const struct sockaddr_in *)&address)->sin_addr.s_addr) >> 24 == 127;
+    return ntohl(address.in.sin_addr.s_addr) >> 24 == 127;
 }
 
 /* ---- accepting -------------------------------------------------------------------------------- */
 
-static void map_address(const struct sockaddr_storage *from, uint8_t address[16])
+static void map_address(const union address *from, uint8_t address[16])
 {
-    if (from->ss_family == AF_INET6) {
-        memcpy(address, &((const struct sockaddr_in6 *)from)->sin6_addr, 16);
+    if (from->any.sa_family == AF_INET6) {
+        memcpy(address, &from->in6.sin6_addr, 16);
         return;
     }
     static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
     memcpy(address, mapped, sizeof(mapped));
-    memcpy(address + 12, &((const struct sockaddr_in *)from)->sin_addr, 4);
+    memcpy(address + 12, &from->in.sin_addr, 4);
 }
 
 static void set_watching(struct xt_listener *listener, bool watching);
@@ -154,10 +156,9 @@ static void on_ready(uv_poll_t *poll, int status, int events)
                 return;
             }
         }
-        struct sockaddr_storage from = {0};
+        union address from = {.in6 = {0}};
         socklen_t size = sizeof(from);
-        int fd = accept4(listener->socket, (struct sockaddr *)&from, &size,
-                         SOCK_NONBLOCK | SOCK_CLOEXEC);
+        int fd = accept4(listener->socket, &from.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
         if (fd >= 0) {
             uint8_t address[16];
             map_address(&from, address);
