@@ -49,6 +49,11 @@ static pid_t start(const char *line, int out)
     pid_t child = fork();
     assert_true(child >= 0);
     if (child == 0) {
+        /* Whoever started the tests may have had them ignored (nohup, a shell's &). */
+        static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+        for (unsigned i = 0; i < 3; i++) {
+            (void)signal(signals[i], SIG_DFL);
+        }
         int error = open(in_folder("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0600);
         if (out < 0) {
             out = open(in_folder("stdout"), O_WRONLY | O_CREAT | O_TRUNC, 0600);

@@ -54,6 +54,7 @@ static struct run run(bool interrupted, const char *const arguments[])
         }
         if (interrupted) { /* pending from the start: delivered as soon as it is let through */
             sigset_t set;
+            (void)signal(SIGINT, SIG_DFL); /* a shell's & has it ignored */
             sigemptyset(&set);
             sigaddset(&set, SIGINT);
             sigprocmask(SIG_BLOCK, &set, NULL);
