@@ -44,8 +44,9 @@ enum xt_card_answer xt_card_answer(enum xt_card_state state, xt_date expires_on,
     case XT_CARD_ACTIVE:
         break;
     }
-    return expires_on != XT_CARD_NO_EXPIRY && today > expires_on ? XT_CARD_ANSWER_EXPIRED
-                                                                 : XT_CARD_ANSWER_VALID;
+    return expires_on != XT_CARD_NO_EXPIRY && today > xt_date_latest(expires_on)
+               ? XT_CARD_ANSWER_EXPIRED
+               : XT_CARD_ANSWER_VALID;
 }
 
 const char *xt_card_answer_name(enum xt_card_answer answer)

@@ -32,7 +32,8 @@ enum xt_card_answer {
  * and month) counts as the last day of that year (or month); no birth or issue date: no expiry. */
 xt_date xt_card_expiry(xt_date date_of_birth, xt_date issued_on);
 
-/* A card is valid through the day before its expiry date's end: expired when today > expires_on. */
+/* A card is valid through the whole of its last day: expired when today > expires_on. Where only the
+ * year or month of that is known, the last day of it. */
 enum xt_card_answer xt_card_answer(enum xt_card_state state, xt_date expires_on, xt_date today);
 
 const char *xt_card_answer_name(enum xt_card_answer answer);

@@ -81,20 +81,11 @@ static bool phone_is_held(const struct xt_hot *person, uint32_t phone)
     return same != 0;
 }
 
-/* The last day that a partial date can mean. */
-static xt_date end_of(xt_date date)
-{
-    if (xt_date_month(date) == 0) {
-        return date | 12U << 5 | 31U;
-    }
-    return xt_date_day(date) == 0 ? date | 31U : date;
-}
-
 static bool is_in_force(const struct xt_link *link, xt_date today)
 {
     /* A year alone orders before all its days, so a start needs no such care. */
     return (link->valid_from == XT_DATE_NONE || link->valid_from <= today) &
-           (link->valid_until == XT_DATE_NONE || today <= end_of(link->valid_until));
+           (link->valid_until == XT_DATE_NONE || today <= xt_date_latest(link->valid_until));
 }
 
 static void find_documents(const struct xt_claims *claims, const struct xt_links *links,

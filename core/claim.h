@@ -84,7 +84,8 @@ struct xt_outcome {
  * asked is compared, nothing ends early, and what may not be told is masked out at the end.
  *
  * Dates match only when equal in value and precision: where the register knows just 1950, "1950"
- * matches and "1950-01-01" does not. A document matches when its number is equal and it is in force
+ * matches and "1950-01-01" does not. A card's expiry that no import stated is held all the same where
+ * the rule gives one (core/card). A document matches when its number is equal and it is in force
  * today; end dates that know only a year or month run to its end. */
 void xt_claims_compare(const struct xt_claims *claims, bool found, const struct xt_hot *person,
                        const struct xt_links *links, bool existence, bool advisory, xt_date today,

@@ -45,6 +45,16 @@ static inline bool xt_date_is_full(xt_date date)
     return xt_date_day(date) != 0;
 }
 
+/* For ordering only: not before any day that a partial date can mean (a 31st that the month may not
+ * have). Not for XT_DATE_NONE. A partial date as it is orders before all its days. */
+static inline xt_date xt_date_latest(xt_date date)
+{
+    if (xt_date_month(date) == 0) {
+        return date | 12U << 5 | 31U;
+    }
+    return xt_date_day(date) == 0 ? date | 31U : date;
+}
+
 /* The civil date in Viet Nam (UTC+7, no daylight saving) of a moment in ms since 1970 UTC;
  * 2200-12-31 for anything later. */
 xt_date xt_date_of_unix_ms(uint64_t unix_ms);

@@ -40,9 +40,15 @@ static bool is_utf8_read_as_latin1(uint32_t capital, uint32_t next, uint32_t aft
 }
 
 /* TCVN3 puts half of its small letters on the capitals of Latin-1: NguyÔn, ThÞ, TrÇn. So a capital
- * amid the small letters of a capitalised word; LÊ, lÊ and vĂN stay what they are. */
-static bool is_tcvn3(struct xt_span text, size_t at, uint32_t next)
+ * amid the small letters of a capitalised word; LÊ, lÊ and vĂN stay what they are, and so does any of
+ * the capitals on which TCVN3 has nothing (HoÀng). */
+static bool is_tcvn3(struct xt_span text, size_t at, uint32_t capital, uint32_t next)
 {
+    static const uint16_t unused[] = {0xC0, 0xC1, 0xC2, 0xC3, 0xC4, 0xC5,
+                                      0xCD, 0xD9, 0xDA, 0xDB, 0};
+    if (is_any_of(capital, unused)) {
+        return false;
+    }
     if (at == 0 || text.data[at - 1] < 'a' || text.data[at - 1] > 'z') {
         return false;
     }
@@ -66,7 +72,7 @@ bool xt_name_capital_is_mojibake(struct xt_span text, size_t at)
         after += length;
         (void)xt_utf8_read(text.data + after, text.size - after, &after_next);
     }
-    return is_utf8_read_as_latin1(capital, next, after_next) || is_tcvn3(text, at, next);
+    return is_utf8_read_as_latin1(capital, next, after_next) || is_tcvn3(text, at, capital, next);
 }
 
 /* VNI writes a mark as a letter of its own after the vowel: Nguyeãn, Traàn, Phaïm, Ñöùc. So a vowel
@@ -170,15 +176,67 @@ static bool is_loic(const struct xt_name *name, size_t after)
            name->codes[after] == 'c';
 }
 
+/* Whether part is one of a list's entries, which stand between spaces; nothing at all is. */
+static bool is_listed(const char *list, const char *part, size_t size)
+{
+    char entry[8] = " ";
+    if (size > 3) {
+        return false;
+    }
+    memcpy(entry + 1, part, size);
+    entry[1 + size] = ' ';
+    return size == 0 || strstr(list, entry) != NULL;
+}
+
+/* Whether a word could be a Vietnamese syllable, by its letters without marks, or initials. */
+static bool is_syllable(const char *word)
+{
+    static const char onsets[] = " b c ch d g gh h k kh l m n ng ngh nh p ph q r s t th tr v x ";
+    static const char codas[] = " c ch m n ng nh p t ";
+    const char *vowels = word + strcspn(word, "aeiouy");
+    const char *coda = vowels + strspn(vowels, "aeiouy");
+    return is_listed(onsets, word, (size_t)(vowels - word)) && is_listed(codas, coda, strlen(coda));
+}
+
+/* Pairs of letters alone do not show that a name is VNI: Seán Kelly and Naïm Haddad have them too. Such
+ * a name has a word that is no Vietnamese syllable (Kelly); VNI has none, but for joined words. */
+static bool has_foreign_word(const struct xt_name *name)
+{
+    char word[XT_NAME_MAX + 1];
+    size_t size = 0, at = 0;
+    while (at < name->length) {
+        uint8_t code;
+        uint32_t letter = xt_name_next(name, &at, &code);
+        if (code > 0 && code < XT_CODE_LETTER) {
+            word[size] = '\0';
+            if (!is_syllable(word)) {
+                return true;
+            }
+            size = 0;
+            continue;
+        }
+        uint32_t base = letter == 0xF1 ? 'd' /* ñ: VNI for đ */
+                        : code == 0    ? xt_name_base_letter(letter)
+                                       : xt_name_base(code);
+        if (base != 0) {
+            word[size++] = base < 0x80 ? (char)base : '?';
+        }
+    }
+    word[size] = '\0';
+    return !is_syllable(word);
+}
+
+/* UTF-8 read otherwise is refused at once, VNI where nothing speaks against it. */
 static bool scan_pairs(const struct xt_name *name)
 {
+    bool vni = false;
     uint32_t previous = ' ';
     size_t at = 0;
     while (at < name->length) {
         uint8_t code;
         uint32_t letter = xt_name_next(name, &at, &code);
         if (letter == 0xF1 && (previous == ' ' || previous == '-')) {
-            return true; /* ñ stands for đ; no Spanish name of note begins with it */
+            vni = true; /* ñ stands for đ */
         }
         if (previous == 0xE3 && (letter == 0x153 || letter == 0x161 || letter == 0x17E)) {
             return true; /* Ãœ Ãš Ãž: UTF-8 read as Windows-1252 */
@@ -191,13 +249,11 @@ static bool scan_pairs(const struct xt_name *name)
             bool foreign = (second & (CLOSED | OPEN)) != 0 &&
                            ((second & rest_of_word(name, at)) == 0 ||
                             (letter == 0xEF && previous == 'o' && is_loic(name, at)));
-            if (!ao && !foreign) {
-                return true;
-            }
+            vni |= !ao && !foreign;
         }
         previous = letter;
     }
-    return false;
+    return vni && !has_foreign_word(name);
 }
 
 #define TONELESS(vowel) XT_CODE_VOWEL(XT_VOWEL_##vowel, XT_TONE_NONE)

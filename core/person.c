@@ -330,5 +330,9 @@ enum xt_person_member xt_person_finish(struct xt_person *person, uint32_t seen)
     if ((seen & XT_MEMBER_BIT(XT_MEMBER_CARD_STATE)) == 0 && (seen & card) != 0) {
         person->card_state = XT_CARD_ACTIVE;
     }
+    if ((seen & XT_MEMBER_BIT(XT_MEMBER_CARD_EXPIRES_ON)) == 0) {
+        person->card_expires_on = xt_card_expiry(person->date_of_birth, person->card_issued_on);
+        person->card_has_expiry = person->card_expires_on != XT_CARD_NO_EXPIRY;
+    }
     return XT_MEMBER_COUNT;
 }

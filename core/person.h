@@ -88,11 +88,12 @@ struct xt_person {
     struct xt_span nationality, ethnicity, home_town, place_of_birth, father_name, mother_name;
     unsigned address_province; /* index, XT_PROVINCE_NONE where not known */
     struct xt_span address_ward, address_text;
-    enum xt_card_state card_state; /* not stated: active when there is anything about a card */
-    xt_date card_issued_on;        /* XT_DATE_NONE: not held */
-    xt_date card_expires_on;       /* XT_DATE_NONE exactly when card_has_expiry is false */
-    bool card_has_expiry;          /* false: the record does not say, or the card does not expire */
-    struct xt_span card_public_key;     /* base64url text of the SPKI */
+    enum xt_card_state card_state;  /* not stated: active when there is anything about a card */
+    xt_date card_issued_on;         /* XT_DATE_NONE: not held */
+    xt_date card_expires_on;        /* as stated; by xt_card_expiry() where only card_issued_on is;
+                                      XT_DATE_NONE exactly when card_has_expiry is false */
+    bool card_has_expiry;           /* false: it does not expire, or there is nothing to tell by */
+    struct xt_span card_public_key; /* base64url text of the SPKI */
     struct xt_span card_public_key_der; /* the same decoded */
     unsigned phone_count;
     uint32_t phones[XT_PERSON_PHONES_MAX];

@@ -124,6 +124,13 @@ static const char *read_sex(struct xt_span text, enum xt_sex *sex)
     return *sex == XT_SEX_UNKNOWN ? "bad_value" : NULL;
 }
 
+/* The claim is about the 9-digit number only: a 12-digit one could never match. */
+static const char *read_old_id(struct xt_span text, struct xt_id *old_id)
+{
+    old_id->kind = XT_ID_CMND;
+    return xt_cmnd_parse(text, &old_id->value) == XT_OK ? NULL : "bad_id";
+}
+
 static const char *read_claim(struct xt_claims *claims, enum xt_claim claim, struct xt_span text)
 {
     if (text.size == 0) {
@@ -143,7 +150,7 @@ static const char *read_claim(struct xt_claims *claims, enum xt_claim claim, str
     case XT_CLAIM_CARD_EXPIRES_ON:
         return read_date(text, &claims->card_expires_on);
     case XT_CLAIM_OLD_ID:
-        return xt_id_parse(text, &claims->old_id) == XT_OK ? NULL : "bad_id";
+        return read_old_id(text, &claims->old_id);
     case XT_CLAIM_PROVINCE:
         return xt_province_parse(text, &claims->province) == XT_OK ? NULL : "bad_value";
     default:

@@ -152,13 +152,17 @@ static struct xt_id personal(uint64_t number)
     return (struct xt_id){.kind = XT_ID_PERSONAL, .value = number};
 }
 
-static enum xt_status not_found(const struct xt_generation *generation, struct xt_found *found)
+/* number: what was looked up, so that the links of nobody are looked for where the links of somebody
+ * of that number would be: in one page for everybody unknown they would always be warm. */
+static enum xt_status not_found(const struct xt_generation *generation, uint64_t number,
+                                struct xt_found *found)
 {
     found->found = false;
     found->by_alias = false;
     enum xt_status status =
         xt_hot_decode(xt_span_of(generation->stand_in, generation->stand_in_size), &found->hot);
     xt_require(status == XT_OK);
+    found->hot.number = number;
     return XT_OK;
 }
 
@@ -222,7 +226,7 @@ static enum xt_status find_alias(struct xt_generation *generation, struct xt_id 
 enum xt_status xt_generation_find(struct xt_generation *generation, struct xt_id id,
                                   struct xt_found *found)
 {
-    uint64_t number = id.value; /* for a CMND that names nobody: any key will do, the work counts */
+    uint64_t number = id.value;
     uint64_t successor = 0;
     bool named = true;
     enum xt_status status;
@@ -232,10 +236,11 @@ enum xt_status xt_generation_find(struct xt_generation *generation, struct xt_id
             return status;
         }
         named = status == XT_OK;
+        number = named ? number : ~id.value; /* no number is as large */
     }
     status = find_hot(generation, number, &found->hot, &successor);
     if (!named) { /* a damaged record that nobody asked for is no reason to refuse */
-        return not_found(generation, found);
+        return not_found(generation, number, found);
     }
     if (status == XT_AGAIN && id.kind == XT_ID_PERSONAL) {
         uint64_t unused;
@@ -248,7 +253,7 @@ enum xt_status xt_generation_find(struct xt_generation *generation, struct xt_id
         return XT_OK;
     }
     if (status == XT_NOT_FOUND && id.kind == XT_ID_PERSONAL) {
-        return not_found(generation, found);
+        return not_found(generation, number, found);
     }
     if (status != XT_OK) {
         return XT_CORRUPT;
@@ -264,17 +269,19 @@ enum xt_status xt_generation_links(struct xt_generation *generation, uint64_t nu
     struct xt_hash hash = xt_key_hash(generation->hash_key, personal(number));
     uint32_t cursor = 0;
     for (;;) {
-        size_t size;
-        uint64_t held;
+        size_t size = 0;
+        uint64_t held = 0;
         enum xt_status status = xt_table_get(generation->tables[XT_TABLE_COLD], hash, &cursor,
                                              generation->record, &size);
-        if (status != XT_OK) {
+        if (status != XT_OK && status != XT_NOT_FOUND) {
             links->count = 0;
             return status;
         }
-        if (xt_cold_links(xt_span_of(generation->record, size), &held, links) != XT_OK) {
+        /* A miss has opened a neighbour in its place: decoded like a hit, and dropped. */
+        enum xt_status decoded = xt_cold_links(xt_span_of(generation->record, size), &held, links);
+        if (status == XT_NOT_FOUND || decoded != XT_OK) {
             links->count = 0;
-            return XT_CORRUPT;
+            return status == XT_NOT_FOUND ? XT_NOT_FOUND : XT_CORRUPT;
         }
         if (held == number) {
             return XT_OK;

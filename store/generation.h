@@ -52,19 +52,29 @@ const struct xt_manifest *xt_generation_manifest(const struct xt_generation *gen
 
 /* What an id names. */
 struct xt_found {
-    bool found;    /* false: hot is a fixed stand-in, the same for everybody */
+    /* false: hot is a fixed stand-in, the same for everybody but for its number: what was looked up (of
+     * a CMND a number that nobody has), so that looking for its links goes to as many pages as that of
+     * people does. */
+    bool found;
     bool by_alias; /* found through a CMND or a replaced number */
     struct xt_hot hot;
 };
 
-/* Looks a person up by number, replaced number or CMND. The same work for a number that exists and
- * one that does not; a CMND always costs two lookups. An alias of several people is not found.
- * XT_OK also when nothing was found. XT_CORRUPT: the record is damaged (answer 503). */
+/* Looks a person up by number, replaced number or CMND. An alias of several people is not found.
+ * XT_OK also when nothing was found. XT_CORRUPT: the record is damaged (answer 503).
+ *
+ * Work: one lookup for a number in force and for one that nobody has; two for any CMND, known or
+ * not. A replaced number costs two, the second for its successor: by some 0.5 us (more where a page
+ * is cold) it can be told from a number in force and from one that was never given, so that it shows
+ * to have been given once. Accepted: one number in a thousand is one, nothing else of its holder shows,
+ * and who asks must hold a partner's certificate and a purpose. To hide it every verify would have to
+ * pay for a second lookup. */
 XT_MUST_USE enum xt_status xt_generation_find(struct xt_generation *generation, struct xt_id id,
                                               struct xt_found *found);
 
-/* The links of a person (number as in xt_found.hot); always does the work of one lookup.
- * XT_NOT_FOUND: no cold record; *links is then empty. */
+/* The links of a person (number as in xt_found.hot). A number without a cold record costs what one
+ * with it does: another record of its page is opened and decoded. XT_NOT_FOUND: no cold record;
+ * *links is then empty. */
 XT_MUST_USE enum xt_status xt_generation_links(struct xt_generation *generation, uint64_t number,
                                                struct xt_links *links);
 

@@ -96,6 +96,26 @@ static void an_active_card_is_valid_through_its_last_day(void **state)
                      XT_CARD_ANSWER_VALID);
 }
 
+static void a_partial_expiry_runs_to_its_end(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *expires, *today;
+        enum xt_card_answer answer;
+    } cases[] = {
+        {"2026", "2026-03-01", XT_CARD_ANSWER_VALID},
+        {"2026", "2026-12-31", XT_CARD_ANSWER_VALID},
+        {"2026", "2027-01-01", XT_CARD_ANSWER_EXPIRED},
+        {"2026", "2025-12-31", XT_CARD_ANSWER_VALID},
+        {"2026-02", "2026-02-28", XT_CARD_ANSWER_VALID},
+        {"2026-02", "2026-03-01", XT_CARD_ANSWER_EXPIRED},
+    };
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_int_equal(xt_card_answer(XT_CARD_ACTIVE, d(cases[i].expires), d(cases[i].today)),
+                         cases[i].answer);
+    }
+}
+
 static void state_goes_before_expiry(void **state)
 {
     (void)state;
@@ -116,6 +136,7 @@ int main(void)
         cmocka_unit_test(cards_expire_by_the_table),
         cmocka_unit_test(every_expiry_is_a_renewal_birthday),
         cmocka_unit_test(an_active_card_is_valid_through_its_last_day),
+        cmocka_unit_test(a_partial_expiry_runs_to_its_end),
         cmocka_unit_test(state_goes_before_expiry),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -404,6 +404,8 @@ static void legacy_code_pages_are_refused(void **state)
         "QuÝ",
         "Lª",
         "Hå ChÝ",
+        "ThÈ",
+        "LuËn",
         "D­¬ng",
         /* VNI */
         "Nguyeãn Vaên An",
@@ -471,6 +473,13 @@ static void names_near_mojibake_are_accepted(void **state)
         "LÊ",
         "lÊ vĂN tÂM",
         "LÃ",
+        /* TCVN3 has nothing on these capitals */
+        "HoÀng",
+        "HÁ",
+        "HÂn",
+        "LaÍ",
+        "BÙi",
+        "ThÚy",
         "LÃ VĂN",
         "LÃ\xc2\xa0VĂN",
         "Hoà",
@@ -524,6 +533,26 @@ static void names_near_mojibake_are_accepted(void **state)
     };
     for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
         (void)n(texts[i]);
+    }
+}
+
+/* Pairs of letters that VNI writes, beside a word that is no Vietnamese syllable. */
+static void foreign_names_are_not_taken_for_vni(void **state)
+{
+    (void)state;
+    static const char *const accepted[] = {
+        "Seán O'Brien", "Naïm Haddad", "Boûtin",      "Jean Boûtin", "Siobhán Ní Bhriain",
+        "Naïm Saïd",    "SEÁN KELLY",  "Íñigo Ñuñez", "Zaïn Malik",
+    };
+    static const char *const refused_still[] = {
+        "Seán", /* VNI for Sến */
+        "Naïm", "Traàn Naïm", "Ñaëng H. Phaïm", "H'Leâ", "Leâ-Vaên", "Ñ. Leâ",
+    };
+    for (size_t i = 0; i < sizeof(accepted) / sizeof(accepted[0]); i++) {
+        (void)n(accepted[i]);
+    }
+    for (size_t i = 0; i < sizeof(refused_still) / sizeof(refused_still[0]); i++) {
+        refused(refused_still[i], strlen(refused_still[i]));
     }
 }
 
@@ -757,6 +786,7 @@ int main(void)
         cmocka_unit_test(invalid_utf8_is_refused_wherever_it_stands),
         cmocka_unit_test(legacy_code_pages_are_refused),
         cmocka_unit_test(names_near_mojibake_are_accepted),
+        cmocka_unit_test(foreign_names_are_not_taken_for_vni),
         cmocka_unit_test(limits_hold_to_the_byte),
         cmocka_unit_test(display_capitalises_every_token),
         cmocka_unit_test(display_never_leaves_its_bounds),

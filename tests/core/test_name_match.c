@@ -1,6 +1,8 @@
 /* The levels at which two names are the same. */
 #include "core/name.h"
 
+#include "core/name_table.h" /* to make names that no text parses to */
+#include "tests/core/mutate.h"
 #include "tests/test.h"
 
 #include <utf8proc.h>
@@ -121,6 +123,7 @@ static void known_spellings_are_one_name(void **state)
         {"Thùy-My", "Thuỳ-Mi"},
         {"Già", "Gìa"},
         {"Người", "Ngừơi"},
+        {"Quới", "Qúơi"},
         {"Huỳnh Thúy Hòa", "Hùynh Thuý Hoà"},
     };
     for (size_t i = 0; i < sizeof(pairs) / sizeof(pairs[0]); i++) {
@@ -313,6 +316,68 @@ static void leftovers_past_the_length_do_not_count(void **state)
     assert_false(xt_name_matches(&a, &b, XT_NAME_EXACT));
 }
 
+static uint64_t random_state = 7;
+static unsigned below(size_t limit)
+{
+    return (unsigned)(next_random(&random_state) % limit);
+}
+
+/* Makes a short name of the codes that the rules of spelling turn on, and some junk. */
+static void make_codes(struct xt_name *name)
+{
+    static const uint8_t others[] = {' ', '-', '\'', 'h', 'q', 'v', 't', 'n', XT_CODE_D_STROKE,
+                                     0xE8};
+    static const uint8_t vowels[] = {XT_VOWEL_U, XT_VOWEL_I, XT_VOWEL_Y, XT_VOWEL_O_HORN};
+    name->length = (uint8_t)(1 + below(7));
+    for (unsigned i = 0; i < name->length; i++) {
+        unsigned vowel = below(3) ? vowels[below(4)] : below(XT_VOWEL_COUNT);
+        unsigned tone = below(2) ? XT_TONE_NONE : below(XT_TONE_COUNT);
+        name->codes[i] = below(5) < 2 ? others[below(sizeof(others))]
+                         : below(40)  ? (uint8_t)XT_CODE_VOWEL(vowel, tone)
+                                      : (uint8_t)below(256);
+    }
+}
+
+/* Swaps the tones of two vowels, or i for y. */
+static void respell(struct xt_name *name)
+{
+    uint8_t *a = &name->codes[below(name->length)], *b = &name->codes[below(name->length)];
+    if (!xt_code_is_vowel(*a) || !xt_code_is_vowel(*b)) {
+        return;
+    }
+    if (below(2)) {
+        unsigned tone = xt_code_tone(*a);
+        *a = xt_code_with_tone(*a, xt_code_tone(*b));
+        *b = xt_code_with_tone(*b, tone);
+    } else if (xt_code_vowel(*a) == XT_VOWEL_I || xt_code_vowel(*a) == XT_VOWEL_Y) {
+        *a ^= XT_CODE_VOWEL(XT_VOWEL_I, 0) ^ XT_CODE_VOWEL(XT_VOWEL_Y, 0);
+    }
+}
+
+/* The match reads both names by the claimed one's letters and never writes a spelling down; the
+ * advisory levels do. Both are one rule. */
+static void names_match_exactly_when_their_canonical_spellings_are_equal(void **state)
+{
+    (void)state;
+    unsigned same = 0;
+    for (unsigned i = 0; i < 1000000; i++) {
+        struct xt_name a, b;
+        make_codes(&a);
+        b = a;
+        for (unsigned changes = below(4); changes > 0; changes--) {
+            respell(&b);
+        }
+        struct xt_name x = a, y = b;
+        xt_name_spell(&x);
+        xt_name_spell(&y);
+        bool equal = memcmp(x.codes, y.codes, x.length) == 0;
+        assert_int_equal(xt_name_matches(&a, &b, XT_NAME_SPELLING), equal);
+        assert_int_equal(xt_name_matches(&b, &a, XT_NAME_SPELLING), equal);
+        same += equal && memcmp(a.codes, b.codes, a.length) != 0;
+    }
+    assert_true(same > 1000);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -325,6 +390,7 @@ int main(void)
         cmocka_unit_test(scores_weigh_letters_and_tokens),
         cmocka_unit_test(longest_names_are_compared),
         cmocka_unit_test(leftovers_past_the_length_do_not_count),
+        cmocka_unit_test(names_match_exactly_when_their_canonical_spellings_are_equal),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

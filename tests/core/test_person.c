@@ -4,6 +4,7 @@
 #include "core/province.h"
 #include "tests/core/mutate.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 static uint8_t arena_memory[XT_PERSON_JSON_ARENA];
@@ -113,7 +114,36 @@ static void absent_members_have_their_defaults(void **state)
     assert_int_equal(parse("{" MINIMAL ",\"card\":{\"issued_on\":\"2021-04-25\"}}", &p, &reject),
                      XT_OK);
     assert_int_equal(p.card_state, XT_CARD_ACTIVE);
-    assert_false(p.card_has_expiry);
+    assert_false(p.card_has_expiry); /* by the rule: issued after 60 */
+}
+
+static void a_card_without_an_expiry_expires_by_the_rule(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *card;
+        unsigned year; /* of 1 January; 0: none */
+    } cases[] = {
+        {"{\"issued_on\":\"2010-01-01\"}", 2020},
+        {"{\"issued_on\":\"2018-01-01\"}", 2040},
+        {"{\"issued_on\":\"2038-01-01\"}", 0},
+        {"{\"issued_on\":\"2010-01-01\",\"expires_on\":\"2030-01-01\"}", 2030},
+        {"{\"issued_on\":\"2010-01-01\",\"state\":\"lost\"}", 2020},
+        {"{\"state\":\"active\"}", 0},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char line[256];
+        struct xt_person p;
+        struct xt_reject reject;
+        (void)snprintf(line, sizeof line,
+                       "{\"card\":%s,\"id\":\"001080012345\",\"full_name\":\"Lê An\","
+                       "\"date_of_birth\":\"1980-01-01\"}",
+                       cases[i].card);
+        assert_int_equal(parse(line, &p, &reject), XT_OK);
+        assert_int_equal(p.card_has_expiry, cases[i].year != 0);
+        assert_int_equal(p.card_expires_on,
+                         cases[i].year != 0 ? cases[i].year << 9 | 1 << 5 | 1 : XT_DATE_NONE);
+    }
 }
 
 static void a_number_that_implies_another_sex_is_no_reject(void **state)
@@ -537,6 +567,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_member_of_the_contract_is_read),
         cmocka_unit_test(absent_members_have_their_defaults),
+        cmocka_unit_test(a_card_without_an_expiry_expires_by_the_rule),
         cmocka_unit_test(a_number_that_implies_another_sex_is_no_reject),
         cmocka_unit_test(every_reject_has_its_code_and_pointer),
         cmocka_unit_test(lists_are_bounded),

@@ -194,6 +194,7 @@ static const struct {
     {"{\"id\":\"001099012345\\u0000\"," REST "}", "bad_id", "/id"},
     {"{\"id\":\" 01099012345\"," REST "}", "bad_id", "/id"},
     {CLAIM("\"old_id\":\"1234\""), "bad_id", "/claims/old_id"},
+    {CLAIM("\"old_id\":\"001099012345\""), "bad_id", "/claims/old_id"},
     {CLAIM("\"full_name\":\"Nguyễn Văn 7\""), "bad_name", "/claims/full_name"},
     {CLAIM("\"full_name\":\"An\\u0000\""), "bad_name", "/claims/full_name"},
     {CLAIM("\"date_of_birth\":\"2023-02-30\""), "bad_date", "/claims/date_of_birth"},
