@@ -44,4 +44,11 @@ XT_MUST_USE enum xt_status xt_authority_issue(const char *ca_key_path,
 XT_MUST_USE enum xt_status xt_certificate_spki(const char *path, uint8_t spki[XT_SPKI_SHA256],
                                                struct xt_failure *failure);
 
+/* The same, once it is clear that a handshake will accept it from a caller: signed by an authority in
+ * authority_path (what follows it in path are intermediates), for TLS clients, in force now. XT_DENIED
+ * says why not and what to do. */
+XT_MUST_USE enum xt_status xt_certificate_check_client(const char *path, const char *authority_path,
+                                                       uint8_t spki[XT_SPKI_SHA256],
+                                                       struct xt_failure *failure);
+
 #endif

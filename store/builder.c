@@ -72,7 +72,7 @@ enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring
         status = xt_identity_lock(dir, &builder->lock, failure);
     }
     if (status == XT_OK) {
-        status = xt_identity_clear(dir, &builder->manifest.number, failure);
+        status = xt_identity_prepare(dir, &builder->manifest.number, &builder->before, failure);
     }
     if (status == XT_OK) {
         status = xt_keyring_derive(keyring, builder->manifest.key_id, XT_USE_GENERATION_HASH, 0,
@@ -95,7 +95,7 @@ void xt_builder_close(struct xt_builder *builder)
         return;
     }
     if (builder->folder[0] != 0) {
-        xt_identity_remove(builder->folder);
+        xt_identity_remove(builder->dir, strrchr(builder->folder, '/') + 1);
     }
     if (builder->lock >= 0) {
         close(builder->lock);
@@ -108,6 +108,7 @@ void xt_builder_close(struct xt_builder *builder)
     free(builder);
 }
 
+/* at: with the marks that the entry gets. */
 static enum xt_status add_entry(struct xt_builder *builder, uint64_t number, uint64_t line,
                                 uint64_t at)
 {
@@ -120,6 +121,11 @@ static enum xt_status add_entry(struct xt_builder *builder, uint64_t number, uin
         memcpy(place, &entry, sizeof(entry));
     }
     return status;
+}
+
+static uint64_t cancelled_mark(const struct xt_person *person)
+{
+    return person->life == XT_LIFE_CANCELLED ? XT_ENTRY_CANCELLED : 0;
 }
 
 static enum xt_status add_person(struct xt_builder *builder, const struct xt_person *person,
@@ -142,11 +148,11 @@ static enum xt_status add_person(struct xt_builder *builder, const struct xt_per
     memcpy(place, &person->number, 8);
     memcpy(place + 8, sizes, 4);
     builder->arena.size = at + XT_BLOB_PERSON + sizes[0] + sizes[1];
-    return add_entry(builder, person->number, line, at);
+    return add_entry(builder, person->number, line, at | cancelled_mark(person));
 }
 
-static enum xt_status add_replaced(struct xt_builder *builder, uint64_t old, uint64_t number,
-                                   uint64_t line)
+static enum xt_status add_replaced(struct xt_builder *builder, uint64_t old,
+                                   const struct xt_person *person, uint64_t line)
 {
     size_t at = builder->arena.size;
     uint8_t *place;
@@ -155,19 +161,24 @@ static enum xt_status add_replaced(struct xt_builder *builder, uint64_t old, uin
         return status;
     }
     memcpy(place, &old, 8);
-    memcpy(place + 8, &number, 8);
-    return add_entry(builder, old, line, at | XT_ENTRY_REPLACED);
+    memcpy(place + 8, &person->number, 8);
+    return add_entry(builder, old, line, at | XT_ENTRY_REPLACED | cancelled_mark(person));
 }
 
-static enum xt_status add_cmnd(struct xt_builder *builder, uint64_t cmnd, uint64_t number,
+static enum xt_status add_cmnd(struct xt_builder *builder, const struct xt_person *person,
                                uint64_t line)
 {
     uint8_t *place;
     enum xt_status status = xt_memory_extend(&builder->cmnds, sizeof(struct xt_cmnd_entry), &place);
     if (status == XT_OK) {
-        struct xt_hash hash =
-            xt_key_hash(builder->hash_key, (struct xt_id){.kind = XT_ID_CMND, .value = cmnd});
-        struct xt_cmnd_entry entry = {hash.high, hash.low, line, number, cmnd};
+        struct xt_hash hash = xt_key_hash(
+            builder->hash_key, (struct xt_id){.kind = XT_ID_CMND, .value = person->cmnd});
+        struct xt_cmnd_entry entry = {.high = hash.high,
+                                      .low = hash.low,
+                                      .line = line,
+                                      .number = person->number,
+                                      .cmnd = person->cmnd,
+                                      .cancelled = person->life == XT_LIFE_CANCELLED};
         memcpy(place, &entry, sizeof(entry));
     }
     return status;
@@ -179,10 +190,10 @@ enum xt_status xt_builder_add(struct xt_builder *builder, const struct xt_person
     xt_require(!builder->sorted && line > 0);
     enum xt_status status = add_person(builder, person, line);
     for (unsigned i = 0; i < person->replaced_count && status == XT_OK; i++) {
-        status = add_replaced(builder, person->replaced[i], person->number, line);
+        status = add_replaced(builder, person->replaced[i], person, line);
     }
     if (status == XT_OK && person->has_cmnd) {
-        status = add_cmnd(builder, person->cmnd, person->number, line);
+        status = add_cmnd(builder, person, line);
     }
     return status == XT_OK ? XT_OK : out_of_memory(failure);
 }

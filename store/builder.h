@@ -3,8 +3,19 @@
  *   open -> add, add, ... -> sort (find duplicates) -> seal (write, verify, fsync, switch) -> close
  *   closing without seal removes every trace.
  *
+ * Numbers that several lines give, as registers export them:
+ *   - Of two with the same number of their own the first line stays, whatever they are.
+ *   - A number in somebody's replaced_numbers may also be the own number of a cancelled record. That
+ *     record is then folded into its successor: nothing of it is stored, and its number answers as the
+ *     successor, as do the numbers that it replaced itself; of its CMND only what the successor's own
+ *     record states is kept. Over several steps the last successor counts.
+ *   - A replaced number that both a cancelled record and one in force list is the latter's.
+ *   - Everything else that two lines claim is a reject, a ring of successors too.
+ *   - A CMND of several people names nobody; but cancelled people do not count where somebody else
+ *     holds it.
+ *
  * One builder at a time per deployment (flock on DIR/identity/.lock: XT_BUSY for the second). Opening
- * removes what a killed import left. Memory: everything is held in memory, encoded, left out of core
+ * removes what a killed import left, and no generation that was ever served. Memory: everything is held in memory, encoded, left out of core
  * dumps and wiped at close: about 150 bytes a person.
  */
 #ifndef XT_STORE_BUILDER_H
@@ -37,6 +48,9 @@ typedef void (*xt_builder_duplicate)(void *context, uint64_t line, uint64_t firs
 XT_MUST_USE enum xt_status xt_builder_sort(struct xt_builder *builder,
                                            xt_builder_duplicate duplicate, void *context,
                                            struct xt_failure *failure);
+
+/* How many cancelled records were folded into their successors; once sorted. */
+uint64_t xt_builder_folded(const struct xt_builder *builder);
 
 /* Writes, verifies (every record opened, count, whole-file digest), fsyncs, makes read-only and
  * switches. XT_CLOSED: *stop became true in time; nothing was switched. stop may be NULL. */

@@ -265,18 +265,25 @@ static enum xt_status publish(struct xt_builder *builder, struct xt_failure *fai
     if (status != XT_OK) {
         return status;
     }
+    status = xt_identity_intend(builder->dir, builder->manifest.number, failure);
+    if (status != XT_OK) {
+        return status;
+    }
     if (rename(builder->folder, target) != 0) {
-        return xt_fail(failure, XT_IO, "cannot rename %s to %s: %s", builder->folder, target,
-                       strerror(errno));
+        status = xt_fail(failure, XT_IO, "cannot rename %s to %s: %s", builder->folder, target,
+                         strerror(errno));
+        xt_identity_remove(builder->dir, XT_IDENTITY_SWITCHING);
+        return status;
     }
     builder->folder[0] = 0;
     status = xt_folder_sync(parent, failure);
     if (status == XT_OK) {
-        status = xt_identity_switch(builder->dir, builder->manifest.number, failure);
+        status = xt_identity_switch(builder->dir, failure);
     }
     if (status != XT_OK && (xt_generation_current(builder->dir, &current, NULL) != XT_OK ||
                             current != builder->manifest.number)) {
-        xt_identity_remove(target); /* nobody was switched to it */
+        xt_identity_remove(builder->dir, name); /* nobody was switched to it */
+        xt_identity_remove(builder->dir, XT_IDENTITY_SWITCHING);
     }
     return status;
 }
@@ -325,9 +332,8 @@ enum xt_status xt_builder_seal(struct xt_builder *builder, bool quiet,
     if (status != XT_OK) {
         return status;
     }
-    uint32_t unused;
     *manifest = builder->manifest;
-    /* The switch is done: what cannot be cleared up now goes before the next import. */
-    status = xt_identity_clear(builder->dir, &unused, NULL);
+    /* The switch is done: what cannot be cleared up now goes after the next import. */
+    status = xt_identity_clear(builder->dir, manifest->number, builder->before, NULL);
     return status == XT_OK ? status : XT_OK;
 }

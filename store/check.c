@@ -58,8 +58,9 @@ static bool is_person(struct check *check, uint64_t number, struct xt_found *fou
     return status == XT_CORRUPT || (status == XT_OK && found->found && !found->by_alias);
 }
 
-/* A CMND shared by several answers as unknown, so its record is looked at here by hand. */
-static bool cmnd_names(struct check *check, uint32_t cmnd, uint64_t number)
+/* Whether a CMND leads to a person. A cancelled one (any: whoever else holds it stands for him) is left
+ * out of it where somebody else holds it. A CMND shared by several answers as unknown, so its record is looked at here by hand. */
+static bool cmnd_names(struct check *check, uint32_t cmnd, uint64_t number, bool any)
 {
     struct xt_generation *generation = check->generation;
     struct xt_id id = {.kind = XT_ID_CMND, .value = cmnd};
@@ -77,8 +78,8 @@ static bool cmnd_names(struct check *check, uint32_t cmnd, uint64_t number)
             alias.old.kind != XT_ID_CMND || alias.old.value != cmnd) {
             continue;
         }
-        bool named =
-            alias.count == XT_ALIAS_PEOPLE_MAX; /* the list may be cut off: several anyway */
+        /* The list may be cut off: several anyway. */
+        bool named = any || alias.count == XT_ALIAS_PEOPLE_MAX;
         for (unsigned i = 0; i < alias.count; i++) {
             named = named || alias.people[i] == number;
         }
@@ -117,7 +118,7 @@ static enum xt_status check_hot(struct check *check, struct xt_span record)
     if (status != XT_CORRUPT && types != hot.link_types) {
         return damaged(check, "its cold part does not fit");
     }
-    if (hot.has_cmnd && !cmnd_names(check, hot.cmnd, hot.number)) {
+    if (hot.has_cmnd && !cmnd_names(check, hot.cmnd, hot.number, hot.life == XT_LIFE_CANCELLED)) {
         return damaged(check, "its CMND does not lead to it");
     }
     return XT_OK;

@@ -4,6 +4,7 @@
 #include <getopt.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <sys/stat.h>
 
 #include "crypto/file.h"
 
@@ -53,6 +54,12 @@ enum xt_status xt_deployment_keyring(const char *dir, struct xt_keyring **keyrin
     char path[XT_PATH_MAX];
     if (xt_path_join(path, dir, "keys/master.keys") != XT_OK) {
         return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    struct stat facts;
+    if (stat(path, &facts) != 0 && (errno == ENOENT || errno == ENOTDIR)) {
+        return xt_fail(
+            failure, XT_NOT_FOUND,
+            "%s is no deployment, it has no keys/master.keys: make one with xacthuc init", dir);
     }
     return xt_keyring_open(path, keyring, failure);
 }

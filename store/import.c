@@ -26,7 +26,9 @@ static const char help[] =
     "\n"
     "  --format ndjson|csv   in place of what the name of FILE says\n"
     "  --max-rejects N       lines that may be refused before the import fails (default 0)\n"
-    "  --rejects FILE        where refused lines are told (default DIR/import-rejects.ndjson)\n"
+    "  --rejects FILE        where refused lines are told (default DIR/import-rejects.ndjson). A "
+    "file\n"
+    "                        that holds anything but rejects is never replaced or removed\n"
     "  --json                the summary as JSON\n"
     "  --quiet               no progress\n"
     "  --help, --version\n";
@@ -93,6 +95,14 @@ static enum xt_status read_csv(struct import *import, struct xt_span line, struc
 }
 
 /* One line: a person, a reject, or nothing (the header). Any status but XT_OK ends the import. */
+/* Not every reject of line 1: a register of millions read in the wrong format is one mistake. */
+static bool is_csv_header(const struct import *import, struct xt_span line)
+{
+    return import->lines.number == 1 && line.data[0] != '{' &&
+           memmem(line.data, line.size, "full_name", 9) != NULL &&
+           memchr(line.data, ',', line.size) != NULL;
+}
+
 static enum xt_status take_line(struct import *import, struct xt_span line)
 {
     struct xt_person person;
@@ -100,6 +110,10 @@ static enum xt_status take_line(struct import *import, struct xt_span line)
     struct xt_json_arena arena = {import->arena.data, import->arena.size};
     enum xt_status status = import->is_csv ? read_csv(import, line, &person, &refused)
                                            : xt_person_from_json(line, arena, &person, &refused);
+    if (status == XT_INVALID && !import->is_csv && is_csv_header(import, line)) {
+        return xt_fail(&import->failure, XT_INVALID,
+                       "the first line of %s is a CSV header: give --format csv", import->input);
+    }
     if (status == XT_INVALID) {
         return reject(import, &refused);
     }
@@ -168,7 +182,8 @@ static enum xt_status run_import(struct import *import)
         status = xt_builder_open(import->dir, import->keyring, &import->builder, &import->failure);
     }
     if (status == XT_OK) {
-        status = xt_rejects_start(&import->rejects, import->rejects_path, &import->failure);
+        status =
+            xt_rejects_start(&import->rejects, import->rejects_path, import->fd, &import->failure);
     }
     if (status != XT_OK) {
         return status;
@@ -191,6 +206,7 @@ static enum xt_status run_import(struct import *import)
     if (status != XT_OK) {
         return status;
     }
+    import->people -= xt_builder_folded(import->builder);
     if (import->rejects.count > import->max_rejects) {
         return xt_fail(&import->failure, XT_INVALID,
                        "%llu lines were refused and --max-rejects allows %llu: see %s; the served "
@@ -230,6 +246,10 @@ static void print_text(const struct import *import)
                (unsigned long long)sizes->records, bytes_each(sizes),
                (double)sizes->disk_bytes / (1 << 20));
     }
+    if (xt_builder_folded(import->builder) > 0) {
+        printf("  %llu cancelled records were folded into their successors\n",
+               (unsigned long long)xt_builder_folded(import->builder));
+    }
     if (import->rejects.count > 0) {
         printf("  rejects: %s\n", import->rejects_path);
     }
@@ -260,9 +280,11 @@ static void print_json(const struct import *import, bool sealed)
     }
     printf(",\"seconds\":%.3f", seconds_since(&import->started));
     if (sealed) {
-        printf(",\"replaced\":%llu,\"aliases\":%llu,\"file_bytes\":%llu,\"tables\":{",
-               (unsigned long long)manifest->replaced, (unsigned long long)manifest->aliases,
-               (unsigned long long)manifest->file_bytes);
+        printf(
+            ",\"folded\":%llu,\"replaced\":%llu,\"aliases\":%llu,\"file_bytes\":%llu,\"tables\":{",
+            (unsigned long long)xt_builder_folded(import->builder),
+            (unsigned long long)manifest->replaced, (unsigned long long)manifest->aliases,
+            (unsigned long long)manifest->file_bytes);
         for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
             const struct xt_table_sizes *sizes = &manifest->tables[i];
             printf("%s\"%s\":{\"records\":%llu,\"disk_bytes\":%llu,\"bytes_per_record\":%.1f}",
@@ -370,14 +392,18 @@ int xt_command_import(int argc, char **argv)
     struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: reads wake up */
     (void)sigaction(SIGINT, &action, NULL);
     (void)sigaction(SIGTERM, &action, NULL);
+    struct sigaction before; /* nohup means it */
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+        (void)sigaction(SIGHUP, &action, NULL);
+    }
 
     enum xt_status status = run_import(&import);
-    close_all(&import);
     if (import.json && (status == XT_OK || import.rejects.count > 0)) {
         print_json(&import, status == XT_OK);
     } else if (status == XT_OK) {
         print_text(&import);
     }
+    close_all(&import);
     if (status != XT_OK) {
         (void)fflush(stdout);
         return xt_work_error("import", &import.failure);

@@ -35,25 +35,18 @@ static enum xt_status fill(struct xt_lines *lines)
     return got == 0 ? XT_CLOSED : XT_OK;
 }
 
-/* Throws away what is left of a line that is too long. */
+/* Throws away what is left of a line that is too long, a block at a time. */
 static enum xt_status skip(struct xt_lines *lines)
 {
-    for (;;) {
-        uint8_t *data = lines->buffer.data + lines->begin;
-        uint8_t *newline = memchr(data, '\n', lines->end - lines->begin);
-        if (newline != NULL) {
-            lines->begin += (size_t)(newline - data) + 1;
-            return XT_TOO_LARGE;
-        }
-        lines->begin = lines->end;
-        enum xt_status status = fill(lines);
-        if (status == XT_CLOSED) {
-            return XT_TOO_LARGE;
-        }
-        if (status == XT_IO) {
-            return status;
-        } /* XT_AGAIN: the caller looks at its signals after this line */
+    uint8_t *data = lines->buffer.data + lines->begin;
+    uint8_t *newline = memchr(data, '\n', lines->end - lines->begin);
+    lines->skipping = newline == NULL && !lines->at_end;
+    lines->begin = newline != NULL ? lines->begin + (size_t)(newline - data) + 1 : lines->end;
+    if (!lines->skipping) {
+        return XT_TOO_LARGE;
     }
+    enum xt_status status = fill(lines);
+    return status == XT_IO ? XT_IO : XT_AGAIN;
 }
 
 /* Skips a byte order mark, once its three bytes can be told. */
@@ -80,6 +73,9 @@ enum xt_status xt_lines_next(struct xt_lines *lines, struct xt_span *line)
         if (status != XT_OK) {
             return status;
         }
+    }
+    if (lines->skipping) {
+        return skip(lines);
     }
     for (;;) {
         uint8_t *data = lines->buffer.data + lines->begin;

@@ -18,8 +18,10 @@ struct xt_partner_asked {
 /* An xt_partners_report that tells on stderr. */
 void xt_partner_warn(void *context, const char *file, const char *why);
 
-/* Registers a partner, with a certificate of its own or one that is issued; all or nothing. Gives the
- * exit status. */
+/* Registers a partner, with a certificate of its own or one that is issued; all or nothing, also when it
+ * is interrupted. Gives the exit status. SIGKILL or a power cut in the middle can leave OUT/NAME.key and
+ * OUT/NAME.crt of a partner that is not registered, or .NAME.key.XXXXXX: they open nothing, and are not
+ * removed later, since by then nobody can tell them from the operator's own files. */
 int xt_partner_add(struct xt_partner_asked *asked);
 
 #endif

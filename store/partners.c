@@ -5,7 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "crypto/file.h"
+#include "store/partner_claims.h"
 
 #define SUFFIX ".json"
 #define SUFFIX_SIZE (sizeof(SUFFIX) - 1)
@@ -21,15 +21,6 @@ struct xt_partners {
 };
 
 _Static_assert(XT_PARTNER_CERTIFICATES_MAX <= 8, "three bits of a slot");
-
-struct loading {
-    char folder[XT_PATH_MAX];
-    const struct xt_partners *previous;
-    xt_partners_report report;
-    void *context;
-    struct xt_json_arena arena;
-    struct xt_partners *partners;
-};
 
 void xt_partners_free(struct xt_partners *partners)
 {
@@ -94,161 +85,14 @@ const struct xt_partner *xt_partners_by_spki(const struct xt_partners *partners,
     return slot == 0 ? NULL : partners->list[(slot - 1) >> 3];
 }
 
-/* ---- loading ------------------------------------------------------------------------------- */
-
-/* Adds a copy of partner unless one of its certificates is another's: then gives whose. */
-static enum xt_status add_partner(struct xt_partners *partners, const struct xt_partner *partner,
-                                  const char **other)
+/* The list is whole: only then can digests be looked up. */
+static void fill_slots(struct xt_partners *partners)
 {
-    for (unsigned i = 0; i < partner->certificate_count; i++) {
-        const struct xt_partner *holder = xt_partners_by_spki(partners, partner->certificates[i]);
-        if (holder != NULL) {
-            *other = holder->name;
-            return XT_EXISTS;
+    for (unsigned i = 0; i < partners->count; i++) {
+        for (unsigned j = 0; j < partners->list[i]->certificate_count; j++) {
+            *slot_of(partners, partners->list[i]->certificates[j]) = (i << 3 | j) + 1;
         }
     }
-    struct xt_partner *copy = malloc(sizeof(*copy));
-    if (copy == NULL) {
-        return XT_NO_MEMORY;
-    }
-    *copy = *partner;
-    unsigned index = partners->count++;
-    partners->list[index] = copy;
-    for (unsigned i = 0; i < copy->certificate_count; i++) {
-        *slot_of(partners, copy->certificates[i]) = (index << 3 | i) + 1;
-    }
-    return XT_OK;
-}
-
-static enum xt_status read_partner(const struct loading *loading, const char *file,
-                                   const char *name, struct xt_partner *partner,
-                                   struct xt_failure *why)
-{
-    char path[XT_PATH_MAX];
-    uint8_t *content = NULL;
-    size_t size = 0;
-    if (xt_path_join(path, loading->folder, file) != XT_OK) {
-        return xt_fail(why, XT_TOO_LARGE, "its path is too long");
-    }
-    enum xt_status status = xt_file_read(path, XT_PARTNER_JSON_MAX, &content, &size, why);
-    if (status != XT_OK) {
-        return status;
-    }
-    status = xt_partner_from_json(xt_span_of(content, size), loading->arena, partner, why);
-    xt_file_release(content, size);
-    if (status == XT_OK && strcmp(partner->name, name) != 0) {
-        status = xt_fail(why, XT_INVALID, "name must be %s, as the file is called", name);
-    }
-    /* A limit that is written down but not kept would be believed. */
-    if (status == XT_OK && partner->daily_quota > 0) {
-        status = xt_fail(why, XT_UNSUPPORTED,
-                         "daily_quota is not enforced by this version: take the member out");
-    }
-    return status;
-}
-
-/* One file: the partner in it, or its previous version and a report, or only a report. */
-static enum xt_status load_file(struct loading *loading, const char *file)
-{
-    char name[XT_PARTNER_NAME_MAX + 1] = "";
-    struct xt_partner partner = {.certificate_count = 0};
-    struct xt_failure why;
-    const char *other = NULL;
-    size_t size = strlen(file) - SUFFIX_SIZE;
-    enum xt_status status;
-    if (size > XT_PARTNER_NAME_MAX || !xt_policy_name_is_valid(xt_span_of(file, size))) {
-        loading->report(loading->context, file, "the file is not called after a partner");
-        return XT_OK;
-    }
-    memcpy(name, file, size);
-    status = read_partner(loading, file, name, &partner, &why);
-    if (status == XT_OK) {
-        status = add_partner(loading->partners, &partner, &other);
-        if (status == XT_EXISTS) {
-            (void)xt_fail(&why, status, "one of its certificates is already that of %s", other);
-        }
-    }
-    if (status == XT_OK || status == XT_NO_MEMORY) {
-        return status;
-    }
-    const struct xt_partner *before =
-        loading->previous == NULL ? NULL : xt_partners_by_name(loading->previous, name);
-    status = before == NULL ? XT_NOT_FOUND : add_partner(loading->partners, before, &other);
-    if (status == XT_NO_MEMORY) {
-        return status;
-    }
-    char text[sizeof(why.text) + 64];
-    snprintf(text, sizeof(text), "%s; %s", why.text,
-             status == XT_OK ? "its version before stays in force" : "this partner is not served");
-    loading->report(loading->context, file, text);
-    return XT_OK;
-}
-
-static int compare_names(const void *a, const void *b)
-{
-    const char *const *left = a;
-    const char *const *right = b;
-    size_t left_size = strlen(*left) - SUFFIX_SIZE;
-    size_t right_size = strlen(*right) - SUFFIX_SIZE;
-    int order = memcmp(*left, *right, left_size < right_size ? left_size : right_size);
-    return order != 0 ? order : (left_size > right_size) - (left_size < right_size);
-}
-
-static bool is_partner_file(const char *name)
-{
-    size_t size = strlen(name);
-    return name[0] != '.' && size > SUFFIX_SIZE && strcmp(name + size - SUFFIX_SIZE, SUFFIX) == 0;
-}
-
-static void free_names(char **names, size_t count)
-{
-    for (size_t i = 0; i < count; i++) {
-        free(names[i]);
-    }
-    free(names);
-}
-
-/* The names of the partners' files, in the order of the partners' names. */
-static enum xt_status list_files(const char *folder, char ***names, size_t *count,
-                                 struct xt_failure *failure)
-{
-    size_t capacity = 0;
-    enum xt_status status = XT_OK;
-    *names = NULL;
-    *count = 0;
-    DIR *list = opendir(folder);
-    if (list == NULL) {
-        return xt_fail(failure, errno == ENOENT ? XT_NOT_FOUND : XT_IO, "cannot read %s: %s",
-                       folder, strerror(errno));
-    }
-    struct dirent *entry;
-    while (status == XT_OK && (entry = readdir(list)) != NULL) {
-        if (!is_partner_file(entry->d_name)) {
-            continue;
-        }
-        if (*count == capacity) {
-            capacity = capacity == 0 ? 64 : capacity * 2;
-            char **grown = realloc(*names, capacity * sizeof(*grown));
-            if (grown == NULL) {
-                status = XT_NO_MEMORY;
-                break;
-            }
-            *names = grown;
-        }
-        (*names)[*count] = strdup(entry->d_name);
-        status = (*names)[*count] == NULL ? XT_NO_MEMORY : XT_OK;
-        *count += status == XT_OK;
-    }
-    closedir(list);
-    if (status != XT_OK) {
-        free_names(*names, *count);
-        (void)xt_fail(failure, status, "cannot read %s: out of memory", folder);
-        return status;
-    }
-    if (*count > 0) {
-        qsort(*names, *count, sizeof(**names), compare_names);
-    }
-    return XT_OK;
 }
 
 static struct xt_partners *new_set(size_t partners_at_most)
@@ -271,41 +115,215 @@ static struct xt_partners *new_set(size_t partners_at_most)
     return partners;
 }
 
+/* ---- reading the files ----------------------------------------------------------------------- */
+
+static int compare_candidates(const void *a, const void *b)
+{
+    const struct xt_partner_candidate *left = a;
+    const struct xt_partner_candidate *right = b;
+    return strcmp(left->name, right->name);
+}
+
+static bool is_partner_file(const char *name)
+{
+    size_t size = strlen(name);
+    return name[0] != '.' && size > SUFFIX_SIZE && strcmp(name + size - SUFFIX_SIZE, SUFFIX) == 0;
+}
+
+/* A file by its name: one more candidate, or a report. */
+static enum xt_status add_candidate(struct xt_partner_loading *loading, const char *file)
+{
+    size_t size = strlen(file) - SUFFIX_SIZE;
+    if (size > XT_PARTNER_NAME_MAX || !xt_policy_name_is_valid(xt_span_of(file, size))) {
+        loading->report(loading->context, file, "the file is not called after a partner");
+        return XT_OK;
+    }
+    if (loading->count == loading->capacity) {
+        size_t capacity = loading->capacity == 0 ? 64 : loading->capacity * 2;
+        struct xt_partner_candidate *grown =
+            realloc(loading->candidates, capacity * sizeof(*grown));
+        if (grown == NULL) {
+            return XT_NO_MEMORY;
+        }
+        loading->candidates = grown;
+        loading->capacity = capacity;
+    }
+    struct xt_partner_candidate *candidate = &loading->candidates[loading->count++];
+    *candidate = (struct xt_partner_candidate){.fresh = NULL};
+    memcpy(candidate->name, file, size);
+    if (loading->previous != NULL) {
+        candidate->before = xt_partners_by_name(loading->previous, candidate->name);
+    }
+    return XT_OK;
+}
+
+/* The partners' files, in the order of the partners' names. */
+static enum xt_status list_files(struct xt_partner_loading *loading, struct xt_failure *failure)
+{
+    enum xt_status status = XT_OK;
+    DIR *list = opendir(loading->folder);
+    if (list == NULL) {
+        return xt_fail(failure, errno == ENOENT ? XT_NOT_FOUND : XT_IO, "cannot read %s: %s",
+                       loading->folder, strerror(errno));
+    }
+    struct dirent *entry;
+    while (status == XT_OK && (entry = readdir(list)) != NULL) {
+        if (is_partner_file(entry->d_name)) {
+            status = add_candidate(loading, entry->d_name);
+        }
+    }
+    closedir(list);
+    if (status == XT_OK && loading->count > 0) {
+        qsort(loading->candidates, loading->count, sizeof(*loading->candidates),
+              compare_candidates);
+    }
+    return status;
+}
+
+static void report_candidate(const struct xt_partner_loading *loading,
+                             const struct xt_partner_candidate *candidate, const char *why)
+{
+    char file[FILE_NAME_MAX + 1];
+    snprintf(file, sizeof(file), "%s" SUFFIX, candidate->name);
+    loading->report(loading->context, file, why);
+}
+
+/* More than there is room for: those already served stay, whatever the others are called. */
+static void leave_out_too_many(struct xt_partner_loading *loading)
+{
+    size_t known = 0;
+    size_t kept = 0;
+    for (size_t i = 0; i < loading->count; i++) {
+        known += loading->candidates[i].before != NULL;
+    }
+    size_t room = known < XT_PARTNERS_MAX ? XT_PARTNERS_MAX - known : 0;
+    for (size_t i = 0; i < loading->count; i++) {
+        const struct xt_partner_candidate *candidate = &loading->candidates[i];
+        if (candidate->before == NULL && room == 0) {
+            report_candidate(loading, candidate, "there are too many partners (at most 4096)");
+            continue;
+        }
+        room -= candidate->before == NULL;
+        loading->candidates[kept++] = *candidate;
+    }
+    loading->count = kept;
+}
+
+static enum xt_status read_partner(const struct xt_partner_loading *loading, const char *name,
+                                   struct xt_partner *partner, struct xt_failure *why)
+{
+    char file[FILE_NAME_MAX + 1];
+    char path[XT_PATH_MAX];
+    uint8_t *content = NULL;
+    size_t size = 0;
+    snprintf(file, sizeof(file), "%s" SUFFIX, name);
+    if (xt_path_join(path, loading->folder, file) != XT_OK) {
+        return xt_fail(why, XT_TOO_LARGE, "its path is too long");
+    }
+    enum xt_status status = xt_file_read(path, XT_PARTNER_JSON_MAX, &content, &size, why);
+    if (status != XT_OK) {
+        return status;
+    }
+    status = xt_partner_from_json(xt_span_of(content, size), loading->arena, partner, why);
+    xt_file_release(content, size);
+    if (status == XT_OK && strcmp(partner->name, name) != 0) {
+        status = xt_fail(why, XT_INVALID, "name must be %s, as the file is called", name);
+    }
+    /* A limit that is written down but not kept would be believed. */
+    if (status == XT_OK && partner->daily_quota > 0) {
+        status = xt_fail(why, XT_UNSUPPORTED,
+                         "daily_quota is not enforced by this version: take the member out");
+    }
+    return status;
+}
+
+void xt_partner_refuse(const struct xt_partner_loading *loading,
+                       struct xt_partner_candidate *candidate, const char *why)
+{
+    char text[sizeof(struct xt_failure) + 64];
+    free(candidate->fresh);
+    candidate->fresh = NULL;
+    snprintf(text, sizeof(text), "%s; %s", why,
+             candidate->before != NULL ? "its version before stays in force"
+                                       : "this partner is not served");
+    report_candidate(loading, candidate, text);
+}
+
+static enum xt_status read_files(struct xt_partner_loading *loading)
+{
+    for (size_t i = 0; i < loading->count; i++) {
+        struct xt_partner_candidate *candidate = &loading->candidates[i];
+        struct xt_failure why;
+        candidate->fresh = calloc(1, sizeof(*candidate->fresh));
+        if (candidate->fresh == NULL) {
+            return XT_NO_MEMORY;
+        }
+        if (read_partner(loading, candidate->name, candidate->fresh, &why) != XT_OK) {
+            xt_partner_refuse(loading, candidate, why.text);
+        }
+    }
+    return XT_OK;
+}
+
+/* ---- making the set -------------------------------------------------------------------------- */
+
+static enum xt_status make_set(struct xt_partner_loading *loading, struct xt_partners **made)
+{
+    struct xt_partners *partners = new_set(loading->count);
+    if (partners == NULL) {
+        return XT_NO_MEMORY;
+    }
+    for (size_t i = 0; i < loading->count; i++) {
+        struct xt_partner_candidate *candidate = &loading->candidates[i];
+        struct xt_partner *partner = candidate->fresh;
+        if (partner == NULL && candidate->before != NULL) {
+            partner = malloc(sizeof(*partner));
+            if (partner == NULL) {
+                xt_partners_free(partners);
+                return XT_NO_MEMORY;
+            }
+            *partner = *candidate->before;
+        }
+        candidate->fresh = NULL;
+        if (partner != NULL) {
+            partners->list[partners->count++] = partner;
+        }
+    }
+    fill_slots(partners);
+    *made = partners;
+    return XT_OK;
+}
+
 enum xt_status xt_partners_load(const char *dir, const struct xt_partners *previous,
                                 xt_partners_report report, void *context,
                                 struct xt_partners **partners, struct xt_failure *failure)
 {
-    struct loading loading = {.previous = previous, .report = report, .context = context};
-    char **names;
-    size_t count;
+    struct xt_partner_loading loading = {.previous = previous, .report = report};
+    loading.context = context;
     if (xt_path_join(loading.folder, dir, "partners") != XT_OK) {
         return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
     }
-    enum xt_status status = list_files(loading.folder, &names, &count, failure);
-    if (status != XT_OK) {
-        return status;
-    }
-    size_t used = count < XT_PARTNERS_MAX ? count : XT_PARTNERS_MAX;
     loading.arena = (struct xt_json_arena){malloc(XT_PERSON_JSON_ARENA), XT_PERSON_JSON_ARENA};
-    loading.partners = new_set(used);
-    if (loading.arena.memory == NULL || loading.partners == NULL) {
-        status = XT_NO_MEMORY;
+    enum xt_status status =
+        loading.arena.memory == NULL ? XT_NO_MEMORY : list_files(&loading, failure);
+    if (status == XT_OK) {
+        leave_out_too_many(&loading);
+        status = read_files(&loading);
     }
-    for (size_t i = 0; i < count && status == XT_OK; i++) {
-        if (i < used) {
-            status = load_file(&loading, names[i]);
-        } else {
-            report(context, names[i], "there are too many partners (at most 4096)");
-        }
+    if (status == XT_OK) {
+        status = xt_partner_claims_settle(&loading);
     }
+    if (status == XT_OK) {
+        status = make_set(&loading, partners);
+    }
+    for (size_t i = 0; i < loading.count; i++) {
+        free(loading.candidates[i].fresh);
+    }
+    free(loading.candidates);
     free(loading.arena.memory);
-    free_names(names, count);
-    if (status != XT_OK) {
-        xt_partners_free(loading.partners);
-        return xt_fail(failure, status, "cannot load the partners: out of memory");
-    }
-    *partners = loading.partners;
-    return XT_OK;
+    return status != XT_NO_MEMORY
+               ? status
+               : xt_fail(failure, status, "cannot load the partners: out of memory");
 }
 
 enum xt_status xt_partner_save(const char *dir, const struct xt_partner *partner, bool replace,

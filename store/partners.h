@@ -14,8 +14,9 @@
 struct xt_partners; /* opaque */
 
 /* report is called for each file that was refused (its name and why; no personal data). previous may
- * be NULL; it is copied from, never kept. Two partners with the same certificate: the second, by name,
- * is refused. A file must be called after its partner. A file that is gone takes its partner with it;
+ * be NULL; it is copied from, never kept. A certificate stays with whom it was in previous, as long as
+ * he is there and claims it; a file that claims another's is refused, and of several that claim one
+ * that nobody held, all are (store/partner_claims). A file must be called after its partner. A file that is gone takes its partner with it;
  * names that start with a dot or do not end in .json are not looked at. */
 typedef void (*xt_partners_report)(void *context, const char *file, const char *why);
 XT_MUST_USE enum xt_status xt_partners_load(const char *dir, const struct xt_partners *previous,

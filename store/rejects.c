@@ -7,22 +7,67 @@
 
 #include "core/request.h" /* xt_json_write_string */
 
-enum xt_status xt_rejects_start(struct xt_rejects *rejects, const char *path,
+#define BEGINNING "{\"line\":"
+
+/* Whether an open file holds rejects, or nothing. */
+static bool holds_rejects(int fd, const struct stat *facts)
+{
+    char text[sizeof(BEGINNING) - 1];
+    if (facts->st_size == 0) {
+        return true;
+    }
+    return pread(fd, text, sizeof(text), 0) == (ssize_t)sizeof(text) &&
+           memcmp(text, BEGINNING, sizeof(text)) == 0;
+}
+
+/* Refuses a path where something stands that is not ours to replace or remove. */
+static enum xt_status check_path(const struct xt_rejects *rejects, const char *path,
+                                 struct xt_failure *failure)
+{
+    struct stat input;
+    struct stat facts;
+    if (lstat(path, &facts) != 0) {
+        return XT_OK; /* whatever is wrong, writing tells */
+    }
+    if (!S_ISREG(facts.st_mode)) {
+        return xt_fail(failure, XT_INVALID,
+                       "%s is not a plain file: give another one with --rejects", path);
+    }
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    bool read = fd >= 0 && fstat(fd, &facts) == 0;
+    bool is_input = read && fstat(rejects->input, &input) == 0 && facts.st_dev == input.st_dev &&
+                    facts.st_ino == input.st_ino;
+    bool ours = read && !is_input && S_ISREG(facts.st_mode) && holds_rejects(fd, &facts);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (ours) {
+        return XT_OK;
+    }
+    return xt_fail(failure, XT_INVALID,
+                   is_input ? "%s is what is to be imported: give another file with --rejects"
+                            : "%s does not hold the rejects of an import and is not overwritten: "
+                              "give another file with --rejects, or move it away",
+                   path);
+}
+
+enum xt_status xt_rejects_start(struct xt_rejects *rejects, const char *path, int input,
                                 struct xt_failure *failure)
 {
-    struct stat facts;
-    *rejects = (struct xt_rejects){.file = NULL};
+    *rejects = (struct xt_rejects){.file = NULL, .input = input};
     int size = snprintf(rejects->partial, sizeof(rejects->partial), "%s.partial", path);
     if (size < 0 || (size_t)size >= sizeof(rejects->partial)) {
         return xt_fail(failure, XT_TOO_LARGE, "the path of the reject file is too long");
     }
     memcpy(rejects->path, path, strlen(path) + 1);
-    if (lstat(path, &facts) == 0 && !S_ISREG(facts.st_mode)) {
-        return xt_fail(failure, XT_INVALID,
-                       "%s is not a plain file: give another one with --rejects", path);
+    enum xt_status status = check_path(rejects, path, failure);
+    if (status == XT_OK) {
+        status = check_path(rejects, rejects->partial, failure);
     }
-    (void)unlink(rejects->partial); /* of a killed import */
-    return XT_OK;
+    if (status == XT_OK) {
+        (void)unlink(rejects->partial); /* of a killed import */
+    }
+    return status;
 }
 
 static enum xt_status fail_write(const struct xt_rejects *rejects, struct xt_failure *failure)
@@ -68,6 +113,11 @@ enum xt_status xt_rejects_add(struct xt_rejects *rejects, uint64_t line, uint64_
 
 enum xt_status xt_rejects_finish(struct xt_rejects *rejects, struct xt_failure *failure)
 {
+    /* Once more: what was not there at the start may be somebody's by now. */
+    enum xt_status checked = check_path(rejects, rejects->path, failure);
+    if (checked != XT_OK) {
+        return checked;
+    }
     if (rejects->file == NULL) {
         return unlink(rejects->path) == 0 || errno == ENOENT ? XT_OK : fail_write(rejects, failure);
     }

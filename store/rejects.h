@@ -4,7 +4,8 @@
  *   {"line":9,"first_line":3,"code":"duplicate_id","pointer":"/id"}
  *
  * It appears under its name when the import ends, replacing that of the last one; an import without
- * rejects removes it. Until then it is NAME.partial.
+ * rejects removes it. Until then it is NAME.partial. What is not empty and does not begin as above is
+ * somebody's data under a mistaken name: it is refused, never replaced or removed.
  */
 #ifndef XT_STORE_REJECTS_H
 #define XT_STORE_REJECTS_H
@@ -16,10 +17,13 @@
 struct xt_rejects {
     char path[XT_PATH_MAX], partial[XT_PATH_MAX];
     FILE *file; /* NULL: no reject yet */
+    int input;
     uint64_t count;
 };
 
-XT_MUST_USE enum xt_status xt_rejects_start(struct xt_rejects *rejects, const char *path,
+/* input: the open file that is being imported, which the rejects must not be written to. XT_INVALID:
+ * another file is to be named. */
+XT_MUST_USE enum xt_status xt_rejects_start(struct xt_rejects *rejects, const char *path, int input,
                                             struct xt_failure *failure);
 
 /* first_line 0: none. code and pointer: static text and column or member names only. */

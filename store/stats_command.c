@@ -17,6 +17,7 @@ static const char help[] =
     "  --quiet   no progress\n"
     "  --help, --version\n";
 
+#define CODE_MAX 16      /* bytes of "cancelled" and any other value */
 #define SMALLEST_TOLD 10 /* a smaller cell could point at a person */
 #define VALUES_MAX (XT_PROVINCE_COUNT + 1)
 
@@ -53,18 +54,18 @@ static enum xt_status count_person(void *context, const struct xt_hot *hot)
 }
 
 /* Code and name of a value: "079" and "TP. Hồ Chí Minh", or "male" and "". */
-static const char *value_of(const struct dimension *dimension, unsigned value, char code[8])
+static const char *value_of(const struct dimension *dimension, unsigned value, char code[CODE_MAX])
 {
     if (dimension->value_names != NULL) {
-        snprintf(code, 8, "%s", dimension->value_names[value]);
+        snprintf(code, CODE_MAX, "%s", dimension->value_names[value]);
         return "";
     }
     if (value == XT_PROVINCE_NONE) {
-        snprintf(code, 8, "unknown");
+        snprintf(code, CODE_MAX, "unknown");
         return "";
     }
     const struct xt_province *province = xt_province_at(value);
-    snprintf(code, 8, "%03u", (unsigned)province->code);
+    snprintf(code, CODE_MAX, "%03u", (unsigned)province->code);
     return province->name;
 }
 
@@ -83,7 +84,7 @@ static void print_text(const struct xt_manifest *manifest, const struct stats *s
         const struct dimension *dimension = &stats->dimensions[i];
         printf("by %s\n", dimension->name);
         for (unsigned value = 0; value < dimension->values; value++) {
-            char code[8];
+            char code[CODE_MAX];
             char count[24] = "<10";
             const char *name = value_of(dimension, value, code);
             if (dimension->counts[value] >= SMALLEST_TOLD) {
@@ -113,7 +114,7 @@ static void print_json(const struct xt_manifest *manifest, const struct stats *s
         const struct dimension *dimension = &stats->dimensions[i];
         printf("%s\"%s\":[", i == 0 ? "" : ",", dimension->name);
         for (unsigned value = 0; value < dimension->values; value++) {
-            char code[8];
+            char code[CODE_MAX];
             char count[24] = "\"<10\"";
             (void)value_of(dimension, value, code);
             if (dimension->counts[value] >= SMALLEST_TOLD) {

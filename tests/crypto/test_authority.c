@@ -262,6 +262,52 @@ static void only_an_authority_with_its_own_key_signs(void **state)
     assert_int_not_equal(access(scratch("x.key"), F_OK), 0);
 }
 
+static enum xt_status check_client(const char *certificate, const char *authority)
+{
+    uint8_t spki[32];
+    return xt_certificate_check_client(scratch(certificate), scratch(authority), spki, &failure);
+}
+
+static void what_a_handshake_would_refuse_is_told_beforehand(void **state)
+{
+    (void)state;
+    uint8_t issued[32], read[32];
+    time_t now = time(NULL);
+    struct xt_certificate_request request = request_for(XT_CERTIFICATE_CLIENT);
+    assert_int_equal(issue(&request, "good", issued), XT_OK);
+    assert_int_equal(
+        xt_certificate_check_client(scratch("good.crt"), scratch("ca.crt"), read, &failure), XT_OK);
+    assert_memory_equal(issued, read, 32);
+    assert_int_equal(
+        xt_authority_create(scratch("other.key"), scratch("other.crt"), "another", &failure),
+        XT_OK);
+    assert_int_equal(check_client("good.crt", "other.crt"), XT_DENIED);
+    assert_non_null(strstr(failure.text, "is not signed by an authority in"));
+    assert_int_equal(check_client("ca.crt", "ca.crt"), XT_DENIED);
+    assert_int_equal(check_client("ca.key", "ca.crt"), XT_INVALID);
+    assert_int_equal(check_client("good.crt", "nothing"), XT_NOT_FOUND);
+
+    /* The same name with another key does not sign for it. */
+    assert_int_equal(
+        xt_authority_create(scratch("same.key"), scratch("same.crt"), "Cơ quan", &failure), XT_OK);
+    assert_int_equal(check_client("good.crt", "same.crt"), XT_DENIED);
+
+    request.not_before = now - 7200;
+    request.not_after = now - 3600;
+    assert_int_equal(issue(&request, "old", issued), XT_OK);
+    assert_int_equal(check_client("old.crt", "ca.crt"), XT_DENIED);
+    assert_non_null(strstr(failure.text, "has expired"));
+    request.not_before = now + 3600;
+    request.not_after = now + 7200;
+    assert_int_equal(issue(&request, "early", issued), XT_OK);
+    assert_int_equal(check_client("early.crt", "ca.crt"), XT_DENIED);
+    assert_non_null(strstr(failure.text, "not valid yet"));
+    request = request_for(XT_CERTIFICATE_SERVER);
+    assert_int_equal(issue(&request, "forserver", issued), XT_OK);
+    assert_int_equal(check_client("forserver.crt", "ca.crt"), XT_DENIED);
+    assert_non_null(strstr(failure.text, "clientAuth"));
+}
+
 static int set_up(void **state)
 {
     int result = scratch_make(state);
@@ -283,6 +329,7 @@ int main(void)
         cmocka_unit_test(serials_are_16_random_positive_bytes),
         cmocka_unit_test(a_request_that_makes_no_sense_is_refused),
         cmocka_unit_test(only_an_authority_with_its_own_key_signs),
+        cmocka_unit_test(what_a_handshake_would_refuse_is_told_beforehand),
     };
     return cmocka_run_group_tests_name("crypto/authority", tests, set_up, scratch_remove);
 }

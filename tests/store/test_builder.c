@@ -25,6 +25,7 @@ static void on_duplicate(void *context, uint64_t line, uint64_t first, const cha
 struct line {
     uint64_t line, id, replaced[3];
     uint32_t cmnd;
+    bool cancelled;
 };
 
 /* Adds lines, sorts, and gives the builder with what it told in `told`. */
@@ -42,6 +43,7 @@ static struct xt_builder *sorted(const struct line *lines, unsigned count)
             person.replaced[person.replaced_count] = lines[i].replaced[person.replaced_count];
             person.replaced_count++;
         }
+        person.life = lines[i].cancelled ? XT_LIFE_CANCELLED : XT_LIFE_ALIVE;
         person.has_cmnd = lines[i].cmnd != 0;
         person.cmnd = lines[i].cmnd;
         assert_int_equal(xt_builder_add(builder, &person, lines[i].line, &failure), XT_OK);
@@ -253,9 +255,9 @@ static void a_switch_that_fails_leaves_nothing(void **state)
     const struct line lines[] = {{.line = 1, .id = 100}};
     struct xt_manifest manifest;
     build_people(0, 10);
+    struct xt_builder *builder = sorted(lines, 1);
     assert_int_equal(mkdir(deployment_path("identity/.switching"), 0700),
                      0); /* in the link's way */
-    struct xt_builder *builder = sorted(lines, 1);
     assert_int_equal(xt_builder_seal(builder, true, NULL, &manifest, &failure), XT_IO);
     xt_builder_close(builder);
     assert_int_equal(count_names("identity", "0000"), 1);
@@ -317,6 +319,259 @@ static void a_full_disk_is_told_before_anything_is_written(void **state)
     assert_int_equal(umount(identity), 0);
 }
 
+static enum xt_status open_builder(void)
+{
+    struct xt_builder *builder = NULL;
+    enum xt_status status = xt_builder_open(deployment(), deployment_keyring(), &builder, &failure);
+    if (status == XT_OK) {
+        xt_builder_close(builder);
+    }
+    return status;
+}
+
+static void rename_in_identity(const char *from, const char *to)
+{
+    char source[128], target[128];
+    snprintf(source, sizeof(source), "%s/identity/%s", deployment(), from);
+    snprintf(target, sizeof(target), "%s/identity/%s", deployment(), to);
+    assert_int_equal(rename(source, target), 0);
+}
+
+static void generations_without_a_link_are_not_touched(void **state)
+{
+    (void)state;
+    for (unsigned generations = 1; generations <= 3; generations++) {
+        build_people(0, 10);
+        unsigned before = count_names("identity", "0000");
+        assert_int_equal(unlink(deployment_path("identity/current")), 0);
+        assert_int_equal(open_builder(), XT_CORRUPT);
+        assert_non_null(strstr(failure.text, "ln -s 00000"));
+        assert_non_null(strstr(failure.text, "/identity/current"));
+        assert_int_equal(count_names("identity", "0000"), before);
+        char newest[16];
+        snprintf(newest, sizeof(newest), "%06u", generations);
+        assert_non_null(strstr(failure.text, newest));
+        assert_int_equal(symlink(newest, deployment_path("identity/current")), 0); /* as told */
+        assert_int_equal(open_builder(), XT_OK);
+    }
+}
+
+/* The state between the two renames of a switch, again and again before the first one succeeds. */
+static void a_first_import_killed_before_its_switch_needs_nobody(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 3; i++) {
+        build_people(0, 10);
+        rename_in_identity("current", ".switching");
+        assert_int_equal(count_names("identity", "0000"), 1);
+    }
+    build_people(10, 20);
+    assert_int_equal(count_names("identity", "0000"), 1);
+    assert_false(exists("identity/.switching"));
+    struct xt_generation *generation = open_served();
+    assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(15), true));
+    xt_generation_close(generation);
+}
+
+static void a_later_import_killed_before_its_switch_leaves_the_served_one(void **state)
+{
+    (void)state;
+    build_people(0, 10);
+    build_people(10, 20);
+    rename_in_identity("current", ".switching");
+    assert_int_equal(symlink("000001", deployment_path("identity/current")), 0);
+    assert_int_equal(open_builder(), XT_OK); /* an import that comes to nothing */
+    assert_true(exists("identity/000001"));
+    build_people(20, 30);
+    assert_true(exists("identity/000001") && exists("identity/000003"));
+    assert_int_equal(count_names("identity", "0000"), 2); /* 2 was never served */
+}
+
+static void an_import_that_fails_removes_no_generation(void **state)
+{
+    (void)state;
+    build_people(0, 10);
+    build_people(0, 10);
+    assert_int_equal(mkdir(deployment_path("identity/000009"), 0700), 0);
+    assert_int_equal(open_builder(), XT_OK);
+    assert_int_equal(count_names("identity", "0000"), 3);
+    assert_int_equal(unlink(deployment_path("identity/current")), 0);
+    assert_int_equal(symlink("000008", deployment_path("identity/current")), 0); /* is not there */
+    assert_int_equal(open_builder(), XT_OK);
+    assert_int_equal(count_names("identity", "0000"), 3);
+}
+
+static void numbers_that_are_used_up_are_told(void **state)
+{
+    (void)state;
+    build_people(0, 10);
+    assert_int_equal(mkdir(deployment_path("identity/4294967294"), 0700), 0);
+    assert_int_equal(open_builder(), XT_TOO_LARGE);
+    assert_non_null(strstr(failure.text, "identity/4294967294"));
+    assert_int_equal(rmdir(deployment_path("identity/4294967294")), 0);
+    assert_int_equal(open_builder(), XT_OK);
+}
+
+static void clearing_up_never_follows_a_link(void **state)
+{
+    (void)state;
+    struct stat facts;
+    build_people(0, 10);
+    assert_int_equal(mkdir(deployment_path("precious"), 0750), 0);
+    write_text("precious/data.mdb", "precious");
+    const char *const names[] = {"identity/building-1-00", "identity/000007",
+                                 "identity/.switching"};
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(symlink(deployment_path("precious"), deployment_path(names[i])), 0);
+    }
+    assert_int_equal(mkdir(deployment_path("identity/building-2-00"), 0700), 0);
+    assert_int_equal(symlink(deployment_path("precious/data.mdb"),
+                             deployment_path("identity/building-2-00/data.mdb")),
+                     0);
+    build_people(20, 30);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_false(exists(names[i]));
+    }
+    assert_false(exists("identity/building-2-00"));
+    assert_string_equal(read_text("precious/data.mdb"), "precious");
+    assert_int_equal(stat(deployment_path("precious"), &facts), 0);
+    assert_int_equal(facts.st_mode & 07777, 0750);
+}
+
+static struct line person(uint64_t line, uint64_t id, bool cancelled, uint64_t old, uint64_t older)
+{
+    return (struct line){.line = line, .id = id, .cancelled = cancelled, .replaced = {old, older}};
+}
+
+static void assert_answers_as(struct xt_generation *generation, uint64_t number, uint64_t person)
+{
+    struct xt_found found;
+    struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
+    assert_int_equal(xt_generation_find(generation, id, &found), XT_OK);
+    assert_true(found.found);
+    assert_int_equal(found.hot.number, person);
+    assert_int_equal(found.by_alias, number != person);
+}
+
+static void assert_sound(uint32_t number)
+{
+    struct xt_check_report report;
+    if (xt_generation_check(deployment(), number, deployment_keyring(), true, &report, &failure) !=
+        XT_OK) {
+        fail_msg("%s", failure.text);
+    }
+}
+
+/* As registers export it: the old number's record, cancelled, beside its successor's. */
+static void a_cancelled_number_answers_as_its_successor(void **state)
+{
+    (void)state;
+    for (unsigned order = 0; order < 2; order++) {
+        struct line lines[] = {person(1 + order, 100, true, 0, 0),
+                               person(2 - order, 200, false, 100, 0), person(3, 300, true, 0, 0)};
+        lines[0].cmnd = lines[1].cmnd = 7;
+        struct xt_builder *builder = sorted(lines, COUNT(lines));
+        assert_string_equal(told, "");
+        assert_int_equal(xt_builder_folded(builder), 1);
+        struct xt_manifest manifest = seal(builder);
+        assert_int_equal(manifest.people, 2);
+        assert_int_equal(manifest.replaced, 1);
+        struct xt_generation *generation = open_served();
+        assert_answers_as(generation, 100, 200);
+        assert_answers_as(generation, 200, 200);
+        assert_answers_as(generation, 300, 300); /* cancelled without a successor: stays */
+        assert_true(find_is(generation, XT_ID_CMND, 7, true));
+        xt_generation_close(generation);
+        assert_sound(manifest.number);
+    }
+}
+
+/* Every number that anybody ever had answers as the one in force, however the export tells it. */
+static void chains_of_cancelled_numbers_lead_to_their_end(void **state)
+{
+    (void)state;
+    const struct line chains[][4] = {
+        {person(1, 100, true, 50, 0), person(2, 200, true, 100, 0), person(3, 300, false, 200, 0),
+         person(4, 400, false, 0, 0)},
+        {person(4, 100, true, 50, 0), person(3, 200, true, 100, 0), person(2, 300, false, 200, 0),
+         person(1, 400, false, 0, 0)},
+        {person(1, 100, true, 50, 0), person(2, 300, false, 200, 0), person(3, 200, true, 100, 0),
+         person(4, 400, false, 0, 0)},
+    };
+    for (unsigned i = 0; i < COUNT(chains); i++) {
+        struct xt_builder *builder = sorted(chains[i], 4);
+        assert_string_equal(told, "");
+        assert_int_equal(xt_builder_folded(builder), 2);
+        struct xt_manifest manifest = seal(builder);
+        assert_int_equal(manifest.people, 2);
+        assert_int_equal(manifest.replaced, 3);
+        struct xt_generation *generation = open_served();
+        assert_answers_as(generation, 50, 300);
+        assert_answers_as(generation, 100, 300);
+        assert_answers_as(generation, 200, 300);
+        assert_answers_as(generation, 400, 400);
+        xt_generation_close(generation);
+        assert_sound(manifest.number);
+    }
+    /* The cancelled record and its successor both list the oldest number. */
+    for (unsigned order = 0; order < 2; order++) {
+        const struct line lines[] = {person(1 + order, 100, true, 50, 0),
+                                     person(2 - order, 200, false, 50, 100)};
+        struct xt_manifest manifest = seal(sorted(lines, 2));
+        assert_string_equal(told, "");
+        assert_int_equal(manifest.people, 1);
+        assert_int_equal(manifest.replaced, 2);
+        struct xt_generation *generation = open_served();
+        assert_answers_as(generation, 50, 200);
+        assert_answers_as(generation, 100, 200);
+        xt_generation_close(generation);
+        assert_sound(manifest.number);
+    }
+}
+
+static void cancelled_numbers_in_a_ring_are_refused(void **state)
+{
+    (void)state;
+    const struct line ring[] = {person(1, 100, true, 200, 0), person(2, 200, true, 300, 0),
+                                person(3, 300, true, 100, 0)};
+    struct xt_manifest manifest = seal(sorted(ring, 3));
+    assert_string_equal(told, "3<1 replaced_number_in_use /replaced_numbers; ");
+    assert_int_equal(manifest.people, 1); /* 2 goes into 1; 300 is replaced by 2 */
+    const struct line itself[] = {person(1, 100, true, 100, 0), person(2, 300, false, 0, 0)};
+    seal(sorted(itself, 2));
+    assert_string_equal(told, "1<1 replaced_number_in_use /replaced_numbers; ");
+    const struct line twice[] = {person(1, 100, true, 0, 0), person(2, 200, false, 100, 0),
+                                 person(3, 100, true, 0, 0), person(4, 300, false, 100, 0)};
+    seal(sorted(twice, 4));
+    assert_string_equal(told, "3<1 duplicate_id /id; "
+                              "4<2 replaced_number_in_use /replaced_numbers; ");
+}
+
+static void a_cancelled_person_does_not_make_a_cmnd_ambiguous(void **state)
+{
+    (void)state;
+    struct line lines[] = {person(1, 100, true, 0, 0),  person(2, 200, false, 0, 0),
+                           person(3, 300, true, 0, 0),  person(4, 400, false, 0, 0),
+                           person(5, 500, false, 0, 0), person(6, 600, true, 0, 0)};
+    lines[0].cmnd = lines[1].cmnd = 7; /* one of them in force */
+    lines[2].cmnd = 8;                 /* only a cancelled one */
+    lines[3].cmnd = lines[4].cmnd = lines[5].cmnd = 9;
+    struct xt_manifest manifest = seal(sorted(lines, COUNT(lines)));
+    assert_int_equal(manifest.people, 6);
+    assert_int_equal(manifest.aliases, 3);
+    struct xt_generation *generation = open_served();
+    struct xt_found found;
+    assert_int_equal(
+        xt_generation_find(generation, (struct xt_id){.kind = XT_ID_CMND, .value = 7}, &found),
+        XT_OK);
+    assert_true(found.found);
+    assert_int_equal(found.hot.number, 200);
+    assert_true(find_is(generation, XT_ID_CMND, 8, true));
+    assert_true(find_is(generation, XT_ID_CMND, 9, false));
+    xt_generation_close(generation);
+    assert_sound(manifest.number);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, deployment_make, deployment_remove)
 
 int main(void)
@@ -336,6 +591,16 @@ int main(void)
         EACH(sealed_files_cannot_be_written),
         EACH(a_folder_that_is_no_deployment_is_told),
         EACH(a_full_disk_is_told_before_anything_is_written),
+        EACH(generations_without_a_link_are_not_touched),
+        EACH(a_first_import_killed_before_its_switch_needs_nobody),
+        EACH(a_later_import_killed_before_its_switch_leaves_the_served_one),
+        EACH(an_import_that_fails_removes_no_generation),
+        EACH(numbers_that_are_used_up_are_told),
+        EACH(clearing_up_never_follows_a_link),
+        EACH(a_cancelled_number_answers_as_its_successor),
+        EACH(chains_of_cancelled_numbers_lead_to_their_end),
+        EACH(cancelled_numbers_in_a_ring_are_refused),
+        EACH(a_cancelled_person_does_not_make_a_cmnd_ambiguous),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

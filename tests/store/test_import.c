@@ -222,6 +222,11 @@ static void a_csv_is_refused_line_by_line_and_for_its_header(void **state)
     assert_int_equal(
         run_with_input(header, strlen(header), "import", "DIR", "-", "--format", "csv", NULL), 1);
     assert_non_null(strstr(run_err, "the header of the CSV cannot be used: unknown_column"));
+    /* Read as what it is not, it is one mistake and not a reject a line. */
+    assert_int_equal(
+        run_with_input(text, strlen(text), "import", "DIR", "-", "--max-rejects", "9", NULL), 1);
+    assert_non_null(strstr(run_err, "is a CSV header: give --format csv"));
+    assert_one_line(run_err);
     assert_true(served(1099012345));
 }
 
@@ -243,6 +248,7 @@ static void wrong_usage_is_told_in_one_line(void **state)
     assert_int_equal(run("import", "--version", NULL), 0);
     assert_int_equal(run("import", deployment_path("nowhere"), "-", NULL), 1);
     assert_one_line(run_err);
+    assert_non_null(strstr(run_err, "make one with xacthuc init"));
 }
 
 static void a_second_import_is_told_to_wait(void **state)
@@ -263,14 +269,15 @@ static void an_interrupted_import_leaves_nothing(void **state)
     (void)state;
     assert_int_equal(import_text(AN), 0);
     unsigned before = count_names("identity", "");
-    const int signals[] = {SIGINT, SIGTERM};
-    for (unsigned i = 0; i < 2; i++) {
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    for (unsigned i = 0; i < 3; i++) {
         int ends[2];
         int status = 0;
         assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
         pid_t child = fork();
         if (child == 0) {
             dup2(ends[0], 0);
+            (void)signal(SIGHUP, SIG_DFL); /* whoever runs the tests may have it ignored */
             execl(program(), "xacthuc", "import", deployment(), "-", "--quiet", NULL);
             _exit(127);
         }
@@ -355,33 +362,129 @@ static void stats_counts_people_and_hides_small_cells(void **state)
     assert_non_null(strstr(run_out, "{\"value\":\"female\",\"count\":\"<10\"}"));
     assert_non_null(strstr(run_out, "{\"value\":\"male\",\"count\":891}"));
     assert_non_null(strstr(run_out, "{\"value\":\"002\",\"count\":450}"));
+    assert_non_null(strstr(run_out, "{\"value\":\"deceased\","));
+    assert_non_null(strstr(run_out, "{\"value\":\"cancelled\","));
     assert_one_line(run_out);
     assert_string_equal(run_err, "");
     assert_int_equal(run("stats", NULL), 2);
     assert_int_equal(run("stats", "--help", NULL), 0);
 }
 
-static void nothing_of_a_person_stands_on_disk(void **state)
+static void cancelled_records_are_folded_and_counted(void **state)
 {
     (void)state;
-    const char *const secrets[] = {"001099012345", "Nguyễn",    "NGUYEN",
-                                   "912345678",    "Tràng Thi", "012345678"};
-    assert_int_equal(
-        import_text("{\"id\":\"001099012345\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":"
-                    "\"1999-01-25\",\"old_id\":\"012345678\",\"address\":{\"text\":\"Số 10 Tràng "
-                    "Thi\"},\"phones\":[\"+84912345678\"]}\n"),
-        0);
-    FILE *file = fopen(deployment_path("identity/000001/data.mdb"), "r");
-    assert_non_null(file);
-    static char data[1 << 20];
-    size_t size = fread(data, 1, sizeof(data), file);
-    fclose(file);
-    assert_true(size > 4096);
-    for (unsigned i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
-        assert_null(memmem(data, size, secrets[i], strlen(secrets[i])));
+    const char text[] =
+        "{\"id\":\"001099099999\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":\"1999-01-25\","
+        "\"status\":\"cancelled\",\"old_id\":\"012345678\"}\n"
+        "{\"id\":\"001099012345\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":\"1999-01-25\","
+        "\"old_id\":\"012345678\",\"replaced_numbers\":[\"001099099999\"]}\n";
+    assert_int_equal(import_text(text), 0);
+    assert_non_null(strstr(run_out, "is served: 1 people, 0 rejects"));
+    assert_non_null(strstr(run_out, "  1 cancelled records were folded into their successors\n"));
+    assert_true(served(1099099999));
+    assert_int_equal(run_with_input(text, strlen(text), "import", "DIR", "-", "--json", NULL), 0);
+    assert_non_null(strstr(run_out, "\"people\":1,\"rejects\":0,"));
+    assert_non_null(strstr(run_out, "\"folded\":1,\"replaced\":1,\"aliases\":1,"));
+    assert_int_equal(run("check", "DIR", "--quiet", NULL), 0);
+    char more[1024];
+    snprintf(more, sizeof(more), "%sbad\n", text);
+    assert_int_equal(run_with_input(more, strlen(more), "import", "DIR", "-", "--json", NULL), 1);
+    assert_non_null(strstr(run_out, "{\"generation\":null,\"people\":1,\"rejects\":1,"));
+    import_text(AN);
+    assert_null(strstr(run_out, "folded"));
+}
+
+static int import_file(const char *input, const char *rejects)
+{
+    return run("import", "DIR", deployment_path(input), "--rejects", deployment_path(rejects),
+               "--max-rejects", "5", NULL);
+}
+
+static void the_rejects_never_take_the_place_of_other_data(void **state)
+{
+    (void)state;
+    const char *const inputs[] = {AN BINH, AN "bad\n"}; /* would remove it; would replace it */
+    for (unsigned i = 0; i < 2; i++) {
+        write_text("people.ndjson", inputs[i]);
+        assert_int_equal(import_file("people.ndjson", "people.ndjson"), 1);
+        assert_one_line(run_err);
+        assert_non_null(strstr(run_err, "is what is to be imported"));
+        assert_int_equal(link(deployment_path("people.ndjson"), deployment_path("again.ndjson")),
+                         0);
+        assert_int_equal(import_file("people.ndjson", "again.ndjson"), 1);
+        assert_int_equal(unlink(deployment_path("again.ndjson")), 0);
+        assert_string_equal(read_text("people.ndjson"), inputs[i]);
+
+        write_text("notes.txt", "precious");
+        assert_int_equal(import_file("people.ndjson", "notes.txt"), 1);
+        assert_non_null(strstr(run_err, "is not overwritten"));
+        assert_string_equal(read_text("notes.txt"), "precious");
+        write_text("mine.partial", "precious");
+        assert_int_equal(import_file("people.ndjson", "mine"), 1);
+        assert_string_equal(read_text("mine.partial"), "precious");
+        assert_int_equal(exists("identity/current"), i == 1); /* nothing was built yet */
+
+        write_text("empty", "");
+        write_text("before", "{\"line\":3,\"code\":\"bad_id\",\"pointer\":\"/id\"}\n");
+        write_text("before.partial", "{\"line\":3,\"co");
+        assert_int_equal(import_file("people.ndjson", "empty"), 0);
+        assert_int_equal(import_file("people.ndjson", "before"), 0);
+        assert_int_equal(exists("empty"), i == 1);
+        assert_int_equal(exists("before"), i == 1);
+        assert_false(exists("before.partial"));
+        assert_int_equal(run("check", "DIR", "--quiet", NULL), 0);
     }
-    const uint8_t number[] = {0x79, 0x88, 0x82, 0x41, 0}; /* 1099012345, little endian */
-    assert_null(memmem(data, size, number, sizeof(number)));
+    assert_int_equal(run("import", "--help", NULL), 0);
+    assert_non_null(strstr(run_out, "never replaced or removed"));
+}
+
+/* Writes x without end until nobody reads any more. */
+static pid_t start_endless_line(int to)
+{
+    pid_t child = fork();
+    if (child == 0) {
+        static char text[1 << 16];
+        memset(text, 'x', sizeof(text));
+        signal(SIGPIPE, SIG_DFL);
+        while (write(to, text, sizeof(text)) > 0) {
+        }
+        _exit(0);
+    }
+    return child;
+}
+
+static void an_endless_line_can_be_interrupted(void **state)
+{
+    (void)state;
+    int ends[2];
+    int status = 0;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        dup2(ends[0], 0);
+        execl(program(), "xacthuc", "import", deployment(), "-", "--quiet", NULL);
+        _exit(127);
+    }
+    close(ends[0]);
+    pid_t writer = start_endless_line(ends[1]);
+    close(ends[1]);
+    for (unsigned tries = 0; tries < 1000 && count_names("identity", "building-") == 0; tries++) {
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    nanosleep(&(struct timespec){0, 50000000}, NULL); /* into the line; either way must end */
+    assert_int_equal(kill(child, SIGINT), 0);
+    for (unsigned tries = 0; tries < 2000 && waitpid(child, &status, WNOHANG) == 0; tries++) {
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    bool ended = WIFEXITED(status) && WEXITSTATUS(status) == 1;
+    if (waitpid(child, &status, WNOHANG) == 0) { /* a failure must not leave it running */
+        kill(child, SIGKILL);
+        waitpid(child, &status, 0);
+        ended = false;
+    }
+    waitpid(writer, &status, 0); /* its pipe is broken */
+    assert_true(ended);
+    assert_int_equal(count_names("identity", "building-"), 0);
 }
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, deployment_make, deployment_remove)
@@ -404,7 +507,9 @@ int main(void)
         EACH(a_full_disk_is_a_clear_refusal),
         EACH(check_tells_sound_from_damaged),
         EACH(stats_counts_people_and_hides_small_cells),
-        EACH(nothing_of_a_person_stands_on_disk),
+        EACH(cancelled_records_are_folded_and_counted),
+        EACH(the_rejects_never_take_the_place_of_other_data),
+        EACH(an_endless_line_can_be_interrupted),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -85,8 +85,11 @@ static void a_line_that_is_too_long_is_skipped_and_the_next_is_read(void **state
             const char *const ends[] = {"", "\nnext", "\r\nnext"};
             memcpy(text + sizes[i], ends[ended], strlen(ends[ended]));
             open_text(text, sizes[i] + strlen(ends[ended]));
-            assert_int_equal(xt_lines_next(&lines, &line),
-                             sizes[i] <= XT_LINE_MAX ? XT_OK : XT_TOO_LARGE);
+            enum xt_status status;
+            do {
+                status = xt_lines_next(&lines, &line);
+            } while (status == XT_AGAIN);
+            assert_int_equal(status, sizes[i] <= XT_LINE_MAX ? XT_OK : XT_TOO_LARGE);
             assert_int_equal(lines.number, 1);
             assert_true(lines.buffer.capacity <= 4U << 20); /* whatever the line */
             if (ended > 0) {
@@ -96,6 +99,20 @@ static void a_line_that_is_too_long_is_skipped_and_the_next_is_read(void **state
             free(text);
         }
     }
+}
+
+static void whoever_reads_an_endless_line_is_asked_again_and_again(void **state)
+{
+    (void)state;
+    file = fopen("/dev/zero", "r");
+    assert_non_null(file);
+    assert_int_equal(xt_lines_start(&lines, fileno(file)), XT_OK);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(xt_lines_next(&lines, &line), XT_AGAIN);
+    }
+    assert_true(lines.buffer.capacity <= 4U << 20);
+    xt_lines_end(&lines);
+    fclose(file);
 }
 
 static void many_lines_cross_the_blocks_whole(void **state)
@@ -198,6 +215,7 @@ int main(void)
         cmocka_unit_test(lines_end_in_lf_or_crlf_and_the_last_in_nothing),
         cmocka_unit_test(a_byte_order_mark_is_skipped_at_the_start_only),
         cmocka_unit_test(a_line_that_is_too_long_is_skipped_and_the_next_is_read),
+        cmocka_unit_test(whoever_reads_an_endless_line_is_asked_again_and_again),
         cmocka_unit_test(many_lines_cross_the_blocks_whole),
         cmocka_unit_test(fields_are_split_at_commas_outside_quotes),
         cmocka_unit_test(a_bad_row_spoils_no_other),

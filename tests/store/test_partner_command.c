@@ -1,7 +1,11 @@
 /* `xacthuc partner` as its operator sees it: the real binary. */
+#include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "crypto/authority.h"
@@ -140,7 +144,7 @@ static void what_fails_leaves_no_file(void **state)
     assert_non_null(strstr(run_err, "another deployment"));
     assert_int_equal(count_names("out", ""), 1);
     assert_string_equal(read_text("out/ca.crt"), "another");
-    assert_int_equal(count_names("partners", ""), 0);
+    assert_int_equal(count_names("partners", "v"), 0);
 
     /* A key of that name is already there, and is not touched. */
     assert_int_equal(unlink(deployment_path("out/ca.crt")), 0);
@@ -233,6 +237,139 @@ static void wrong_usage_is_told_in_one_line(void **state)
     assert_int_equal(count_names("partners", ""), 0);
 }
 
+static pid_t start_add(const char *name, const char *how, const char *what)
+{
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        int sink = open("/dev/null", O_WRONLY);
+        dup2(sink, 1);
+        dup2(sink, 2);
+        execl(program(), "xacthuc", "partner", "add", deployment(), name, CLAIMS, how, what, NULL);
+        _exit(127);
+    }
+    return child;
+}
+
+static unsigned successes(pid_t first, pid_t second)
+{
+    int statuses[2];
+    assert_int_equal(waitpid(first, &statuses[0], 0), first);
+    assert_int_equal(waitpid(second, &statuses[1], 0), second);
+    assert_true(WIFEXITED(statuses[0]) && WIFEXITED(statuses[1]));
+    assert_true(WEXITSTATUS(statuses[0]) <= 1 && WEXITSTATUS(statuses[1]) <= 1);
+    return (WEXITSTATUS(statuses[0]) == 0) + (WEXITSTATUS(statuses[1]) == 0);
+}
+
+static void of_two_who_add_one_name_at_once_one_succeeds(void **state)
+{
+    (void)state;
+    for (unsigned i = 0; i < 20; i++) {
+        char name[16], file[64], out[2][96];
+        bool apart = i % 2 == 0; /* into folders of their own, or into one */
+        snprintf(name, sizeof(name), "p%u", i);
+        for (unsigned j = 0; j < 2; j++) {
+            snprintf(out[j], sizeof(out[j]), "%s/out%u%s", deployment(), i,
+                     apart && j == 1 ? "b" : "");
+        }
+        pid_t first = start_add(name, "--issue", out[0]);
+        pid_t second = start_add(name, "--issue", out[1]);
+        assert_int_equal(successes(first, second), 1);
+        /* What the one made is whole, and it is what is registered; the other left nothing. */
+        snprintf(file, sizeof(file), "out%u", i);
+        bool in_first = exists(file);
+        snprintf(file, sizeof(file), "out%ub", i);
+        assert_int_equal(in_first + exists(file), 1);
+        snprintf(file, sizeof(file), "out%u%s", i, in_first ? "" : "b");
+        assert_int_equal(count_names(file, ""), 3);
+        snprintf(file, sizeof(file), "out%u%s/p%u.crt", i, in_first ? "" : "b", i);
+        uint8_t spki[XT_SPKI_SHA256];
+        assert_int_equal(xt_certificate_spki(deployment_path(file), spki, &failure), XT_OK);
+        struct xt_partners *partners = NULL;
+        assert_int_equal(xt_partners_load(deployment(), NULL, NULL, NULL, &partners, &failure),
+                         XT_OK);
+        const struct xt_partner *partner = xt_partners_by_spki(partners, spki);
+        assert_non_null(partner);
+        assert_string_equal(partner->name, name);
+        xt_partners_free(partners);
+    }
+}
+
+static void of_two_who_add_one_certificate_at_once_one_succeeds(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        run("partner", "add", "DIR", "first", CLAIMS, "--issue", deployment_path("out"), NULL), 0);
+    assert_int_equal(unlink(deployment_path("partners/first.json")), 0);
+    char certificate[128];
+    snprintf(certificate, sizeof(certificate), "%s", deployment_path("out/first.crt"));
+    for (unsigned i = 0; i < 20; i++) {
+        pid_t first = start_add("alpha", "--cert", certificate);
+        pid_t second = start_add("beta", "--cert", certificate);
+        assert_int_equal(successes(first, second), 1);
+        expect_json_array_of(1);
+        bool alpha = exists("partners/alpha.json");
+        assert_int_equal(
+            unlink(deployment_path(alpha ? "partners/alpha.json" : "partners/beta.json")), 0);
+    }
+}
+
+static void an_interrupted_add_is_whole_or_not_at_all(void **state)
+{
+    (void)state;
+    const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+    for (unsigned i = 0; i < 60; i++) {
+        int status = 0;
+        pid_t child = start_add("viettel", "--issue", deployment_path("out"));
+        nanosleep(&(struct timespec){0, (long)i * 150000}, NULL);
+        kill(child, signals[i % 3]);
+        assert_int_equal(waitpid(child, &status, 0), child);
+        if (exists("partners/viettel.json")) {
+            assert_int_equal(count_names("out", ""), 3);
+            assert_int_equal(unlink(deployment_path("partners/viettel.json")), 0);
+            assert_int_equal(unlink(deployment_path("out/viettel.key")), 0);
+            assert_int_equal(unlink(deployment_path("out/viettel.crt")), 0);
+            assert_int_equal(unlink(deployment_path("out/ca.crt")), 0);
+            assert_int_equal(rmdir(deployment_path("out")), 0);
+        }
+        assert_false(exists("out"));
+        assert_true(count_names("partners", "") <= 1); /* .lock */
+    }
+}
+
+static void a_certificate_that_no_connection_could_use_is_refused(void **state)
+{
+    (void)state;
+    char key[128], authority[128], foreign[128];
+    snprintf(key, sizeof(key), "%s", deployment_path("other.key"));
+    snprintf(authority, sizeof(authority), "%s", deployment_path("other.crt"));
+    snprintf(foreign, sizeof(foreign), "%s", deployment_path("foreign.crt"));
+    assert_int_equal(xt_authority_create(key, authority, "other", &failure), XT_OK);
+    struct xt_certificate_request request = {.use = XT_CERTIFICATE_CLIENT,
+                                             .common_name = "x",
+                                             .not_before = time(NULL) - 60,
+                                             .not_after = time(NULL) + 3600};
+    uint8_t spki[XT_SPKI_SHA256];
+    assert_int_equal(xt_authority_issue(key, authority, &request, deployment_path("foreign.key"),
+                                        foreign, spki, &failure),
+                     XT_OK);
+    assert_int_equal(run("partner", "add", "DIR", "x", CLAIMS, "--cert", foreign, NULL), 1);
+    assert_non_null(strstr(run_err, "is not signed by an authority in"));
+    assert_non_null(strstr(run_err, "ca.crt"));
+    assert_ptr_equal(strchr(run_err, '\n'), run_err + strlen(run_err) - 1);
+    request.not_before = time(NULL) - 3600;
+    request.not_after = time(NULL) - 60;
+    snprintf(key, sizeof(key), "%s", deployment_path("keys/ca.key"));
+    snprintf(authority, sizeof(authority), "%s", deployment_path("ca.crt"));
+    assert_int_equal(xt_authority_issue(key, authority, &request, deployment_path("old.key"),
+                                        deployment_path("old.crt"), spki, &failure),
+                     XT_OK);
+    assert_int_equal(
+        run("partner", "add", "DIR", "x", CLAIMS, "--cert", deployment_path("old.crt"), NULL), 1);
+    assert_non_null(strstr(run_err, "has expired"));
+    assert_false(exists("partners/x.json"));
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, make, deployment_remove)
 
 int main(void)
@@ -245,6 +382,10 @@ int main(void)
         EACH(a_name_is_registered_once),
         EACH(show_and_list_tell_what_is_registered),
         EACH(wrong_usage_is_told_in_one_line),
+        EACH(of_two_who_add_one_name_at_once_one_succeeds),
+        EACH(of_two_who_add_one_certificate_at_once_one_succeeds),
+        EACH(an_interrupted_add_is_whole_or_not_at_all),
+        EACH(a_certificate_that_no_connection_could_use_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -165,38 +165,177 @@ static void a_quota_that_would_not_be_kept_is_refused(void **state)
     xt_partners_free(partners);
 }
 
-static void the_second_with_a_certificate_is_refused(void **state)
+static struct xt_partners *reload(struct xt_partners *previous)
+{
+    struct xt_partners *partners = load(previous);
+    xt_partners_free(previous);
+    return partners;
+}
+
+static void of_two_new_ones_with_a_certificate_neither_is_served(void **state)
 {
     (void)state;
     save("alpha", 1, 2);
-    save("beta", 2, 2); /* 2 is alpha's */
-    save("gamma", 3, 1);
+    save("beta", 2, 2);  /* 2 is alpha's too */
+    save("gamma", 3, 1); /* 3 is beta's too */
+    save("delta", 9, 1);
     struct xt_partners *partners = load(NULL);
     assert_non_null(
-        strstr(reported, "beta.json: one of its certificates is already that of alpha"));
+        strstr(reported, "alpha.json: one of its certificates is also claimed by beta; this"));
+    assert_non_null(strstr(reported, "beta.json: one of its certificates is also claimed by "));
+    assert_non_null(
+        strstr(reported, "gamma.json: one of its certificates is also claimed by beta; this"));
+    assert_int_equal(xt_partners_count(partners), 1);
+    assert_holder(partners, 9, "delta");
+    for (unsigned i = 1; i <= 3; i++) {
+        assert_holder(partners, i, NULL);
+    }
+    assert_int_equal(unlink(deployment_path("partners/beta.json")), 0);
+    partners = reload(partners); /* mended */
+    assert_string_equal(reported, "");
     assert_holder(partners, 2, "alpha");
-    assert_holder(partners, 3, "gamma"); /* nothing of beta was kept */
+    assert_holder(partners, 3, "gamma");
     xt_partners_free(partners);
 }
 
-static void a_stolen_certificate_does_not_unseat_the_version_before(void **state)
+/* Whatever the thief is called, and whether he is new or known. */
+static void a_certificate_stays_with_whom_it_is(void **state)
+{
+    (void)state;
+    const char *const thieves[] = {"alpha", "zulu"};
+    for (unsigned i = 0; i < 2; i++) {
+        for (unsigned known = 0; known < 2; known++) {
+            char file[32];
+            snprintf(file, sizeof(file), "partners/%s.json", thieves[i]);
+            save("mike", 1, 2);
+            if (known) {
+                save(thieves[i], 7, 1);
+            }
+            struct xt_partners *partners = load(NULL);
+            save(thieves[i], 2, 1);
+            for (unsigned again = 0; again < 2; again++) { /* and from one set to the next */
+                partners = reload(partners);
+                assert_non_null(
+                    strstr(reported, "one of its certificates is already that of mike"));
+                assert_null(strstr(reported, "mike.json"));
+                assert_holder(partners, 1, "mike");
+                assert_holder(partners, 2, "mike");
+                assert_holder(partners, 7, known ? thieves[i] : NULL);
+                assert_int_equal(xt_partners_count(partners), 1 + known);
+            }
+            save("mike", 1, 3); /* who is robbed changes something else meanwhile */
+            partners = reload(partners);
+            assert_holder(partners, 2, "mike");
+            assert_holder(partners, 3, "mike");
+            write_text("partners/mike.json", "{"); /* or breaks his file */
+            partners = reload(partners);
+            assert_holder(partners, 2, "mike");
+            assert_holder(partners, 3, "mike");
+            assert_int_equal(unlink(deployment_path("partners/mike.json")), 0); /* or leaves */
+            partners = reload(partners);
+            assert_string_equal(reported, "");
+            assert_holder(partners, 1, NULL);
+            assert_holder(partners, 2, thieves[i]);
+            assert_int_equal(unlink(deployment_path(file)), 0);
+            xt_partners_free(partners);
+        }
+    }
+}
+
+static void certificates_move_in_one_reload(void **state)
+{
+    (void)state;
+    const char *const names[][2] = {{"alpha", "beta"}, {"beta", "alpha"}};
+    for (unsigned i = 0; i < 2; i++) {
+        save(names[i][0], 1, 2);
+        save(names[i][1], 5, 1);
+        struct xt_partners *partners = load(NULL);
+        save(names[i][0], 1, 1); /* drops 2 */
+        save(names[i][1], 2, 1); /* takes it, drops 5 */
+        partners = reload(partners);
+        assert_string_equal(reported, "");
+        assert_holder(partners, 1, names[i][0]);
+        assert_holder(partners, 2, names[i][1]);
+        assert_holder(partners, 5, NULL);
+        save(names[i][0], 2, 1); /* and both change places */
+        save(names[i][1], 1, 1);
+        partners = reload(partners);
+        assert_string_equal(reported, "");
+        assert_holder(partners, 2, names[i][0]);
+        assert_holder(partners, 1, names[i][1]);
+        xt_partners_free(partners);
+    }
+}
+
+/* Who is refused claims again what he had given up, and so on. */
+static void a_refusal_takes_back_what_others_had_taken(void **state)
 {
     (void)state;
     save("alpha", 1, 1);
-    save("beta", 5, 1);
-    struct xt_partners *first = load(NULL);
-    save("beta", 1, 1); /* now wants alpha's */
-    struct xt_partners *second = load(first);
-    assert_non_null(strstr(reported, "version before stays"));
-    assert_holder(second, 1, "alpha");
-    assert_holder(second, 5, "beta");
-    save("alpha", 5, 1); /* and alpha, who comes first, takes beta's: beta has nothing left */
-    struct xt_partners *third = load(second);
-    assert_holder(third, 5, "alpha");
-    assert_holder(third, 1, "beta");
-    xt_partners_free(first);
-    xt_partners_free(second);
-    xt_partners_free(third);
+    save("beta", 2, 1);
+    save("gamma", 3, 1);
+    save("delta", 4, 1);
+    struct xt_partners *partners = load(NULL);
+    save("alpha", 2, 1);
+    save("beta", 3, 1);
+    save("gamma", 4, 1); /* delta keeps it: nobody moves */
+    partners = reload(partners);
+    assert_non_null(
+        strstr(reported, "gamma.json: one of its certificates is already that of delta"));
+    assert_non_null(
+        strstr(reported, "beta.json: one of its certificates is already that of gamma"));
+    assert_non_null(
+        strstr(reported, "alpha.json: one of its certificates is already that of beta"));
+    assert_holder(partners, 1, "alpha");
+    assert_holder(partners, 2, "beta");
+    assert_holder(partners, 3, "gamma");
+    assert_holder(partners, 4, "delta");
+    write_text("partners/beta.json", "broken");
+    partners = reload(partners);
+    assert_holder(partners, 2, "beta"); /* alpha's file still wants it */
+    xt_partners_free(partners);
+}
+
+static void of_two_who_take_what_is_free_neither_gets_it(void **state)
+{
+    (void)state;
+    save("alpha", 1, 1);
+    save("beta", 2, 1);
+    struct xt_partners *partners = load(NULL);
+    save("alpha", 1, 3);
+    save("beta", 2, 2); /* 3 is new, 2 is beta's */
+    save("gamma", 3, 1);
+    partners = reload(partners);
+    assert_holder(partners, 1, "alpha");
+    assert_holder(partners, 2, "beta");
+    assert_holder(partners, 3, NULL);
+    assert_int_equal(xt_partners_count(partners), 2);
+    xt_partners_free(partners);
+}
+
+static void too_many_leave_out_new_ones_only(void **state)
+{
+    (void)state;
+    char name[16];
+    static uint8_t text[XT_PARTNER_JSON_MAX];
+    for (unsigned i = 0; i < XT_PARTNERS_MAX; i++) { /* not saved: that syncs every file */
+        char file[32];
+        snprintf(name, sizeof(name), "p%04u", i);
+        snprintf(file, sizeof(file), "partners/%s.json", name);
+        struct xt_partner partner = make_partner(name, i * 8, 1);
+        struct xt_writer writer = xt_writer_over(text, sizeof(text) - 1);
+        xt_partner_to_json(&partner, &writer);
+        text[writer.size] = 0;
+        write_text(file, (const char *)text);
+    }
+    struct xt_partners *partners = load(NULL);
+    assert_int_equal(xt_partners_count(partners), XT_PARTNERS_MAX);
+    save("aaaa", 7, 1);
+    partners = reload(partners);
+    assert_string_equal(reported, "aaaa.json: there are too many partners (at most 4096)\n");
+    assert_int_equal(xt_partners_count(partners), XT_PARTNERS_MAX);
+    assert_holder(partners, 8 * (XT_PARTNERS_MAX - 1), "p4095");
+    xt_partners_free(partners);
 }
 
 static void a_file_that_is_gone_takes_its_partner_with_it(void **state)
@@ -251,8 +390,12 @@ int main(void)
         EACH(a_bad_file_is_named_and_its_version_before_stays),
         EACH(a_file_must_be_called_after_its_partner),
         EACH(a_quota_that_would_not_be_kept_is_refused),
-        EACH(the_second_with_a_certificate_is_refused),
-        EACH(a_stolen_certificate_does_not_unseat_the_version_before),
+        EACH(of_two_new_ones_with_a_certificate_neither_is_served),
+        EACH(a_certificate_stays_with_whom_it_is),
+        EACH(certificates_move_in_one_reload),
+        EACH(a_refusal_takes_back_what_others_had_taken),
+        EACH(of_two_who_take_what_is_free_neither_gets_it),
+        EACH(too_many_leave_out_new_ones_only),
         EACH(a_file_that_is_gone_takes_its_partner_with_it),
         EACH(saving_refuses_what_is_there_unless_told_to_replace),
         EACH(a_folder_or_a_huge_file_in_the_place_of_one_is_refused),
