@@ -52,6 +52,7 @@ void xt_connection_close(struct xt_connection *connection)
     if (!connection->closing) {
         connection->closing = true;
         connection->all->open--;
+        connection->all->shaking -= connection->shaking;
         xt_ring_remove(&connection->link);
         uv_close((uv_handle_t *)&connection->tcp, on_closed);
     }
@@ -66,6 +67,11 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct xt_connection *connection = handle->data;
+    if (connection->had_full_read) { /* others first: libuv would read 32 times in a row */
+        connection->had_full_read = false;
+        *buffer = uv_buf_init(NULL, 0);
+        return;
+    }
     *buffer = uv_buf_init((char *)connection->all->read, XT_READ_BUFFER);
 }
 
@@ -244,6 +250,7 @@ static enum xt_exchange_result shake(struct xt_connection *connection)
         return XT_EXCHANGE_LAST;
     }
     connection->shaking = false;
+    connection->all->shaking--;
     struct xt_peer *peer = &connection->exchange.peer;
     peer->has_certificate = xt_tls_peer_spki(connection->tls, peer->spki) == XT_OK;
     peer->not_after = xt_tls_peer_not_after(connection->tls);
@@ -378,13 +385,14 @@ static void advance(struct xt_connection *connection)
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
 {
     struct xt_connection *connection = stream->data;
-    if (got == 0 || connection->closing) {
+    if (got == 0 || got == UV_ENOBUFS || connection->closing) {
         return; /* libuv's word for EAGAIN */
     }
     if (got < 0) {
         xt_connection_close(connection);
         return;
     }
+    connection->had_full_read = (size_t)got == XT_READ_BUFFER;
     if (connection->phase == XT_PHASE_LINGERING) {
         connection->lingered += (size_t)got;
         if (connection->lingered > XT_LINGER_BYTES) {

@@ -55,8 +55,10 @@ struct xt_connections {
     uint8_t *output;                       /* XT_OUTPUT_MAX bytes */
     struct xt_ring phases[XT_PHASE_COUNT]; /* oldest first */
     unsigned count;                        /* structs in use */
-    unsigned open; /* sockets in use: those being torn down have none any more */
+    unsigned open;    /* sockets in use: those being torn down have none any more */
+    unsigned shaking; /* of the open ones: in their TLS handshake, so known to nobody yet */
     bool draining;
+    bool probes; /* the admin listener: the oldest half-sent request makes room as well */
     struct xt_log_limit log_limit;
     /* Called when one is gone: room for a waiting client, or the end of a drain. */
     void (*gone)(void *context);
@@ -81,9 +83,10 @@ void xt_connection_open(struct xt_connections *connections, const struct xt_entr
 
 /* Closes what has been in its state for too long. */
 void xt_connections_sweep(struct xt_connections *connections);
-/* Closes the connection that has been idle longest; false: none is idle. */
+/* Makes room: the oldest handshake while strangers hold more than half of the places, else the
+ * connection that has been idle longest; false: there is none. */
 bool xt_connections_close_idlest(struct xt_connections *connections);
-/* From now on every answer is its connection's last; idle ones go at once. */
+/* From now on every answer is its connection's last, and idle ones have a second left. */
 void xt_connections_drain(struct xt_connections *connections);
 /* Closes every one, whatever it is doing. */
 void xt_connections_abort(struct xt_connections *connections);

@@ -23,6 +23,7 @@ struct xt_connection {
     size_t input_size;
     uint32_t answered; /* of the exchange, when the phase was set */
     bool shaking, reading, last, closing;
+    bool had_full_read; /* the next read waits for the next turn */
     struct xt_exchange exchange;
 };
 

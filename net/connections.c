@@ -7,7 +7,7 @@
 #define CONNECTIONS_KEPT 4096 /* free structs, about 1 KiB each */
 #define BUFFERS_KEPT 16       /* 1 MiB */
 #define BUFFERS_LENT 1024     /* 64 MiB: more waiting clients with input left over are closed */
-#define FIRST_REQUEST_MS 1000 /* in a drain: for a new connection's first request */
+#define FIRST_REQUEST_MS 1000 /* in a drain: for a request that may be on its way */
 
 void xt_connections_set_time(struct xt_connections *all)
 {
@@ -69,6 +69,7 @@ void xt_connection_open(struct xt_connections *all, const struct xt_entrance *en
     }
     if (entrance->tls != NULL) {
         connection->shaking = true;
+        all->shaking++;
         if (xt_tls_open(entrance->tls, NULL, &connection->tls) != XT_OK) {
             xt_connection_close(connection);
             return;
@@ -167,9 +168,21 @@ void xt_connections_sweep(struct xt_connections *all)
 
 bool xt_connections_close_idlest(struct xt_connections *all)
 {
+    /* Strangers make room before partners do. */
+    struct xt_ring *strangers = &all->phases[XT_PHASE_HANDSHAKE];
+    if (all->shaking > all->open / 2 && !xt_ring_is_empty(strangers)) {
+        xt_connection_close(xt_ring_entry(strangers->next, struct xt_connection, link));
+        return true;
+    }
     struct xt_ring *list = &all->phases[XT_PHASE_IDLE];
     if (xt_ring_is_empty(list)) {
-        return false;
+        /* The admin listener has few places, and its probes must not wait for a stuck one. */
+        list = &all->phases[XT_PHASE_HEAD];
+        if (!all->probes || xt_ring_is_empty(list)) {
+            return false;
+        }
+        xt_connection_close(xt_ring_entry(list->next, struct xt_connection, link));
+        return true;
     }
     part(xt_ring_entry(list->next, struct xt_connection, link));
     return true;
@@ -178,15 +191,6 @@ bool xt_connections_close_idlest(struct xt_connections *all)
 void xt_connections_drain(struct xt_connections *all)
 {
     all->draining = true;
-    struct xt_ring *list = &all->phases[XT_PHASE_IDLE];
-    for (struct xt_ring *link = list->next, *next; link != list; link = next) {
-        next = link->next;
-        struct xt_connection *connection = xt_ring_entry(link, struct xt_connection, link);
-        /* One that has not asked yet may have its first request on the way. */
-        if (connection->exchange.answered > 0) {
-            part(connection);
-        }
-    }
 }
 
 void xt_connections_abort(struct xt_connections *all)

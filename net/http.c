@@ -4,11 +4,12 @@
 
 #include "net/request_line.h"
 
-#define SMALL_BLOCK 16384     /* bytes: a usual head and body */
-#define SMALL_BLOCKS_KEPT 256 /* 4 MiB of free memory at most */
-#define LARGE_BLOCKS_KEPT 16  /* 1 MiB */
-#define BLANK_LINES_MAX 2     /* before a request line; RFC 9112 section 2.2 wants one at least */
-#define CHUNK_OVERHEAD 16384  /* bytes of chunk syntax a body may have beyond twice its limit */
+#define SMALL_BLOCK 16384      /* bytes: a usual head and body */
+#define SMALL_BLOCKS_KEPT 256  /* 4 MiB of free memory at most */
+#define LARGE_BLOCKS_KEPT 16   /* 1 MiB */
+#define LARGE_BLOCKS_LENT 2048 /* 128 MiB; a verify takes about 300 bytes and none of these */
+#define BLANK_LINES_MAX 2      /* before a request line; RFC 9112 section 2.2 wants one at least */
+#define CHUNK_OVERHEAD 16384   /* bytes of chunk syntax a body may have beyond twice its limit */
 
 enum field {
     FIELD_OTHER,
@@ -249,7 +250,7 @@ void xt_http_shared_open(struct xt_http_shared *shared, const struct xt_settings
     size_t small = settings->header_bytes + 2 * (size_t)XT_HTTP_BODY_PADDING;
     xt_pool_open(&shared->small, small < SMALL_BLOCK ? SMALL_BLOCK : small, SMALL_BLOCKS_KEPT, 0);
     xt_pool_open(&shared->large, settings->body_bytes + (size_t)XT_HTTP_BODY_PADDING,
-                 LARGE_BLOCKS_KEPT, 0);
+                 LARGE_BLOCKS_KEPT, LARGE_BLOCKS_LENT);
     llhttp_settings_init(&shared->callbacks);
     shared->callbacks.on_header_field = on_header_field;
     shared->callbacks.on_header_field_complete = on_header_field_complete;
@@ -280,6 +281,7 @@ static void release(struct xt_http *http)
     xt_pool_give(&http->shared->large, http->large);
     http->block = NULL;
     http->large = NULL;
+    memset(&http->request, 0, sizeof(http->request)); /* it pointed into them */
 }
 
 void xt_http_close(struct xt_http *http)

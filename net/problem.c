@@ -35,7 +35,7 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
                                         "The client certificate has expired",
                                         "Chứng thư đã hết hạn",
                                         "Connect again with a certificate that is in force.", 0},
-    [XT_PROBLEM_PARTNER_INACTIVE] = {403, "partner_inactive", "The partner is suspended",
+    [XT_PROBLEM_PARTNER_INACTIVE] = {403, "partner_inactive", "The partner is disabled",
                                      "Đối tác đang bị tạm ngừng",
                                      "Ask the operator to activate the partner.", 0},
     [XT_PROBLEM_NETWORK_NOT_PERMITTED] = {403, "network_not_permitted",

@@ -14,6 +14,7 @@
 #include "core/command.h"
 #include "net/config.h"
 #include "net/worker.h"
+#include "store/command_line.h"
 
 #define DESCRIPTOR_RESERVE 128 /* for the loop, files, the admin listener */
 
@@ -37,6 +38,18 @@ static void help(FILE *out)
         "Both stand in DIR/xacthuc.conf, with every limit; the options here win. The log goes to\n"
         "stderr in JSON lines; the line with event \"listening\" names both addresses.\n",
         out);
+}
+
+static enum xt_status check_address(const char *option, const char *address,
+                                    struct xt_failure *failure)
+{
+    struct xt_settings scratch;
+    if (address == NULL || xt_settings_set(&scratch, "server", "listen", address, NULL) == XT_OK) {
+        return XT_OK;
+    }
+    return xt_fail(failure, XT_INVALID,
+                   "%s takes ADDRESS:PORT or [IPv6]:PORT in numbers, such as 127.0.0.1:8443",
+                   option);
 }
 
 /* XT_OK, XT_INVALID (wrong usage), XT_CLOSED (help was asked for). */
@@ -72,7 +85,8 @@ static enum xt_status parse(int argc, char **argv, struct serving *serving, cons
         return xt_fail(failure, XT_INVALID, "give one DIR; see xacthuc serve --help");
     }
     serving->dir = argv[optind];
-    return XT_OK;
+    enum xt_status status = check_address("--listen", *listen, failure);
+    return status == XT_OK ? check_address("--admin", *admin, failure) : status;
 }
 
 static enum xt_status read_settings(struct serving *serving, const char *listen, const char *admin,
@@ -139,14 +153,13 @@ static enum xt_status open_sockets(struct serving *serving, struct xt_failure *f
 
 static enum xt_status open_keys(struct serving *serving, struct xt_failure *failure)
 {
-    char master[XT_PATH_MAX], certificate[XT_PATH_MAX], key[XT_PATH_MAX], authority[XT_PATH_MAX];
-    if (xt_path_join(master, serving->dir, "keys/master.keys") != XT_OK ||
-        xt_path_join(certificate, serving->dir, "server.crt") != XT_OK ||
+    char certificate[XT_PATH_MAX], key[XT_PATH_MAX], authority[XT_PATH_MAX];
+    if (xt_path_join(certificate, serving->dir, "server.crt") != XT_OK ||
         xt_path_join(key, serving->dir, "keys/server.key") != XT_OK ||
         xt_path_join(authority, serving->dir, "ca.crt") != XT_OK) {
         return xt_fail(failure, XT_TOO_LARGE, "the path %s is too long", serving->dir);
     }
-    enum xt_status status = xt_keyring_open(master, &serving->keyring, failure);
+    enum xt_status status = xt_deployment_keyring(serving->dir, &serving->keyring, failure);
     if (status == XT_OK) {
         struct xt_tls_server_files files = {
             .certificate = certificate,

@@ -1,7 +1,8 @@
 /* net/watch: tells that something in a folder has changed.
  *
- * inotify, gathered for XT_WATCH_GATHER_MS so that a burst of changes is one; and a look at the folder's
- * time of change with every poll, for file systems and limits where inotify fails.
+ * inotify, gathered for XT_WATCH_GATHER_MS so that a burst of changes is one; and a look with every
+ * poll: whether the folder is still the same one and, where inotify fails (limits, file systems), at
+ * each file in it.
  */
 #ifndef XT_NET_WATCH_H
 #define XT_NET_WATCH_H
@@ -16,7 +17,10 @@ struct xt_watch {
     uv_fs_event_t event;
     uv_timer_t timer;
     char folder[XT_PATH_MAX];
-    struct timespec changed;
+    dev_t device; /* of the folder, as of the last look */
+    ino_t inode;
+    uint64_t seen; /* a digest of what the last look saw */
+    bool told;     /* inotify works; else each look goes over the files */
     void (*tell)(void *context);
     void *context;
 };

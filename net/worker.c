@@ -123,6 +123,7 @@ static void stop(struct xt_worker *worker)
     uv_close((uv_handle_t *)&worker->sweep, NULL);
     uv_close((uv_handle_t *)&worker->terminate, NULL);
     uv_close((uv_handle_t *)&worker->interrupt, NULL);
+    uv_close((uv_handle_t *)&worker->hangup, NULL);
 }
 
 static void on_connection_gone(void *context)
@@ -151,6 +152,17 @@ static void on_signal(uv_signal_t *handle, int number)
     if (worker->api.connections.count == 0) {
         stop(worker);
     }
+}
+
+/* Its default would end the service without a drain, and nothing can be reloaded yet. */
+static void on_hangup(uv_signal_t *handle, int number)
+{
+    struct xt_log_line line;
+    (void)handle;
+    (void)number;
+    xt_log_begin(&line, XT_LOG_WARNING, "hangup_ignored");
+    xt_log_text(&line, "reason", "settings and certificates are read at the start: restart");
+    xt_log_end(&line);
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -194,13 +206,15 @@ static enum xt_status open_timers(struct xt_worker *worker)
 {
     if (uv_timer_init(&worker->loop, &worker->sweep) != 0 ||
         uv_signal_init(&worker->loop, &worker->terminate) != 0 ||
-        uv_signal_init(&worker->loop, &worker->interrupt) != 0) {
+        uv_signal_init(&worker->loop, &worker->interrupt) != 0 ||
+        uv_signal_init(&worker->loop, &worker->hangup) != 0) {
         return XT_IO;
     }
     worker->sweep.data = worker->terminate.data = worker->interrupt.data = worker;
     if (uv_timer_start(&worker->sweep, on_sweep, SWEEP_MS, SWEEP_MS) != 0 ||
         uv_signal_start(&worker->terminate, on_signal, SIGTERM) != 0 ||
-        uv_signal_start(&worker->interrupt, on_signal, SIGINT) != 0) {
+        uv_signal_start(&worker->interrupt, on_signal, SIGINT) != 0 ||
+        uv_signal_start(&worker->hangup, on_hangup, SIGHUP) != 0) {
         return XT_IO;
     }
     return XT_OK;
@@ -217,6 +231,7 @@ static enum xt_status open_listeners(struct xt_worker *worker, const struct xt_w
         status =
             xt_listener_open(&worker->admin, &worker->loop, start->admin_socket, ADMIN_CONNECTIONS,
                              &admin, &worker->settings, &worker->service, NULL, NULL);
+        worker->admin.connections.probes = true;
     }
     return status;
 }

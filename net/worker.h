@@ -3,8 +3,8 @@
  * Sockets, settings and keys are handed to it; it opens the generation and the partners itself and
  * follows their changes. Nothing here is global, so that several can be forked off.
  *
- * The end: the first SIGTERM or SIGINT stops accepting and drains: idle connections go at once, requests
- * under way are answered with Connection: close, and after limits.drain_timeout the rest is cut off. The
+ * The end: the first SIGTERM or SIGINT stops accepting and drains: requests under way, and those that come within
+ * a second on open connections, are answered with Connection: close, idle connections then go, and after limits.drain_timeout the rest is cut off. The
  * admin listener answers (not ready) until the last partner has gone. A second signal ends at once.
  */
 #ifndef XT_NET_WORKER_H
@@ -23,7 +23,7 @@ struct xt_worker {
     struct xt_listener api, admin;
     struct xt_watch partners, identity;
     uv_timer_t sweep;
-    uv_signal_t terminate, interrupt;
+    uv_signal_t terminate, interrupt, hangup;
     uint64_t polled_ms, drain_began_ms;
     bool draining, stopped, cut_off;
 };

@@ -4,6 +4,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "tests/net/deployment.h"
@@ -84,6 +85,42 @@ static void changed_partner_takes_effect_on_open_connections(void **state)
     write_text(partner_file("demo"), before);
     assert_true(time_until(client, 200) < 1);
 
+    free(disabled);
+    free(before);
+    test_client_close(client);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* inotify stays with the folder it was given: a restored copy under the same name is another one. */
+static void a_folder_put_in_place_of_the_old_one_is_followed(void **state)
+{
+    (void)state;
+    struct server server;
+    char folder[512], aside[512];
+    server_start(&server, NULL);
+    struct test_client *client = connect_as(&server, "demo");
+    char *before = read_text(partner_file("demo"));
+    snprintf(folder, sizeof(folder), "%s", deployment("DIR/partners"));
+    snprintf(aside, sizeof(aside), "%s", deployment("aside"));
+    assert_int_equal(rename(folder, aside), 0);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    write_text(partner_file("demo"), before);
+    sleep_ms(1500);
+    assert_true(time_until(client, 200) < 0.5);
+    write_text(partner_file("demo"), "{\"name\":\"demo\",");
+    sleep_ms(300);
+    char *disabled = malloc(strlen(before) + 64);
+    assert_non_null(disabled);
+    char *state_member = strstr(before, "\"active\"");
+    assert_non_null(state_member);
+    sprintf(disabled, "%.*s\"disabled\"%s", (int)(state_member - before), before,
+            state_member + strlen("\"active\""));
+    write_text(partner_file("demo"), disabled);
+    assert_true(time_until(client, 403) < 1);
+    assert_int_equal(unlink(partner_file("demo")), 0);
+    assert_int_equal(rmdir(folder), 0);
+    assert_int_equal(rename(aside, folder), 0);
+    assert_true(time_until(client, 200) < 2.5);
     free(disabled);
     free(before);
     test_client_close(client);
@@ -285,6 +322,7 @@ static void drain_answers_what_is_under_way_and_ends(void **state)
     struct test_client *idle = connect_as(&server, "demo");
     assert_int_equal(verify(idle, question, &response), 200);
     test_response_release(&response);
+    struct test_client *next = connect_as(&server, "demo");
     struct test_client *busy = connect_as(&server, "demo");
     snprintf(head, sizeof(head),
              "POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
@@ -294,7 +332,17 @@ static void drain_answers_what_is_under_way_and_ends(void **state)
     sleep_ms(200);
     struct test_client *admin = connect_plain(server.admin_port);
 
+    assert_int_equal(verify(next, question, &response), 200);
+    test_response_release(&response);
     kill(server.pid, SIGTERM);
+    sleep_ms(150);
+    /* A kept-alive connection's next request may have been on its way. */
+    assert_int_equal(verify(next, question, &response), 200);
+    assert_string_equal(test_response_field(&response, "Connection", field, sizeof(field)),
+                        "close");
+    test_response_release(&response);
+    assert_true(test_client_wait_closed(next));
+    test_client_close(next);
     assert_true(test_client_wait_closed(idle));
     assert_true(test_client_request(admin, "GET", "/readyz", NULL, NULL, &response));
     assert_int_equal(response.status, 503);
@@ -334,6 +382,19 @@ static void drain_has_an_end(void **state)
     test_client_close(client);
 }
 
+static void a_hangup_ends_nothing(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start(&server, NULL);
+    struct test_client *client = connect_as(&server, "demo");
+    kill(server.pid, SIGHUP);
+    assert_true(server_log_has("\"event\":\"hangup_ignored\"", 2000));
+    assert_true(time_until(client, 200) < 1);
+    test_client_close(client);
+    assert_int_equal(server_stop(&server), 0);
+}
+
 static void second_signal_ends_at_once(void **state)
 {
     (void)state;
@@ -358,7 +419,13 @@ static void wrong_usage_and_bad_configuration_are_told(void **state)
     assert_int_equal(run(xacthuc(), "serve", "--nonsense", deployment("DIR"), NULL), 2);
     assert_int_equal(run(xacthuc(), "serve", "--help", NULL), 0);
     assert_int_equal(run(xacthuc(), "serve", deployment("nothing"), NULL), 1);
-    assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), "--listen", "127.0.0.1", NULL), 1);
+    const char *const addresses[] = {"127.0.0.1", "foo", "8443", "localhost:1", "127.0.0.1:99999"};
+    for (unsigned i = 0; i < sizeof(addresses) / sizeof(addresses[0]); i++) {
+        assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), "--listen", addresses[i], NULL),
+                         2);
+        assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), "--admin", addresses[i], NULL),
+                         2);
+    }
     assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), "--listen", "127.0.0.1:0",
                          "--admin", "0.0.0.0:0", NULL),
                      1);
@@ -383,12 +450,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(admin_tells_health_and_readiness),
         cmocka_unit_test(changed_partner_takes_effect_on_open_connections),
+        cmocka_unit_test(a_folder_put_in_place_of_the_old_one_is_followed),
         cmocka_unit_test(bad_partner_file_is_refused_and_the_old_one_stays),
         cmocka_unit_test(rate_is_kept_across_reloads),
         cmocka_unit_test(new_generation_is_served_without_losing_an_answer),
         cmocka_unit_test(without_a_generation_it_is_not_ready),
         cmocka_unit_test(drain_answers_what_is_under_way_and_ends),
         cmocka_unit_test(drain_has_an_end),
+        cmocka_unit_test(a_hangup_ends_nothing),
         cmocka_unit_test(second_signal_ends_at_once),
         cmocka_unit_test(wrong_usage_and_bad_configuration_are_told),
     };
