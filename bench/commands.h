@@ -3,5 +3,6 @@
 #define XT_BENCH_COMMANDS_H
 
 int xt_bench_gen(int argc, char **argv);
+int xt_bench_load(int argc, char **argv);
 
 #endif

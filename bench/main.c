@@ -7,6 +7,7 @@
 
 static const struct xt_command commands[] = {
     {"gen", "make a synthetic population, or verify requests about it", xt_bench_gen},
+    {"load", "drive a server: how fast it answers, and whether right", xt_bench_load},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 

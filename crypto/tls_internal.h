@@ -44,7 +44,7 @@ struct xt_tls_verified {
     int64_t not_before, not_after; /* when every certificate of the chain is valid */
 };
 #define XT_TLS_VERIFIED_SLOTS 256 /* by the first byte of the digest; 26 KiB a context */
-#define XT_TLS_SESSIONS_KEPT 8    /* a client's tickets for later connections */
+#define XT_TLS_SESSIONS_KEPT 256  /* a client's tickets for later connections */
 
 struct xt_tls_context {
     unsigned references;
