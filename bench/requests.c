@@ -182,10 +182,18 @@ static bool make_unknown(const struct xt_request_plan *plan, struct xt_draft *dr
     return true;
 }
 
+/* A cancelled holder does not count where the other is in force: the CMND then names that one. */
+static bool is_ambiguous(const struct xt_population *population, uint64_t index)
+{
+    return xt_population_cmnd_is_shared(population, index) &&
+           xt_population_life(population, index) != XT_LIFE_CANCELLED &&
+           xt_population_life(population, index ^ 1) != XT_LIFE_CANCELLED;
+}
+
 static bool make_ambiguous(const struct xt_request_plan *plan, struct xt_draft *draft)
 {
     draft->form = "cmnd";
-    if (!find(plan, draft, SEARCH_RARE, xt_population_cmnd_is_shared)) {
+    if (!find(plan, draft, SEARCH_RARE, is_ambiguous)) {
         return false;
     }
     xt_draft_set_cmnd(draft, draft->person.cmnd);

@@ -41,7 +41,10 @@ static struct register_of_all build(uint64_t seed, uint32_t count)
         struct xt_resident person;
         xt_population_person(all.population, i, &person);
         all.aliases[all.count++] = (struct alias){person.number, i};
-        if (person.has_cmnd) {
+        /* As import does: a cancelled holder gives way to one who is not. */
+        bool gives_way = person.cmnd_shared && person.life == XT_LIFE_CANCELLED &&
+                         xt_population_life(all.population, i ^ 1U) != XT_LIFE_CANCELLED;
+        if (person.has_cmnd && !gives_way) {
             all.aliases[all.count++] = (struct alias){CMND_BASE + person.cmnd, i};
         }
         if (person.has_replaced) {
