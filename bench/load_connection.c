@@ -39,7 +39,7 @@ void xt_load_release(struct xt_load_connection *connection)
     connection->input_size = 0;
     connection->output_begin = connection->output_end = 0;
     connection->skip = 0;
-    connection->wants_write = connection->closing = false;
+    connection->wants_write = connection->closing = connection->has_answered = false;
     connection->first = connection->flying = connection->unsent = 0;
 }
 
@@ -62,7 +62,7 @@ void xt_load_fail(struct xt_load_loop *loop, struct xt_load_connection *connecti
                             "behind a failed request");
     }
     /* An idle connection that the server no longer wanted is no failure. */
-    bool harmless = error == XT_LOAD_CLOSED && lost == 0;
+    bool harmless = error == XT_LOAD_CLOSED && lost == 0 && connection->has_answered;
     connection->retry_at = harmless ? 0 : loop->now + XT_LOAD_RETRY_NS;
     forget_flights(loop, connection);
     xt_load_release(connection);
@@ -274,6 +274,7 @@ static void judge(struct xt_load_loop *loop, const struct xt_load_flight *flight
 
 static void finish_answer(struct xt_load_loop *loop, struct xt_load_connection *connection)
 {
+    connection->has_answered = true;
     connection->first = (connection->first + 1) % loop->shared->options->pipeline;
     connection->flying--;
     loop->flying--;

@@ -32,9 +32,10 @@ struct xt_load_connection {
     struct xt_load_connection *previous, *next; /* in the list of those with room */
     uint64_t since;                             /* connect() */
     uint64_t retry_at;
-    uint64_t skip;   /* bytes of a body that nobody looks at, still to come */
-    unsigned status; /* of the answer whose body that is */
-    bool closing;    /* the server said so: this answer is the last */
+    uint64_t skip;     /* bytes of a body that nobody looks at, still to come */
+    unsigned status;   /* of the answer whose body that is */
+    bool closing;      /* the server said so: this answer is the last */
+    bool has_answered; /* at least one request since it was opened */
     struct xt_tls *tls;
     unsigned first, flying, unsent; /* a ring in flights; the last `unsent` are not written yet */
     struct xt_load_flight *flights;

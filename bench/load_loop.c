@@ -132,7 +132,7 @@ static bool has_begun(const struct xt_load_loop *loop, const struct xt_load_conn
 
 static bool has_room(const struct xt_load_loop *loop, const struct xt_load_connection *connection)
 {
-    if (!has_begun(loop, connection)) {
+    if (!has_begun(loop, connection) || (loop->shared->once && loop->flying > 0)) {
         return false;
     }
     if (!keeps_alive(loop)) {
@@ -319,7 +319,7 @@ static void tick(struct xt_load_loop *loop, bool over)
     for (unsigned i = 0; i < loop->connection_count; i++) {
         struct xt_load_connection *connection = &loop->connections[i];
         check_timeouts(loop, connection);
-        if (!over) {
+        if (!over || loop->retry_count > 0) {
             reopen(loop, connection);
         }
         if (!connection->in_room) {
@@ -405,7 +405,7 @@ static void run(struct xt_load_loop *loop)
         for (int i = 0; i < count; i++) {
             struct xt_load_connection *connection = events[i].data.ptr;
             xt_load_event(loop, connection, events[i].events);
-            if (connection->state == XT_LOAD_IDLE && loop->now < end) {
+            if (connection->state == XT_LOAD_IDLE && (loop->now < end || loop->retry_count > 0)) {
                 reopen(loop, connection);
             }
             if (begun) {

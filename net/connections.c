@@ -4,10 +4,11 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS_KEPT 4096 /* free structs, about 1 KiB each */
-#define BUFFERS_KEPT 16       /* 1 MiB */
-#define BUFFERS_LENT 1024     /* 64 MiB: more waiting clients with input left over are closed */
-#define FIRST_REQUEST_MS 1000 /* in a drain: for a request that may be on its way */
+#define CONNECTIONS_KEPT 4096  /* free structs, about 1 KiB each */
+#define BUFFERS_KEPT 16        /* 1 MiB */
+#define BUFFERS_LENT 1024      /* 64 MiB: more waiting clients with input left over are closed */
+#define LINGERING_LOOKED_AT 64 /* last answers of partners may be among them */
+#define FIRST_REQUEST_MS 1000  /* in a drain: for a request that may be on its way */
 
 void xt_connections_set_time(struct xt_connections *all)
 {
@@ -166,12 +167,28 @@ void xt_connections_sweep(struct xt_connections *all)
     }
 }
 
+/* The oldest without a finished handshake: one that was refused and lingers, else one that is at it.
+ * NULL: none among the first few. */
+static struct xt_connection *oldest_stranger(struct xt_connections *all)
+{
+    struct xt_ring *list = &all->phases[XT_PHASE_LINGERING];
+    struct xt_ring *link = list->next;
+    for (unsigned i = 0; i < LINGERING_LOOKED_AT && link != list; i++, link = link->next) {
+        struct xt_connection *connection = xt_ring_entry(link, struct xt_connection, link);
+        if (connection->shaking) {
+            return connection;
+        }
+    }
+    list = &all->phases[XT_PHASE_HANDSHAKE];
+    return xt_ring_is_empty(list) ? NULL : xt_ring_entry(list->next, struct xt_connection, link);
+}
+
 bool xt_connections_close_idlest(struct xt_connections *all)
 {
     /* Strangers make room before partners do. */
-    struct xt_ring *strangers = &all->phases[XT_PHASE_HANDSHAKE];
-    if (all->shaking > all->open / 2 && !xt_ring_is_empty(strangers)) {
-        xt_connection_close(xt_ring_entry(strangers->next, struct xt_connection, link));
+    struct xt_connection *stranger = all->shaking > all->open / 2 ? oldest_stranger(all) : NULL;
+    if (stranger != NULL) {
+        xt_connection_close(stranger);
         return true;
     }
     struct xt_ring *list = &all->phases[XT_PHASE_IDLE];

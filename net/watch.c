@@ -65,7 +65,8 @@ static bool look(struct xt_watch *watch)
 {
     struct stat found;
     if (stat(watch->folder, &found) != 0) {
-        return false; /* what is loaded stays in force */
+        watch->inode = 0; /* what comes in its place is another one, whatever its number */
+        return false;     /* what is loaded stays in force */
     }
     if (found.st_dev != watch->device || found.st_ino != watch->inode) {
         /* Another folder has its name: inotify still hangs on the one before. */
@@ -83,6 +84,9 @@ static bool look(struct xt_watch *watch)
 static void on_timer(uv_timer_t *timer)
 {
     struct xt_watch *watch = timer->data;
+    /* The event may have been the end of the folder that was watched; the next one can even have its
+     * inode number. */
+    listen_to_events(watch);
     (void)look(watch);
     watch->tell(watch->context);
 }

@@ -213,6 +213,7 @@ static void survey_name(void *context, const char *name)
 struct clearing {
     int folder;
     uint32_t served, before; /* these stay; served 0: every number does */
+    bool keep_switching;     /* while there is no `current` it is the proof (see the header) */
 };
 
 static void clear_name(void *context, const char *name)
@@ -221,16 +222,16 @@ static void clear_name(void *context, const char *name)
     uint32_t number = number_of(name);
     bool stale = clearing->served != 0 && number != 0 && number != clearing->served &&
                  number != clearing->before;
+    bool switching = strcmp(name, XT_IDENTITY_SWITCHING) == 0;
     if (stale || strncmp(name, BUILDING, sizeof(BUILDING) - 1) == 0 ||
-        strcmp(name, XT_IDENTITY_SWITCHING) == 0) {
+        (switching && !clearing->keep_switching)) {
         remove_in(clearing->folder, name);
     }
 }
 
-static enum xt_status clear(const char *folder, uint32_t served, uint32_t before,
+static enum xt_status clear(const char *folder, struct clearing clearing,
                             struct xt_failure *failure)
 {
-    struct clearing clearing = {.served = served, .before = before};
     clearing.folder = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     if (clearing.folder < 0) {
         return xt_fail(failure, XT_IO, "cannot read %s: %s", folder, strerror(errno));
@@ -288,14 +289,9 @@ enum xt_status xt_identity_prepare(const char *dir, uint32_t *next, uint32_t *be
     if (status != XT_OK) {
         return status;
     }
-    if (survey.current == 0 && survey.intended != 0) {
-        char name[XT_GENERATION_NAME];
-        xt_identity_name(survey.intended, name);
-        xt_identity_remove(dir, name); /* before the link that proves it was never served */
-    }
     *next = highest + 1;
     *before = survey.has_current ? survey.current : survey.other;
-    return clear(folder, 0, 0, failure);
+    return clear(folder, (struct clearing){.keep_switching = survey.current == 0}, failure);
 }
 
 enum xt_status xt_identity_clear(const char *dir, uint32_t served, uint32_t before,
@@ -304,7 +300,9 @@ enum xt_status xt_identity_clear(const char *dir, uint32_t served, uint32_t befo
     char folder[XT_PATH_MAX];
     xt_require(served != 0);
     enum xt_status status = xt_identity_path(dir, "", folder, failure);
-    return status == XT_OK ? clear(folder, served, before, failure) : status;
+    return status == XT_OK
+               ? clear(folder, (struct clearing){.served = served, .before = before}, failure)
+               : status;
 }
 
 static enum xt_status fail_switch(const char *path, struct xt_failure *failure)
@@ -324,6 +322,14 @@ enum xt_status xt_identity_intend(const char *dir, uint32_t number, struct xt_fa
     }
     if (status != XT_OK) {
         return status;
+    }
+    /* What an import made that was killed before its first switch goes now, when its successor is
+     * complete, and before the link that proves it was never served. */
+    uint32_t intended = 0, current = 0;
+    if (read_link(switching, &intended) == XT_OK && intended != number &&
+        xt_generation_current(dir, &current, NULL) == XT_NOT_FOUND) {
+        xt_identity_name(intended, name);
+        xt_identity_remove(dir, name);
     }
     xt_identity_name(number, name);
     (void)unlink(switching);

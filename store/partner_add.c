@@ -219,14 +219,27 @@ static enum xt_status interrupted(const sigset_t *blocked, struct xt_failure *fa
     return any ? xt_fail(failure, XT_CLOSED, "interrupted; nothing was made") : XT_OK;
 }
 
+static void warn_and_note(void *context, const char *file, const char *why)
+{
+    bool *refused = context;
+    *refused = true;
+    xt_partner_warn(NULL, file, why);
+}
+
 /* With the lock held: all or nothing. */
 static enum xt_status make_partner(struct xt_partner_asked *asked, struct issued *issued,
                                    const sigset_t *blocked, struct xt_failure *failure)
 {
     struct xt_partners *partners = NULL;
     struct xt_partner *partner = &asked->partner;
+    bool refused = false;
     enum xt_status status =
-        xt_partners_load(asked->dir, NULL, xt_partner_warn, NULL, &partners, failure);
+        xt_partners_load(asked->dir, NULL, warn_and_note, &refused, &partners, failure);
+    if (status == XT_OK && refused) {
+        /* What certificates it claims is not known or not settled. */
+        status = xt_fail(failure, XT_INVALID,
+                         "a partner's file was refused, see above: repair or remove it first");
+    }
     if (status == XT_OK && xt_partners_by_name(partners, asked->name) != NULL) {
         status = xt_fail(failure, XT_EXISTS,
                          "partner %s is already registered: choose another name", asked->name);

@@ -79,10 +79,14 @@ static size_t find_other(const struct settling *settling, struct group group, si
     return NOBODY;
 }
 
-/* Notes who is to be refused for one certificate. */
-static void settle_group(struct settling *settling, struct group group)
+/* Notes who is to be refused for one certificate: one that somebody held before (contested false), or
+ * one that several claim anew. */
+static void settle_group(struct settling *settling, struct group group, bool contested)
 {
     size_t holder = find_holder(settling, group);
+    if (contested != (holder == NOBODY)) {
+        return;
+    }
     for (size_t i = 0; i < group.count; i++) {
         size_t candidate = group.claims[i].candidate;
         if (!group.claims[i].fresh || candidate == holder ||
@@ -117,7 +121,7 @@ static bool refuse_noted(struct settling *settling)
     return any;
 }
 
-static bool settle_round(struct settling *settling)
+static bool settle_round(struct settling *settling, bool contested)
 {
     for (size_t from = 0, to; from < settling->count; from = to) {
         const struct claim *first = &settling->claims[from];
@@ -127,7 +131,7 @@ static bool settle_round(struct settling *settling)
             to++;
         }
         if (to - from > 1) {
-            settle_group(settling, (struct group){first, to - from});
+            settle_group(settling, (struct group){first, to - from}, contested);
         }
     }
     return refuse_noted(settling);
@@ -148,7 +152,8 @@ enum xt_status xt_partner_claims_settle(const struct xt_partner_loading *loading
     }
     if (enough && settling.count > 0) {
         qsort(settling.claims, settling.count, sizeof(*settling.claims), compare_claims);
-        while (settle_round(&settling)) {
+        /* First whoever wants what another holds: nobody else is to suffer from his other claims. */
+        while (settle_round(&settling, false) || settle_round(&settling, true)) {
         }
     }
     free(settling.claims);

@@ -103,6 +103,42 @@ static void oldest_idle_connection_makes_room(void **state)
     assert_int_equal(server_stop(&server), 0);
 }
 
+/* Nobody without a certificate may throw out those who have one, whatever he sends. */
+static void strangers_make_room_before_partners(void **state)
+{
+    (void)state;
+    enum { PARTNERS = 4, STRANGERS = 40 };
+    const char *const sent[] = {NULL, "\x16\x03\x01\x05hello"};
+    for (unsigned way = 0; way < 2; way++) {
+        struct server server;
+        struct test_client *partners[PARTNERS], *strangers[STRANGERS];
+        struct test_response response;
+        server_start(&server, "connections = 16\n");
+        for (unsigned i = 0; i < PARTNERS; i++) {
+            partners[i] = connect_as(&server, "demo");
+            assert_true(test_client_request(partners[i], "GET", "/nothing", NULL, NULL, &response));
+            test_response_release(&response);
+        }
+        for (unsigned i = 0; i < STRANGERS; i++) {
+            strangers[i] = connect_plain(server.port);
+            if (sent[way] != NULL) {
+                assert_true(test_client_send_text(strangers[i], sent[way]));
+            }
+        }
+        sleep_ms(300);
+        for (unsigned i = 0; i < PARTNERS; i++) {
+            assert_true(test_client_request(partners[i], "GET", "/nothing", NULL, NULL, &response));
+            assert_int_equal(response.status, 404);
+            test_response_release(&response);
+            test_client_close(partners[i]);
+        }
+        for (unsigned i = 0; i < STRANGERS; i++) {
+            test_client_close(strangers[i]);
+        }
+        assert_int_equal(server_stop(&server), 0);
+    }
+}
+
 static void busy_connections_make_newcomers_wait(void **state)
 {
     (void)state;
@@ -286,6 +322,7 @@ int main(void)
         cmocka_unit_test(slow_clients_are_timed_out),
         cmocka_unit_test(idle_time_starts_anew_with_each_answer),
         cmocka_unit_test(oldest_idle_connection_makes_room),
+        cmocka_unit_test(strangers_make_room_before_partners),
         cmocka_unit_test(busy_connections_make_newcomers_wait),
         cmocka_unit_test(client_that_does_not_read_is_not_read_from),
         cmocka_unit_test(flood_over_tls_is_answered_in_order),

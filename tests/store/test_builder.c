@@ -365,6 +365,9 @@ static void a_first_import_killed_before_its_switch_needs_nobody(void **state)
         rename_in_identity("current", ".switching");
         assert_int_equal(count_names("identity", "0000"), 1);
     }
+    assert_int_equal(open_builder(), XT_OK);              /* an import that comes to nothing */
+    assert_int_equal(count_names("identity", "0000"), 1); /* may be all there is */
+    assert_true(exists("identity/.switching"));
     build_people(10, 20);
     assert_int_equal(count_names("identity", "0000"), 1);
     assert_false(exists("identity/.switching"));

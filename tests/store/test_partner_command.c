@@ -175,6 +175,19 @@ static void a_name_is_registered_once(void **state)
     assert_true(exists("out/viettel.key"));
 }
 
+/* Whose certificates a refused file claims is not settled: nothing is added beside it. */
+static void beside_a_refused_file_nobody_is_added(void **state)
+{
+    (void)state;
+    char out[64];
+    snprintf(out, sizeof(out), "%s/out", deployment());
+    write_text("partners/broken.json", "{\"name\":\"broken\",");
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--issue", out, NULL), 1);
+    assert_non_null(strstr(run_err, "broken.json"));
+    assert_non_null(strstr(run_err, "repair or remove it first"));
+    assert_false(exists("partners/viettel.json") || exists("out"));
+}
+
 static void show_and_list_tell_what_is_registered(void **state)
 {
     (void)state;
@@ -380,6 +393,7 @@ int main(void)
         EACH(a_certificate_of_the_partners_own_is_taken),
         EACH(what_fails_leaves_no_file),
         EACH(a_name_is_registered_once),
+        EACH(beside_a_refused_file_nobody_is_added),
         EACH(show_and_list_tell_what_is_registered),
         EACH(wrong_usage_is_told_in_one_line),
         EACH(of_two_who_add_one_name_at_once_one_succeeds),

@@ -153,6 +153,29 @@ static void a_file_must_be_called_after_its_partner(void **state)
     xt_partners_free(partners);
 }
 
+/* bad wants what h holds, and what c moves to: only bad is refused, and c's old key is out. */
+static void a_refused_file_takes_nobody_along(void **state)
+{
+    (void)state;
+    save("h", 1, 1);
+    save("c", 2, 1);
+    struct xt_partners *first = load(NULL);
+    save("bad", 3, 1);
+    struct xt_partner bad = make_partner("bad", 1, 1);
+    bad.certificate_count = 2;
+    memcpy(bad.certificates[1], spki(7), XT_SPKI_DIGEST);
+    assert_int_equal(xt_partner_save(deployment(), &bad, true, &failure), XT_OK);
+    save("c", 7, 1);
+    struct xt_partners *second = load(first);
+    assert_non_null(strstr(reported, "bad.json: one of its certificates is already that of h"));
+    assert_null(strstr(reported, "c.json"));
+    assert_holder(second, 1, "h");
+    assert_holder(second, 7, "c");
+    assert_holder(second, 2, NULL);
+    xt_partners_free(first);
+    xt_partners_free(second);
+}
+
 static void a_quota_that_would_not_be_kept_is_refused(void **state)
 {
     (void)state;
@@ -389,6 +412,7 @@ int main(void)
         EACH(no_partners_are_a_set_too),
         EACH(a_bad_file_is_named_and_its_version_before_stays),
         EACH(a_file_must_be_called_after_its_partner),
+        EACH(a_refused_file_takes_nobody_along),
         EACH(a_quota_that_would_not_be_kept_is_refused),
         EACH(of_two_new_ones_with_a_certificate_neither_is_served),
         EACH(a_certificate_stays_with_whom_it_is),
