@@ -19,7 +19,8 @@
 
 void xt_partner_warn(void *context, const char *file, const char *why)
 {
-    (void)context;
+    bool *refused = context;
+    *refused = true;
     fprintf(stderr, "xacthuc partner: partners/%s was refused: %s\n", file, why);
 }
 
@@ -219,13 +220,6 @@ static enum xt_status interrupted(const sigset_t *blocked, struct xt_failure *fa
     return any ? xt_fail(failure, XT_CLOSED, "interrupted; nothing was made") : XT_OK;
 }
 
-static void warn_and_note(void *context, const char *file, const char *why)
-{
-    bool *refused = context;
-    *refused = true;
-    xt_partner_warn(NULL, file, why);
-}
-
 /* With the lock held: all or nothing. */
 static enum xt_status make_partner(struct xt_partner_asked *asked, struct issued *issued,
                                    const sigset_t *blocked, struct xt_failure *failure)
@@ -234,7 +228,7 @@ static enum xt_status make_partner(struct xt_partner_asked *asked, struct issued
     struct xt_partner *partner = &asked->partner;
     bool refused = false;
     enum xt_status status =
-        xt_partners_load(asked->dir, NULL, warn_and_note, &refused, &partners, failure);
+        xt_partners_load(asked->dir, NULL, xt_partner_warn, &refused, &partners, failure);
     if (status == XT_OK && refused) {
         /* What certificates it claims is not known or not settled. */
         status = xt_fail(failure, XT_INVALID,

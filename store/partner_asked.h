@@ -15,7 +15,7 @@ struct xt_partner_asked {
     struct xt_partner partner;
 };
 
-/* An xt_partners_report that tells on stderr. */
+/* An xt_partners_report that tells on stderr and sets the bool that context points to. */
 void xt_partner_warn(void *context, const char *file, const char *why);
 
 /* Registers a partner, with a certificate of its own or one that is issued; all or nothing, also when it

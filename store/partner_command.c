@@ -318,6 +318,7 @@ int xt_command_partner(int argc, char **argv)
     struct xt_partner_asked asked = {.action = "", .days = 365};
     struct xt_failure failure;
     struct xt_partners *partners = NULL;
+    bool refused = false;
     int exit_status = parse(&asked, argc, argv);
     if (exit_status >= 0) {
         return exit_status;
@@ -325,11 +326,15 @@ int xt_command_partner(int argc, char **argv)
     if (strcmp(asked.action, "add") == 0) {
         return xt_partner_add(&asked);
     }
-    if (xt_partners_load(asked.dir, NULL, xt_partner_warn, NULL, &partners, &failure) != XT_OK) {
+    if (xt_partners_load(asked.dir, NULL, xt_partner_warn, &refused, &partners, &failure) !=
+        XT_OK) {
         return xt_work_error("partner", &failure);
     }
-    exit_status =
-        strcmp(asked.action, "show") == 0 ? run_show(&asked, partners) : run_list(&asked, partners);
+    bool shows = strcmp(asked.action, "show") == 0;
+    exit_status = shows ? run_show(&asked, partners) : run_list(&asked, partners);
+    if (!shows && refused && exit_status == XT_EXIT_OK) {
+        exit_status = XT_EXIT_FAILED; /* the list is not the whole of them */
+    }
     xt_partners_free(partners);
     return exit_status;
 }

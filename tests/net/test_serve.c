@@ -60,6 +60,21 @@ static void admin_tells_health_and_readiness(void **state)
     assert_int_equal(server_stop(&server), 0);
 }
 
+/* The edit that README tells an operator to make, in a partner file whose text is `active`. */
+static void write_disabled(const char *name, const char *active)
+{
+    const char word[] = "\"state\": \"active\"";
+    size_t size = strlen(active) + 64;
+    char *disabled = malloc(size);
+    const char *at = strstr(active, word);
+    assert_non_null(disabled);
+    assert_non_null(at);
+    (void)snprintf(disabled, size, "%.*s\"state\": \"disabled\"%s", (int)(at - active), active,
+                   at + strlen(word));
+    write_text(partner_file(name), disabled);
+    free(disabled);
+}
+
 static void changed_partner_takes_effect_on_open_connections(void **state)
 {
     (void)state;
@@ -69,13 +84,7 @@ static void changed_partner_takes_effect_on_open_connections(void **state)
     char *before = read_text(partner_file("demo"));
     assert_true(time_until(client, 200) < 1);
 
-    char *disabled = malloc(strlen(before) + 64);
-    assert_non_null(disabled);
-    char *state_member = strstr(before, "\"active\"");
-    assert_non_null(state_member);
-    sprintf(disabled, "%.*s\"disabled\"%s", (int)(state_member - before), before,
-            state_member + strlen("\"active\""));
-    write_text(partner_file("demo"), disabled);
+    write_disabled("demo", before);
     assert_true(time_until(client, 403) < 1);
     assert_int_equal(status_of(&server, "demo", "{"), 403); /* learns nothing of its body */
     write_text(partner_file("demo"), before);
@@ -85,7 +94,6 @@ static void changed_partner_takes_effect_on_open_connections(void **state)
     write_text(partner_file("demo"), before);
     assert_true(time_until(client, 200) < 1);
 
-    free(disabled);
     free(before);
     test_client_close(client);
     assert_int_equal(server_stop(&server), 0);
@@ -109,19 +117,12 @@ static void a_folder_put_in_place_of_the_old_one_is_followed(void **state)
     assert_true(time_until(client, 200) < 0.5);
     write_text(partner_file("demo"), "{\"name\":\"demo\",");
     sleep_ms(300);
-    char *disabled = malloc(strlen(before) + 64);
-    assert_non_null(disabled);
-    char *state_member = strstr(before, "\"active\"");
-    assert_non_null(state_member);
-    sprintf(disabled, "%.*s\"disabled\"%s", (int)(state_member - before), before,
-            state_member + strlen("\"active\""));
-    write_text(partner_file("demo"), disabled);
+    write_disabled("demo", before);
     assert_true(time_until(client, 403) < 1);
     assert_int_equal(unlink(partner_file("demo")), 0);
     assert_int_equal(rmdir(folder), 0);
     assert_int_equal(rename(aside, folder), 0);
     assert_true(time_until(client, 200) < 2.5);
-    free(disabled);
     free(before);
     test_client_close(client);
     assert_int_equal(server_stop(&server), 0);

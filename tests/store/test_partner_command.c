@@ -205,7 +205,8 @@ static void show_and_list_tell_what_is_registered(void **state)
     assert_int_equal(run("partner", "show", "DIR", "viettel", NULL), 0);
     assert_string_equal(run_out, read_text("partners/viettel.json"));
     write_text("partners/bad.json", "{");
-    assert_int_equal(run("partner", "list", "DIR", NULL), 0);
+    assert_int_equal(run("partner", "list", "DIR", NULL), 1);
+    assert_non_null(strstr(run_out, "viettel"));
     assert_non_null(strstr(run_err, "partners/bad.json was refused"));
 }
 
