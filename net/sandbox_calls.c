@@ -248,23 +248,29 @@ static bool add_list(scmp_filter_ctx filter, uint32_t action, const int *list)
     return true;
 }
 
+static bool add_when(scmp_filter_ctx filter, uint32_t action, int call,
+                     struct scmp_arg_cmp condition)
+{
+    return seccomp_rule_add_array(filter, action, call, 1, &condition) == 0;
+}
+
 /* Allowed when these bits of an argument are clear. */
 static bool allow_without(scmp_filter_ctx filter, int call, unsigned argument, uint64_t bits)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                            SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, bits, 0)) == 0;
+    return add_when(filter, SCMP_ACT_ALLOW, call,
+                    (struct scmp_arg_cmp){argument, SCMP_CMP_MASKED_EQ, bits, 0});
 }
 
 static bool kill_with(scmp_filter_ctx filter, int call, unsigned argument, uint64_t bits)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_KILL_PROCESS, call, 1,
-                            SCMP_CMP(argument, SCMP_CMP_MASKED_EQ, bits, bits)) == 0;
+    return add_when(filter, SCMP_ACT_KILL_PROCESS, call,
+                    (struct scmp_arg_cmp){argument, SCMP_CMP_MASKED_EQ, bits, bits});
 }
 
 static bool allow_exactly(scmp_filter_ctx filter, int call, unsigned argument, uint64_t value)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, call, 1,
-                            SCMP_CMP(argument, SCMP_CMP_EQ, value)) == 0;
+    return add_when(filter, SCMP_ACT_ALLOW, call,
+                    (struct scmp_arg_cmp){argument, SCMP_CMP_EQ, value, 0});
 }
 
 /* Memory is never executable that was not so at the start. */
@@ -280,8 +286,8 @@ static bool add_memory(scmp_filter_ctx filter)
  * cannot see, and takes ENOSYS for an old kernel. */
 static bool add_threads(scmp_filter_ctx filter)
 {
-    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone), 1,
-                            SCMP_CMP(0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD)) == 0 &&
+    return add_when(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone),
+                    (struct scmp_arg_cmp){0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}) &&
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
            allow_exactly(filter, SCMP_SYS(tgkill), 0, (uint64_t)getpid());
 }
