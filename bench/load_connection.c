@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "bench/ldap.h"
 #include "bench/load_internal.h"
 #include "bench/response.h"
 #include "bench/verdict.h"
@@ -283,6 +284,37 @@ static void finish_answer(struct xt_load_loop *loop, struct xt_load_connection *
     }
 }
 
+/* The same for compare operations: all answers to a verify, or nothing. */
+static size_t consume_compares(struct xt_load_loop *loop, struct xt_load_connection *connection,
+                               struct xt_span input, bool *ended)
+{
+    const struct xt_load_flight *flight = &connection->flights[connection->first];
+    const struct xt_workload_request *request = flight->request;
+    char detail[XT_LOAD_DETAIL_MAX];
+    uint32_t matched;
+    size_t size;
+    const char *why;
+    enum xt_status status = xt_ldap_read_answers(input, request->asked, &matched, &size, &why);
+    if (status == XT_AGAIN) {
+        return 0;
+    }
+    if (status != XT_OK) {
+        (void)snprintf(detail, sizeof(detail), "request %u: not LDAP: %s", request->index, why);
+        xt_load_fail(loop, connection, XT_LOAD_MALFORMED, detail);
+        *ended = true;
+        return 0;
+    }
+    if (matched == request->matched) {
+        xt_load_count_right(loop, flight);
+    } else {
+        (void)snprintf(detail, sizeof(detail),
+                       "request %u: another result of a claim than expected", request->index);
+        xt_load_count_error(loop, XT_LOAD_VERDICT, 1, detail);
+    }
+    finish_answer(loop, connection);
+    return size;
+}
+
 /* One answer, or part of one, at the front of input; gives the bytes consumed, 0 when more must come
  * first. *ended: the connection is no more. */
 static size_t consume_one(struct xt_load_loop *loop, struct xt_load_connection *connection,
@@ -302,6 +334,9 @@ static size_t consume_one(struct xt_load_loop *loop, struct xt_load_connection *
         xt_load_fail(loop, connection, XT_LOAD_MALFORMED, "bytes that nobody asked for");
         *ended = true;
         return 0;
+    }
+    if (loop->shared->workload->ldap) {
+        return consume_compares(loop, connection, input, ended);
     }
     const struct xt_load_flight *flight = &connection->flights[connection->first];
     struct xt_response_head head;

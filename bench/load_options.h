@@ -41,6 +41,7 @@ struct xt_load_options {
     bool find_knee;
     uint64_t slo_us; /* of p99 */
     int server_pid;  /* 0: not given */
+    int helper_pid;  /* of a process tree that serves beside it, a data base; 0: none */
     const char *out, *hdr;
     bool quiet;
 };

@@ -254,7 +254,14 @@ static uint64_t server_cpu_us(const struct conduct *conduct)
         return 0;
     }
     figures->server = use;
-    return use.cpu_us;
+    int helper = conduct->shared.options->helper_pid;
+    if (helper != 0) {
+        figures->has_server = xt_process_read(helper, &use);
+        figures->server.cpu_us += use.cpu_us;
+        figures->server.resident_bytes += use.resident_bytes;
+        figures->server.processes += use.processes;
+    }
+    return figures->server.cpu_us;
 }
 
 /* From the start to the end of the drain. */

@@ -1,6 +1,7 @@
 #include "bench/machine.h"
 
 #include <dirent.h>
+#include <errno.h>
 #include <sched.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -46,7 +47,7 @@ void xt_machine_read(struct xt_machine *machine)
 
 struct process {
     int pid, parent;
-    uint64_t ticks, pages;
+    uint64_t ticks, pages, started;
     bool counted;
 };
 
@@ -75,6 +76,8 @@ static bool read_stat(int pid, struct process *process)
             process->parent = (int)strtol(field, NULL, 10);
         } else if (number >= 14 && number <= 17) { /* utime, stime, cutime, cstime */
             process->ticks += strtoull(field, NULL, 10);
+        } else if (number == 22) {
+            process->started = strtoull(field, NULL, 10);
         } else if (number == 24) {
             process->pages = strtoull(field, NULL, 10);
             return true;
@@ -99,14 +102,6 @@ static unsigned read_all(struct process *list)
     return count;
 }
 
-static void add(struct xt_process_use *use, struct process *process)
-{
-    process->counted = true;
-    use->cpu_us += process->ticks * 1000000U / (uint64_t)sysconf(_SC_CLK_TCK);
-    use->resident_bytes += process->pages * (uint64_t)sysconf(_SC_PAGESIZE);
-    use->processes++;
-}
-
 static bool is_counted(const struct process *list, unsigned count, int pid)
 {
     for (unsigned i = 0; i < count; i++) {
@@ -117,6 +112,27 @@ static bool is_counted(const struct process *list, unsigned count, int pid)
     return false;
 }
 
+/* Marks pid and all that descend from it as counted; gives how many. */
+static unsigned mark_tree(struct process *list, unsigned count, int pid)
+{
+    unsigned marked = 0;
+    for (unsigned i = 0; i < count; i++) {
+        list[i].counted = list[i].pid == pid;
+        marked += list[i].counted;
+    }
+    for (bool more = marked > 0; more;) { /* one generation a round */
+        more = false;
+        for (unsigned i = 0; i < count; i++) {
+            if (!list[i].counted && is_counted(list, count, list[i].parent)) {
+                list[i].counted = true;
+                marked++;
+                more = true;
+            }
+        }
+    }
+    return marked;
+}
+
 bool xt_process_read(int pid, struct xt_process_use *use)
 {
     struct process *list = calloc(XT_PROCESSES_MAX, sizeof(*list));
@@ -125,20 +141,81 @@ bool xt_process_read(int pid, struct xt_process_use *use)
         return false;
     }
     unsigned count = read_all(list);
+    use->processes = mark_tree(list, count, pid);
     for (unsigned i = 0; i < count; i++) {
-        if (list[i].pid == pid) {
-            add(use, &list[i]);
-        }
-    }
-    for (bool more = use->processes > 0; more;) { /* one generation a round */
-        more = false;
-        for (unsigned i = 0; i < count; i++) {
-            if (!list[i].counted && is_counted(list, count, list[i].parent)) {
-                add(use, &list[i]);
-                more = true;
-            }
+        if (list[i].counted) {
+            use->cpu_us += list[i].ticks * 1000000U / (uint64_t)sysconf(_SC_CLK_TCK);
+            use->resident_bytes += list[i].pages * (uint64_t)sysconf(_SC_PAGESIZE);
         }
     }
     free(list);
     return use->processes > 0;
+}
+
+unsigned xt_process_tree(int pid, struct xt_process_id *tree, unsigned most)
+{
+    struct process *list = calloc(XT_PROCESSES_MAX, sizeof(*list));
+    unsigned found = 0;
+    if (list == NULL) {
+        return 0;
+    }
+    unsigned count = read_all(list);
+    (void)mark_tree(list, count, pid);
+    for (unsigned i = 0; i < count && found < most; i++) {
+        if (list[i].counted) {
+            tree[found++] = (struct xt_process_id){list[i].pid, list[i].started};
+        }
+    }
+    free(list);
+    return found;
+}
+
+bool xt_process_is(struct xt_process_id process)
+{
+    struct process now;
+    return read_stat(process.pid, &now) && now.started == process.started;
+}
+
+/* "Pss_Anon:     1234 kB" of /proc/PID/smaps_rollup. false: a line about something else. */
+static bool add_line(const char *line, const char *name, uint64_t *bytes)
+{
+    size_t size = strlen(name);
+    if (strncmp(line, name, size) != 0) {
+        return false;
+    }
+    *bytes += strtoull(line + size, NULL, 10) * 1024;
+    return true;
+}
+
+/* false: not ours to look at. One that has just ended adds nothing. */
+static bool add_memory(int pid, struct xt_process_memory *memory)
+{
+    char path[64];
+    char line[256];
+    (void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", pid);
+    errno = 0;
+    FILE *file = fopen(path, "re");
+    bool allowed = file != NULL || (errno != EACCES && errno != EPERM);
+    while (file != NULL && fgets(line, sizeof(line), file) != NULL) {
+        (void)add_line(line, "Pss:", &memory->bytes);
+        (void)(add_line(line, "Pss_Anon:", &memory->anonymous_bytes) ||
+               add_line(line, "Pss_File:", &memory->file_bytes) ||
+               add_line(line, "Pss_Shmem:", &memory->shared_bytes));
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return allowed;
+}
+
+bool xt_process_memory(int pid, struct xt_process_memory *memory)
+{
+    struct xt_process_id tree[XT_PROCESS_TREE_MAX];
+    unsigned count = xt_process_tree(pid, tree, XT_PROCESS_TREE_MAX);
+    *memory = (struct xt_process_memory){0};
+    bool allowed = true;
+    for (unsigned i = 0; i < count; i++) {
+        allowed = add_memory(tree[i].pid, memory) && allowed;
+    }
+    return allowed && memory->bytes > 0;
 }

@@ -25,4 +25,25 @@ struct xt_process_use {
  * ticks of 10 ms, so measure over seconds. */
 bool xt_process_read(int pid, struct xt_process_use *use);
 
+/* A process, and not another one that has got its number since. */
+struct xt_process_id {
+    int pid;
+    uint64_t started; /* ticks since the machine started */
+};
+#define XT_PROCESS_TREE_MAX 256U
+
+/* pid and all that descend from it; gives how many, 0: there is no such process. */
+unsigned xt_process_tree(int pid, struct xt_process_id *list, unsigned most);
+bool xt_process_is(struct xt_process_id process);
+
+struct xt_process_memory {
+    /* Each page counts once: one that several processes map is shared out among them. */
+    uint64_t anonymous_bytes, file_bytes,
+        shared_bytes; /* shared: tmpfs and shm; file: mapped ones */
+    uint64_t bytes;   /* of the three */
+};
+/* The same of memory, from smaps_rollup (proc(5)): it walks all pages, so not while something is being
+ * measured. false: there is no such process, or we may not look at all of them (PR_SET_DUMPABLE). */
+bool xt_process_memory(int pid, struct xt_process_memory *memory);
+
 #endif

@@ -1,6 +1,7 @@
 /* xacthuc-bench: the load testers' front door: a table of commands, nothing else. */
 #include "bench/commands.h"
 #include "core/command.h"
+#include "crypto/keyring.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -8,6 +9,10 @@
 static const struct xt_command commands[] = {
     {"gen", "make a synthetic population, or verify requests about it", xt_bench_gen},
     {"load", "drive a server: how fast it answers, and whether right", xt_bench_load},
+    {"peers", "the same work on other software, side by side", xt_bench_peers},
+    {"report", "results as a page with plots, a table, CSV or JSON", xt_bench_report},
+    {"standard", "measure a build with the standard set, for compare", xt_bench_standard},
+    {"compare", "two results side by side, and what of it is noise", xt_bench_compare},
 };
 #define COMMANDS (sizeof(commands) / sizeof(commands[0]))
 
@@ -41,6 +46,7 @@ int main(int argc, char **argv)
     }
     for (unsigned i = 0; i < COMMANDS; i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
+            xt_crypto_start();
             return commands[i].run(argc - 1, argv + 1);
         }
     }
