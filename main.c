@@ -16,13 +16,18 @@ static const struct xt_command commands[] = {
     {"serve", "answer verify requests", xt_command_serve},
     {"check", "verify every byte of the served generation", xt_command_check},
     {"stats", "counts and sizes of the served generation", xt_command_stats},
+    /* Without a summary: started by serve, not by people. */
+    {"serve-worker", NULL, xt_command_serve_worker},
+    {"serve-writer", NULL, xt_command_serve_writer},
 };
 
 static void help(FILE *out)
 {
     fputs("usage: xacthuc COMMAND [ARGUMENTS]\n\n", out);
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
-        fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        if (commands[i].summary != NULL) {
+            fprintf(out, "  %-10s %s\n", commands[i].name, commands[i].summary);
+        }
     }
     fputs("\nxacthuc COMMAND --help tells more of each.\n", out);
 }

@@ -8,7 +8,7 @@
 
 struct xt_command {
     const char *name;
-    const char *summary;               /* one line for the list in --help */
+    const char *summary;               /* one line for the list in --help; NULL: not listed */
     int (*run)(int argc, char **argv); /* argv[0] is the command's name */
 };
 

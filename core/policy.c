@@ -189,38 +189,3 @@ enum xt_decision xt_policy_decide(const struct xt_partner *partner, const uint8_
     }
     return XT_ALLOW;
 }
-
-/* A rate of n requests a second is n * 1000 millionths a millisecond: no rounding anywhere. */
-#define MICRO 1000000ULL
-#define MICRO_PER_MS 1000ULL
-
-bool xt_bucket_take(struct xt_bucket *bucket, uint32_t per_second, uint32_t burst, uint64_t now_ms,
-                    uint64_t *retry_after_ms)
-{
-    *retry_after_ms = 0;
-    if (per_second == 0) {
-        return true;
-    }
-    uint64_t capacity = (burst == 0 ? per_second : burst) * MICRO;
-    uint64_t rate = per_second * MICRO_PER_MS;
-    if (bucket->filled_ms == 0) {
-        bucket->level_micro = capacity;
-        bucket->filled_ms = now_ms == 0 ? 1 : now_ms;
-    } else if (now_ms > bucket->filled_ms) {
-        uint64_t room = bucket->level_micro < capacity ? capacity - bucket->level_micro : 0;
-        uint64_t elapsed = now_ms - bucket->filled_ms;
-        bucket->level_micro += elapsed > room / rate ? room : elapsed * rate; /* cannot overflow */
-        bucket->filled_ms = now_ms;
-    } else if (bucket->filled_ms - now_ms > XT_BUCKET_SKEW_MS) {
-        bucket->filled_ms = now_ms == 0 ? 1 : now_ms;
-    }
-    if (bucket->level_micro > capacity) { /* the partner's burst was lowered */
-        bucket->level_micro = capacity;
-    }
-    if (bucket->level_micro >= MICRO) {
-        bucket->level_micro -= MICRO;
-        return true;
-    }
-    *retry_after_ms = (MICRO - bucket->level_micro + rate - 1) / rate;
-    return false;
-}

@@ -113,18 +113,4 @@ enum xt_decision xt_policy_decide(const struct xt_partner *partner, const uint8_
                                   const struct xt_verify_request *request,
                                   const struct xt_purpose **purpose, uint32_t *denied);
 
-/* A token bucket, exact in integers (units of one millionth of a request). */
-struct xt_bucket {
-    uint64_t level_micro; /* requests * 10^6 left */
-    uint64_t filled_ms;   /* when it was last filled, monotonic ms; 0: never used, starts full */
-};
-/* Callers may differ in what they think is now (each loop caches its own): a time up to this much
- * before the last fill adds nothing, an earlier one (the clock was set back) starts counting anew. */
-#define XT_BUCKET_SKEW_MS 1000
-
-/* Takes one request's worth; false: refuse, and *retry_after_ms tells how long until one is there (0
- * when true). per_second 0: no limit. burst 0: as per_second. */
-bool xt_bucket_take(struct xt_bucket *bucket, uint32_t per_second, uint32_t burst, uint64_t now_ms,
-                    uint64_t *retry_after_ms);
-
 #endif

@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum kind { ADDRESS, TLS_VERSION, COUNT, TIME };
+enum kind { ADDRESS, TLS_VERSION, FILE_NAME, YES_NO, COUNT, TIME };
 
 /* One setting. `initial` is what init writes and what holds when the file does not say. */
 struct setting {
@@ -32,6 +32,17 @@ static const struct setting SETTINGS[] = {
      "# partners can reach."},
     {"server", "tls_min_version", TLS_VERSION, PLACE(tls_min_version), "1.3", 0, 0,
      "1.3, or 1.2 while a partner's software cannot do better."},
+    {"server", "workers", COUNT, PLACE(workers), "0", 0, 128,
+     "Processes that answer, each with a loop of its own. 0: one for each processor that we may\n"
+     "# run on."},
+    {"server", "revocations", FILE_NAME, PLACE(revocations), "revoked.crl", 0, 0,
+     "A file in this folder with revocation lists (CRL, PEM) of the clients' authorities; "
+     "`xacthuc\n"
+     "# partner revoke` writes this one. No such file: nothing is revoked. Empty: no lists at "
+     "all."},
+    {"server", "allow_older_generation", YES_NO, PLACE(allow_older_generation), "no", 0, 0,
+     "yes: serve a generation older than the last one, when `current` was set back on purpose. A\n"
+     "# restored folder would otherwise bring back people and cards that were struck out since."},
 
     {"limits", "header_bytes", COUNT, PLACE(header_bytes), "8192", 1024, 65536,
      "Bytes of a request's line and headers. Ours are below 1 KiB; proxies add some."},
@@ -61,8 +72,18 @@ static const struct setting SETTINGS[] = {
     {"limits", "connections", COUNT, PLACE(connections), "0", 0, 1000000,
      "Connections of one worker; the oldest idle one is closed first. 0: what RLIMIT_NOFILE\n"
      "# allows, less a reserve."},
-    {"limits", "accepts_per_turn", COUNT, PLACE(accepts_per_turn), "64", 1, 10000,
+    {"limits", "accepts_per_turn", COUNT, PLACE(accepts_per_turn), "16", 1, 10000,
      "New connections taken in one turn of the loop, so that a rush does not starve open ones."},
+    {"limits", "handshakes_per_turn", COUNT, PLACE(handshakes_per_turn), "4", 1, 10000,
+     "Steps of TLS handshakes (two make one) in one turn of the loop. A step takes about a tenth "
+     "of\n"
+     "# a millisecond, which everybody else waits; those over it wait in the order they came."},
+    {"limits", "requests_per_turn", COUNT, PLACE(requests_per_turn), "8", 1, 10000,
+     "Requests of one connection answered in one turn of the loop, with one write; those behind\n"
+     "# them on the same connection wait until others had their turn."},
+    {"limits", "overload_turn", TIME, PLACE(overload_turn_ms), "250ms", 1, MINUTE,
+     "A turn of the loop that has lasted this long answers the rest of its requests 503 at once:\n"
+     "# so nobody waits much longer than twice this, and a caller may ask elsewhere."},
 };
 #define SETTING_COUNT (sizeof SETTINGS / sizeof SETTINGS[0])
 
@@ -138,6 +159,24 @@ static bool is_address(const char *text)
     return inet_pton(brackets ? AF_INET6 : AF_INET, host, bytes) == 1;
 }
 
+/* A path that stays below the deployment; "" is none. */
+static bool is_file_name(const char *text)
+{
+    size_t length = strlen(text);
+    for (const char *part = text; length > 0;) {
+        size_t size = strcspn(part, "/");
+        if (size == 0 || (size == 1 && part[0] == '.') ||
+            (size == 2 && part[0] == '.' && part[1] == '.')) {
+            return false;
+        }
+        if (part[size] == '\0') {
+            break;
+        }
+        part += size + 1;
+    }
+    return length < XT_SETTING_STRING_MAX;
+}
+
 static void set_string(struct xt_settings *settings, const struct setting *setting, size_t size,
                        const char *value)
 {
@@ -185,6 +224,21 @@ static enum xt_status set(struct xt_settings *settings, const struct setting *se
                            setting->section, setting->key);
         }
         set_string(settings, setting, XT_SETTING_STRING_MAX, value);
+        return XT_OK;
+    case FILE_NAME:
+        if (!is_file_name(value)) {
+            return xt_fail(failure, XT_INVALID,
+                           "[%s] %s must be a file below this folder, or empty", setting->section,
+                           setting->key);
+        }
+        set_string(settings, setting, XT_SETTING_STRING_MAX, value);
+        return XT_OK;
+    case YES_NO:
+        if (strcmp(value, "yes") != 0 && strcmp(value, "no") != 0) {
+            return xt_fail(failure, XT_INVALID, "[%s] %s must be yes or no", setting->section,
+                           setting->key);
+        }
+        set_integer(settings, setting, strcmp(value, "yes") == 0);
         return XT_OK;
     case TLS_VERSION:
         if (strcmp(value, "1.3") != 0 && strcmp(value, "1.2") != 0) {
@@ -239,7 +293,8 @@ void xt_settings_write_default(struct xt_writer *writer)
 {
     xt_write_literal(writer,
                      "# Settings of this deployment. What is left out has the value shown here.\n"
-                     "# Read when the server starts.\n");
+                     "# Read when the server starts, and again at SIGHUP but for listen,\n"
+                     "# admin_listen and workers.\n");
     for (size_t s = 0; s < sizeof SECTIONS / sizeof SECTIONS[0]; s++) {
         xt_write_literal(writer, "\n# ");
         xt_write_string(writer, SECTIONS[s][1]);

@@ -14,13 +14,17 @@ struct xt_settings {
     char listen[XT_SETTING_STRING_MAX];       /* address:port, [v6]:port */
     char admin_listen[XT_SETTING_STRING_MAX]; /* loopback by default */
     char tls_min_version[8];                  /* "1.3" or "1.2" */
+    char revocations[XT_SETTING_STRING_MAX];  /* a file below DIR; "": none */
+    uint32_t workers;                         /* 0: one for each processor */
+    uint32_t allow_older_generation;          /* 0 or 1 */
     /* [limits]: bytes, counts, milliseconds */
     uint32_t header_bytes, header_fields, body_bytes;
     uint32_t header_ms, body_ms, handshake_ms, idle_ms;
     uint32_t connection_requests, connection_ms;
     uint32_t write_stall_ms, write_ms, drain_ms;
     uint32_t connections; /* 0: from RLIMIT_NOFILE less a reserve */
-    uint32_t accepts_per_turn;
+    uint32_t accepts_per_turn, handshakes_per_turn, requests_per_turn;
+    uint32_t overload_turn_ms;
 };
 
 /* In the file, sizes and counts are plain whole numbers, times a whole number with its unit: 250ms,

@@ -22,15 +22,10 @@
 
 #define AUTHORITY_DAYS 3652 /* ten years */
 #define SERIAL_BYTES 16
-#define KEY_ID_BYTES 20
 #define COMMON_NAME_MAX 64 /* RFC 5280, appendix A: ub-common-name */
 #define DNS_NAME_MAX 253
 #define DNS_LABEL_MAX 63
-
-/* Bits of KeyUsage (RFC 5280, section 4.2.1.3). */
-#define USAGE_DIGITAL_SIGNATURE 0
-#define USAGE_CERT_SIGN 5
-#define USAGE_CRL_SIGN 6
+#define URL_MAX 1024
 
 static EVP_PKEY *new_key(void)
 {
@@ -65,118 +60,6 @@ static bool set_name(X509_NAME *name, const char *common_name)
                                       (const uint8_t *)common_name, -1, -1, 0) == 1;
 }
 
-static bool set_basic_constraints(X509 *certificate, bool authority)
-{
-    BASIC_CONSTRAINTS *constraints = BASIC_CONSTRAINTS_new();
-    bool set = false;
-    if (constraints != NULL) {
-        constraints->ca = authority ? 0xff : 0;
-        /* pathlen 0: it signs leaves only */
-        constraints->pathlen = authority ? ASN1_INTEGER_new() : NULL;
-        set = (!authority ||
-               (constraints->pathlen != NULL && ASN1_INTEGER_set(constraints->pathlen, 0) == 1)) &&
-              X509_add1_ext_i2d(certificate, NID_basic_constraints, constraints, 1, 0) == 1;
-    }
-    BASIC_CONSTRAINTS_free(constraints);
-    return set;
-}
-
-static bool set_key_usage(X509 *certificate, bool authority)
-{
-    ASN1_BIT_STRING *usage = ASN1_BIT_STRING_new();
-    bool set = usage != NULL;
-    if (set && authority) {
-        set = ASN1_BIT_STRING_set_bit(usage, USAGE_CERT_SIGN, 1) == 1 &&
-              ASN1_BIT_STRING_set_bit(usage, USAGE_CRL_SIGN, 1) == 1;
-    } else if (set) {
-        set = ASN1_BIT_STRING_set_bit(usage, USAGE_DIGITAL_SIGNATURE, 1) == 1;
-    }
-    set = set && X509_add1_ext_i2d(certificate, NID_key_usage, usage, 1, 0) == 1;
-    ASN1_BIT_STRING_free(usage);
-    return set;
-}
-
-static bool set_extended_usage(X509 *certificate, enum xt_certificate_use use)
-{
-    int nid = use == XT_CERTIFICATE_SERVER ? NID_server_auth : NID_client_auth;
-    EXTENDED_KEY_USAGE *usage = sk_ASN1_OBJECT_new_null();
-    bool set = usage != NULL && sk_ASN1_OBJECT_push(usage, OBJ_nid2obj(nid)) > 0 &&
-               X509_add1_ext_i2d(certificate, NID_ext_key_usage, usage, 0, 0) == 1;
-    sk_ASN1_OBJECT_free(usage); /* its one element is static */
-    return set;
-}
-
-/* The first 160 bits of SHA-256 of the key (RFC 7093, section 2, method 1). */
-static bool set_subject_key_id(X509 *certificate)
-{
-    const ASN1_BIT_STRING *key = X509_get0_pubkey_bitstr(certificate);
-    uint8_t digest[SHA256_DIGEST_LENGTH];
-    SHA256(ASN1_STRING_get0_data(key), (size_t)ASN1_STRING_length(key), digest);
-    ASN1_OCTET_STRING *id = ASN1_OCTET_STRING_new();
-    bool set = id != NULL && ASN1_OCTET_STRING_set(id, digest, KEY_ID_BYTES) == 1 &&
-               X509_add1_ext_i2d(certificate, NID_subject_key_identifier, id, 0, 0) == 1;
-    ASN1_OCTET_STRING_free(id);
-    return set;
-}
-
-static bool set_authority_key_id(X509 *certificate, X509 *issuer)
-{
-    const ASN1_OCTET_STRING *key_id = X509_get0_subject_key_id(issuer);
-    AUTHORITY_KEYID *id = AUTHORITY_KEYID_new();
-    bool set = id != NULL && key_id != NULL;
-    if (set) {
-        id->keyid = ASN1_OCTET_STRING_dup(key_id);
-        set = id->keyid != NULL &&
-              X509_add1_ext_i2d(certificate, NID_authority_key_identifier, id, 0, 0) == 1;
-    }
-    AUTHORITY_KEYID_free(id);
-    return set;
-}
-
-static bool push_name(GENERAL_NAMES *names, int type, const void *data, size_t size)
-{
-    GENERAL_NAME *name = GENERAL_NAME_new();
-    ASN1_STRING *value =
-        ASN1_STRING_type_new(type == GEN_DNS ? V_ASN1_IA5STRING : V_ASN1_OCTET_STRING);
-    if (name == NULL || value == NULL || ASN1_STRING_set(value, data, (int)size) != 1) {
-        ASN1_STRING_free(value);
-        GENERAL_NAME_free(name);
-        return false;
-    }
-    GENERAL_NAME_set0_value(name, type, value);
-    if (sk_GENERAL_NAME_push(names, name) == 0) {
-        GENERAL_NAME_free(name);
-        return false;
-    }
-    return true;
-}
-
-static bool push_address(GENERAL_NAMES *names, const char *text)
-{
-    uint8_t bytes[16];
-    if (inet_pton(AF_INET, text, bytes) == 1) {
-        return push_name(names, GEN_IPADD, bytes, 4);
-    }
-    return inet_pton(AF_INET6, text, bytes) == 1 && push_name(names, GEN_IPADD, bytes, 16);
-}
-
-static bool set_alternative_names(X509 *certificate, const struct xt_certificate_request *request)
-{
-    GENERAL_NAMES *names = sk_GENERAL_NAME_new_null();
-    bool set = names != NULL;
-    for (const char *const *dns = request->dns_names; set && dns != NULL && *dns != NULL; dns++) {
-        set = push_name(names, GEN_DNS, *dns, strlen(*dns));
-    }
-    for (const char *const *ip = request->addresses; set && ip != NULL && *ip != NULL; ip++) {
-        set = push_address(names, *ip);
-    }
-    if (set && sk_GENERAL_NAME_num(names) > 0) {
-        set = X509_add1_ext_i2d(certificate, NID_subject_alt_name, names, 0, 0) == 1;
-    }
-    sk_GENERAL_NAME_pop_free(names, GENERAL_NAME_free);
-    return set;
-}
-
 /* Letters, digits and hyphens, as certificates carry them (international names as xn--...). */
 static bool is_dns_name(const char *name)
 {
@@ -206,6 +89,18 @@ static bool is_dns_name(const char *name)
     }
 }
 
+/* What every checker of revocation lists fetches: plain HTTP, since the list is signed and whoever
+ * fetches it may be in the middle of a TLS handshake (RFC 5280, section 8). */
+static bool is_url(const char *text)
+{
+    size_t size = strlen(text);
+    bool fine = strncmp(text, "http://", 7) == 0 && size > 7 && size <= URL_MAX && text[7] != '/';
+    for (size_t i = 0; fine && i < size; i++) {
+        fine = text[i] > ' ' && text[i] < 0x7f && text[i] != '"' && text[i] != '\\';
+    }
+    return fine;
+}
+
 static enum xt_status check_request(const struct xt_certificate_request *request,
                                     struct xt_failure *failure)
 {
@@ -225,6 +120,11 @@ static enum xt_status check_request(const struct xt_certificate_request *request
         if (inet_pton(AF_INET, *ip, bytes) != 1 && inet_pton(AF_INET6, *ip, bytes) != 1) {
             return xt_fail(failure, XT_INVALID, "%.64s is not an IP address", *ip);
         }
+    }
+    if (request->revocations_url != NULL && !is_url(request->revocations_url)) {
+        return xt_fail(failure, XT_INVALID,
+                       "%.100s is not a URL for a revocation list (http://HOST/PATH, ASCII)",
+                       request->revocations_url);
     }
     if (request->not_after <= request->not_before) {
         return xt_fail(failure, XT_INVALID, "the certificate would end before it begins");
@@ -246,12 +146,8 @@ static X509 *sign_certificate(const struct xt_certificate_request *request, EVP_
                 X509_set_issuer_name(made, X509_get_subject_name(authority ? made : issuer)) == 1 &&
                 ASN1_TIME_set(X509_getm_notBefore(made), request->not_before) != NULL &&
                 ASN1_TIME_set(X509_getm_notAfter(made), request->not_after) != NULL &&
-                X509_set_pubkey(made, key) == 1 && set_basic_constraints(made, authority) &&
-                set_key_usage(made, authority) && set_subject_key_id(made);
-    if (fine && !authority) {
-        fine = set_authority_key_id(made, issuer) && set_extended_usage(made, request->use) &&
-               set_alternative_names(made, request);
-    }
+                X509_set_pubkey(made, key) == 1 &&
+                xt_certificate_extend(made, authority ? NULL : issuer, request);
     if (!fine || X509_sign(made, issuer_key, EVP_sha256()) == 0) {
         X509_free(made);
         return NULL;
@@ -325,10 +221,9 @@ enum xt_status xt_authority_create(const char *key_path, const char *certificate
     return status;
 }
 
-/* The authority's key and certificate, which must belong together and still be in force. */
-static enum xt_status load_authority(const char *key_path, const char *certificate_path,
-                                     EVP_PKEY **key, STACK_OF(X509) * *list,
-                                     struct xt_failure *failure)
+enum xt_status xt_authority_load(const char *key_path, const char *certificate_path,
+                                 struct evp_pkey_st **key, struct stack_st_X509 **list,
+                                 struct xt_failure *failure)
 {
     enum xt_status status = xt_pem_key(key_path, key, failure);
     if (status == XT_OK) {
@@ -366,7 +261,7 @@ enum xt_status xt_authority_issue(const char *ca_key_path, const char *ca_certif
     X509 *certificate = NULL;
     enum xt_status status = check_request(request, failure);
     if (status == XT_OK) {
-        status = load_authority(ca_key_path, ca_certificate_path, &ca_key, &ca, failure);
+        status = xt_authority_load(ca_key_path, ca_certificate_path, &ca_key, &ca, failure);
     }
     if (status != XT_OK) {
         goto done;

@@ -27,6 +27,7 @@ struct xt_certificate_request {
     const char *common_name;
     const char *const *dns_names; /* NULL-terminated, or NULL */
     const char *const *addresses; /* IP literals, NULL-terminated, or NULL */
+    const char *revocations_url;  /* where its authority's list can be fetched, or NULL */
     time_t not_before, not_after; /* Unix seconds */
 };
 
@@ -39,6 +40,26 @@ XT_MUST_USE enum xt_status xt_authority_issue(const char *ca_key_path,
                                               const char *key_path, const char *certificate_path,
                                               uint8_t spki[XT_SPKI_SHA256],
                                               struct xt_failure *failure);
+
+/* What the authority revoked stands in a list (CRL, RFC 5280 section 5) that is signed anew with every
+ * change: numbers rise, entries stay. It must be renewed before it ends, or all are refused. */
+#define XT_REVOCATION_DAYS 30 /* by default, until a list must have been renewed */
+
+struct xt_revocation_list {
+    size_t entries;               /* certificates revoked so far */
+    int64_t until;                /* nextUpdate, Unix seconds */
+    bool was_revoked;             /* the certificate stood there before */
+    uint8_t spki[XT_SPKI_SHA256]; /* of the certificate; zero without one */
+};
+
+/* Adds the first certificate of certificate_path to the list at list_path, which is made when there is
+ * none; NULL: only renews it. Two of these at a time wait for each other. XT_DENIED: not a certificate
+ * of this authority; XT_INVALID, XT_DENIED: what stands at list_path is no list of its. */
+XT_MUST_USE enum xt_status xt_authority_revoke(const char *ca_key_path,
+                                               const char *ca_certificate_path,
+                                               const char *certificate_path, const char *list_path,
+                                               unsigned days, struct xt_revocation_list *result,
+                                               struct xt_failure *failure);
 
 /* SHA-256 of the SubjectPublicKeyInfo of the first certificate in a PEM file. */
 XT_MUST_USE enum xt_status xt_certificate_spki(const char *path, uint8_t spki[XT_SPKI_SHA256],

@@ -32,12 +32,14 @@ static const char usage[] =
     "                   localhost and the host's own name are always in\n"
     "  --address IP     an address by which callers reach the server; may be repeated.\n"
     "                   127.0.0.1 and ::1 are always in\n"
+    "  --crl-url URL    http://... where callers can fetch DIR/revoked.crl (xacthuc partner\n"
+    "                   revoke); stands in the server's certificate. You must serve it there\n"
     "  --help, --version\n";
 
 struct plan {
     char directory[XT_PATH_MAX];
     bool exists; /* as an empty folder */
-    const char *name;
+    const char *name, *revocations_url;
     char host[HOST_NAME_MAX + 1];
     const char *dns[NAMES_MAX + 3]; /* with localhost, the host and NULL */
     const char *addresses[NAMES_MAX + 3];
@@ -63,9 +65,13 @@ static bool add_name(const char **list, size_t *count, const char *name)
 static bool parse_options(int argc, char **argv, struct plan *plan, int *code)
 {
     static const struct option options[] = {
-        {"name", required_argument, NULL, 'n'},    {"dns", required_argument, NULL, 'd'},
-        {"address", required_argument, NULL, 'a'}, {"help", no_argument, NULL, 'h'},
-        {"version", no_argument, NULL, 'v'},       {NULL, 0, NULL, 0},
+        {"name", required_argument, NULL, 'n'},
+        {"dns", required_argument, NULL, 'd'},
+        {"address", required_argument, NULL, 'a'},
+        {"help", no_argument, NULL, 'h'},
+        {"version", no_argument, NULL, 'v'},
+        {"crl-url", required_argument, NULL, 'c'},
+        {NULL, 0, NULL, 0},
     };
     bool fine = true;
     int option;
@@ -82,6 +88,9 @@ static bool parse_options(int argc, char **argv, struct plan *plan, int *code)
             break;
         case 'a':
             fine = fine && add_name(plan->addresses, &plan->address_count, optarg);
+            break;
+        case 'c':
+            plan->revocations_url = optarg;
             break;
         case 'h':
             fputs(usage, stdout);
@@ -221,6 +230,7 @@ static enum xt_status make_certificates(struct plan *plan, const char *folder,
         .common_name = strlen(plan->dns[0]) <= 64 ? plan->dns[0] : "xacthuc",
         .dns_names = plan->dns,
         .addresses = plan->addresses,
+        .revocations_url = plan->revocations_url,
         .not_before = now - XT_CLOCK_SKEW_SECONDS,
         .not_after = now + (time_t)XT_CERTIFICATE_DAYS * 86400,
     };

@@ -30,6 +30,24 @@ static void put32(uint8_t *bytes, uint32_t value)
     }
 }
 
+static uint32_t get32(const uint8_t *bytes)
+{
+    uint32_t value = 0;
+    for (unsigned i = 0; i < 4; i++) {
+        value |= (uint32_t)bytes[i] << (8 * i);
+    }
+    return value;
+}
+
+static struct xt_keyring *allocate(size_t count)
+{
+    struct xt_keyring *made = xt_secret_alloc(sizeof(*made) + count * sizeof(made->keys[0]));
+    if (made != NULL) {
+        made->count = count;
+    }
+    return made;
+}
+
 /* Writes one line of the key file with a new key. */
 static bool new_line(char line[LINE_SIZE + 1])
 {
@@ -161,14 +179,11 @@ enum xt_status xt_keyring_open(const char *path, struct xt_keyring **keyring,
         goto fail;
     }
     size_t count = size / LINE_SIZE;
-    /* Locked in memory where the limit allows, and in no core dump in any case. The end lies at a
-     * guard page, so only a rounded size starts aligned. */
-    made = sodium_malloc((sizeof(*made) + count * sizeof(made->keys[0]) + 15) & ~(size_t)15);
+    made = allocate(count);
     if (made == NULL) {
         status = xt_fail(failure, XT_NO_MEMORY, "cannot load %s: out of memory", path);
         goto fail;
     }
-    made->count = count;
     status = parse(path, content, made, failure);
     if (status != XT_OK) {
         goto fail;
@@ -180,13 +195,53 @@ enum xt_status xt_keyring_open(const char *path, struct xt_keyring **keyring,
 
 fail:
     xt_file_release(content, size);
-    sodium_free(made); /* wipes */
+    xt_secret_free(made);
     return status;
 }
 
 void xt_keyring_close(struct xt_keyring *keyring)
 {
-    sodium_free(keyring); /* wipes */
+    xt_secret_free(keyring);
+}
+
+/* count 4 | id 4, key 32 | ... */
+#define EXPORTED_KEY (4 + XT_KEY_BYTES)
+_Static_assert(XT_KEYRING_EXPORT_MAX == 4 + KEYS_MAX * EXPORTED_KEY, "room for every key");
+
+void xt_keyring_export(const struct xt_keyring *keyring, struct xt_writer *writer)
+{
+    uint8_t number[4];
+    put32(number, (uint32_t)keyring->count);
+    xt_write(writer, number, sizeof(number));
+    for (size_t i = 0; i < keyring->count; i++) {
+        put32(number, keyring->keys[i].id);
+        xt_write(writer, number, sizeof(number));
+        xt_write(writer, keyring->keys[i].bytes, XT_KEY_BYTES);
+    }
+}
+
+enum xt_status xt_keyring_import(struct xt_span exported, struct xt_keyring **keyring)
+{
+    size_t count = exported.size < 4 ? 0 : get32(exported.data);
+    if (count == 0 || count > KEYS_MAX || exported.size != 4 + count * EXPORTED_KEY) {
+        return XT_INVALID;
+    }
+    struct xt_keyring *made = allocate(count);
+    if (made == NULL) {
+        return XT_NO_MEMORY;
+    }
+    for (size_t i = 0; i < count; i++) {
+        const uint8_t *from = exported.data + 4 + i * EXPORTED_KEY;
+        made->keys[i].id = get32(from);
+        memcpy(made->keys[i].bytes, from + 4, XT_KEY_BYTES);
+        if (made->keys[i].id == 0 || find(made, i, made->keys[i].id) != NULL) {
+            xt_secret_free(made);
+            return XT_INVALID;
+        }
+    }
+    xt_require(sodium_mprotect_readonly(made) == 0);
+    *keyring = made;
+    return XT_OK;
 }
 
 uint32_t xt_keyring_current(const struct xt_keyring *keyring)

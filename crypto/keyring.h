@@ -26,6 +26,13 @@ XT_MUST_USE enum xt_status xt_keyring_open(const char *path, struct xt_keyring *
                                            struct xt_failure *failure);
 void xt_keyring_close(struct xt_keyring *keyring);
 
+/* All keys as bytes, for a process that may not read the file: into locked memory that is wiped
+ * (xt_secret_alloc), and over a channel that nobody else reads. */
+#define XT_KEYRING_EXPORT_MAX 9220 /* bytes */
+void xt_keyring_export(const struct xt_keyring *keyring, struct xt_writer *writer);
+/* XT_INVALID: not from xt_keyring_export. */
+XT_MUST_USE enum xt_status xt_keyring_import(struct xt_span exported, struct xt_keyring **keyring);
+
 /* Id of the key that new things are sealed under. */
 uint32_t xt_keyring_current(const struct xt_keyring *keyring);
 
@@ -36,7 +43,9 @@ enum xt_key_use {
     XT_USE_GENERATION_MANIFEST,
     XT_USE_PSEUDONYM, /* subjects in the audit log */
     XT_USE_TICKET,    /* TLS session tickets */
-    XT_USE_SPILL
+    XT_USE_SPILL,
+    XT_USE_LIVE_SEAL, /* records of the live store */
+    XT_USE_LIVE_HASH  /* its keys; + 1: the MAC of its header */
 };
 
 /* Derives 32 bytes from master key `id` for a use, a number within the use (a table, a worker) and a
@@ -49,6 +58,11 @@ XT_MUST_USE enum xt_status xt_keyring_derive(const struct xt_keyring *keyring, u
 
 /* Random bytes from the operating system's generator (buffered per process, safe after fork). */
 void xt_random(void *data, size_t size);
+
+/* Memory for secrets: locked (where the limit allows) and in no core dump, between guard pages; NULL
+ * when memory is short. xt_secret_free wipes; NULL is fine. Costs three pages or more each. */
+void *xt_secret_alloc(size_t size);
+void xt_secret_free(void *secret);
 
 /* Wipes; the compiler does not take it out. */
 void xt_wipe(void *data, size_t size);

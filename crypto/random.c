@@ -1,4 +1,4 @@
-/* Random bytes, wiping and comparing: the parts of crypto/keyring.h that need no keyring. */
+/* Random bytes, locked memory, wiping, comparing: the parts of crypto/keyring.h that need no keyring. */
 #include <openssl/crypto.h>
 #include <openssl/mem.h>
 #include <openssl/rand.h>
@@ -68,6 +68,17 @@ void xt_random(void *data, size_t size)
         xt_wipe(bytes, size);
         page->left -= size;
     }
+}
+
+void *xt_secret_alloc(size_t size)
+{
+    /* Its end lies at a guard page, so only a rounded size starts aligned. */
+    return sodium_malloc((size + 63) & ~(size_t)63);
+}
+
+void xt_secret_free(void *secret)
+{
+    sodium_free(secret); /* wipes */
 }
 
 void xt_wipe(void *data, size_t size)

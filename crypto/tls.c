@@ -2,6 +2,7 @@
 #include <openssl/err.h>
 #include <openssl/ssl.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "crypto/tls_internal.h"
 
@@ -301,7 +302,7 @@ static enum xt_status establish(struct xt_tls *tls)
 {
     uint8_t alert;
     if (SSL_session_reused(tls->ssl) && tls->context->authorities != NULL &&
-        !xt_tls_verify_peer(tls, &alert)) {
+        !xt_tls_verify_peer(tls, tls->context, (int64_t)time(NULL), &alert)) {
         (void)SSL_send_fatal_alert(tls->ssl, alert);
         return fail(tls, XT_DENIED, tls->error);
     }

@@ -9,11 +9,15 @@
  * connection (at most one partial record); output collects in a buffer borrowed from a pool of the
  * context and bounded by XT_TLS_OUTPUT_MAX, so that an idle connection holds next to nothing.
  *
- * Server: TLS 1.3 (1.2 by configuration), mutual: a client without a certificate of the authority is
- * refused in the handshake; a resumed session's certificate is judged again (chain once per context,
- * validity always). No renegotiation, no early data, ALPN http/1.1. Which partner a certificate
- * belongs to is for the caller, from its SPKI digest, on every request. One session ticket, good for
- * an hour, leaves with the first answer and not in a write of its own.
+ * Server: TLS 1.3 (1.2 by configuration), mutual: a client without a certificate of the authority, or
+ * with a revoked one, is refused in the handshake; a resumed session's certificate is judged again
+ * (chain and revocation once per context, validity always). No renegotiation, no early data, ALPN
+ * http/1.1. Which partner a certificate belongs to is for the caller, from its SPKI digest, on every
+ * request. One session ticket leaves with the first answer and not in a write of its own; sessions
+ * may be resumed until an hour after the handshake in which the client last proved its key.
+ *
+ * Reload: a new context for new connections; old connections keep theirs, and xt_tls_rejudge asks
+ * before each of their requests whether their certificate would still be let in now.
  * Thread: contexts and connections belong to one loop.
  */
 #ifndef XT_CRYPTO_TLS_H
@@ -29,14 +33,48 @@
 struct xt_tls_context; /* opaque: server or client configuration; counted by its connections */
 struct xt_tls;         /* opaque: one connection */
 
-struct xt_tls_server_files {
-    const char *certificate, *key; /* PEM */
-    const char *client_authority;  /* PEM: who may sign client certificates */
+struct xt_tickets; /* crypto/tickets.h */
+
+/* What a server's context is made of. Everything is borrowed during the call, but for tickets, which
+ * must live as long as the context and its connections. */
+struct xt_tls_server_material {
+    struct xt_span certificate;      /* PEM: the server's, then its intermediates */
+    struct xt_span key;              /* PEM, no passphrase */
+    struct xt_span client_authority; /* PEM: who may sign client certificates, one or several */
+    struct xt_span revocations;      /* PEM: lists of what they revoked (crypto/revocation); empty:
+                                      * nothing is revoked */
+    /* What failures call each of them, a path for example; NULL: words of our own. */
+    const char *certificate_name, *key_name, *client_authority_name, *revocations_name;
     bool allow_tls12;
+    /* For a worker, whose supervisor refused lists that were not in force when it loaded them: one that
+     * ended since must not keep a replaced worker from starting, and refuses its clients either way. */
+    bool revocations_were_in_force;
+    struct xt_tickets *tickets; /* NULL: tickets of this context only, in this process only */
 };
-XT_MUST_USE enum xt_status xt_tls_server(const struct xt_tls_server_files *files,
+/* XT_INVALID, XT_TOO_LARGE, XT_DENIED (expired lists, lists of a stranger): the reason for the
+ * operator is in *failure and nothing was made. */
+XT_MUST_USE enum xt_status xt_tls_server(const struct xt_tls_server_material *material,
                                          struct xt_tls_context **context,
                                          struct xt_failure *failure);
+
+/* The same from files. The key's must be readable for its owner only. */
+struct xt_tls_server_files {
+    const char *certificate, *key;
+    const char *client_authority;
+    const char *revocations; /* NULL or no such file: none */
+};
+/* Fills the four spans and names of *material and leaves its other members alone; the names are the
+ * paths, borrowed. Give the spans back with xt_tls_material_release, which wipes them; on failure
+ * there is nothing to give back. */
+XT_MUST_USE enum xt_status xt_tls_material_read(const struct xt_tls_server_files *files,
+                                                struct xt_tls_server_material *material,
+                                                struct xt_failure *failure);
+void xt_tls_material_release(struct xt_tls_server_material *material);
+
+/* When the first of the context's revocation lists ends, Unix seconds; INT64_MAX: it has none. From
+ * then on every client certificate of that list's authority is refused until a newer list is loaded:
+ * warn the operator long before. */
+int64_t xt_tls_revocations_until(const struct xt_tls_context *context);
 
 struct xt_tls_client_files {
     const char *certificate, *key; /* PEM; NULL: present none */
@@ -96,6 +134,14 @@ XT_MUST_USE enum xt_status xt_tls_peer_spki(const struct xt_tls *tls, uint8_t sp
 /* When the leaf or something above it in its chain expires, Unix seconds: re-checked by the caller on
  * long connections. */
 int64_t xt_tls_peer_not_after(const struct xt_tls *tls);
+
+/* Whether the client of an established connection would still be let in by `current`, the server's
+ * context of now, at unix_s: for every request. Compares two numbers unless the context is another
+ * one than at the last call, and then verifies the certificate once. XT_DENIED: revoked, not of an
+ * authority any more, expired, or its revocation list is; xt_tls_error says which. The connection
+ * itself stays intact, so that the refusal can be answered. */
+XT_MUST_USE enum xt_status xt_tls_rejudge(struct xt_tls *tls, struct xt_tls_context *current,
+                                          int64_t unix_s);
 
 bool xt_tls_resumed(const struct xt_tls *tls);
 const char *xt_tls_version(const struct xt_tls *tls); /* "TLSv1.3" */

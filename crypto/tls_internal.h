@@ -1,7 +1,9 @@
-/* crypto/tls_internal: what the three files of TLS share. Internal to crypto/.
+/* crypto/tls_internal: what the files of TLS share. Internal to crypto/.
  *
- *   tls_context.c   configuration from files, the pool of buffers, counting references
+ *   tls_context.c   configuration, the pool of buffers, counting references
+ *   tls_material.c  certificates, keys and authorities, from files and from memory
  *   tls_verify.c    is the peer's certificate good, and whose is it
+ *   tls_ticket.c    between the library's tickets and ours
  *   tls.c           one connection: bytes in, bytes out
  *
  * The types are BoringSSL's, named here without its headers.
@@ -16,7 +18,9 @@ struct bio_st;
 struct ssl_ctx_st;
 struct ssl_session_st;
 struct ssl_st;
+struct ssl_ticket_aead_method_st;
 struct x509_store_st;
+struct xt_revocations;
 
 /* The largest record that we or a peer may send, its header and the overhead of any cipher. */
 #define XT_TLS_RECORD_MAX (16384 + 5 + 256)
@@ -42,17 +46,21 @@ struct xt_tls_verified {
     uint8_t digest[32]; /* SHA-256 of the leaf in DER */
     uint8_t spki[XT_SPKI_SHA256];
     int64_t not_before, not_after; /* when every certificate of the chain is valid */
+    int64_t lists_until;           /* when a revocation list that was asked ends */
 };
 #define XT_TLS_VERIFIED_SLOTS 256 /* by the first byte of the digest; 26 KiB a context */
 #define XT_TLS_SESSIONS_KEPT 256  /* a client's tickets for later connections */
 
 struct xt_tls_context {
     unsigned references;
+    uint64_t identity; /* random, never 0: another context, also at the same address, has another */
     bool server;
     bool resume; /* a client that keeps its sessions */
     struct ssl_ctx_st *ssl_context;
     struct bio_method_st *bio_method;
-    struct x509_store_st *authorities; /* NULL: the peer is not verified */
+    struct x509_store_st *authorities;  /* NULL: the peer is not verified */
+    struct xt_revocations *revocations; /* NULL: nothing is revoked */
+    struct xt_tickets *tickets;         /* borrowed; NULL: the library's own */
 
     struct xt_tls_buffer *small, *large;
     size_t small_count, large_count;
@@ -72,6 +80,9 @@ struct xt_tls {
     const char *error;
     enum xt_status failed; /* XT_OK until the connection broke; then every call gives it */
     bool established, has_peer, out_of_memory;
+    uint64_t judged_by;    /* identity of the context that judged the peer last; 0: none */
+    enum xt_status judged; /* XT_OK or XT_DENIED */
+    int64_t judged_until;  /* Unix seconds: after that it must be asked again */
     int64_t peer_not_after;
     uint8_t peer_spki[XT_SPKI_SHA256];
     char server_name[]; /* what a client expects; empty for a server */
@@ -81,9 +92,23 @@ struct xt_tls {
 struct xt_tls_buffer *xt_tls_buffer_take(struct xt_tls_context *context, size_t capacity);
 void xt_tls_buffer_give(struct xt_tls_context *context, struct xt_tls_buffer *buffer);
 
-/* Verifies the peer's chain and fills peer_spki and peer_not_after. On failure *alert says what to
- * tell the peer and tls->error why. Also for resumed sessions, which BoringSSL does not verify. */
-XT_MUST_USE bool xt_tls_verify_peer(struct xt_tls *tls, uint8_t *alert);
+/* Verifies the peer's chain under a context, that of the connection or a newer one, and fills
+ * peer_spki and peer_not_after. On failure *alert says what to tell the peer and tls->error why. Also
+ * for resumed sessions, which BoringSSL does not verify. */
+XT_MUST_USE bool xt_tls_verify_peer(struct xt_tls *tls, struct xt_tls_context *context,
+                                    int64_t unix_s, uint8_t *alert);
+
+/* Our own certificate with its intermediates, leaf first, and its key. */
+XT_MUST_USE enum xt_status xt_tls_load_identity(struct xt_tls_context *context,
+                                                const struct xt_tls_server_material *material,
+                                                struct xt_failure *failure);
+/* Whom we trust to sign the peer's certificate, and what they revoked. */
+XT_MUST_USE enum xt_status xt_tls_load_authorities(struct xt_tls_context *context,
+                                                   const struct xt_tls_server_material *material,
+                                                   struct xt_failure *failure);
+
+/* Seals and opens tickets with context->tickets. */
+const struct ssl_ticket_aead_method_st *xt_tls_ticket_method(void);
 
 /* Connections of a context know themselves through their SSL. */
 struct xt_tls *xt_tls_of(const struct ssl_st *ssl);

@@ -8,6 +8,7 @@
 #include <time.h>
 
 #include "crypto/pem.h"
+#include "crypto/revocation.h"
 #include "crypto/tls_internal.h"
 
 #define CHAIN_DEPTH_MAX 4 /* intermediates between a leaf and an authority of ours */
@@ -35,6 +36,8 @@ static const struct refusal refusals[] = {
     {X509_V_ERR_CERT_CHAIN_TOO_LONG, SSL_AD_BAD_CERTIFICATE, "chain_too_long"},
     {X509_V_ERR_CERT_SIGNATURE_FAILURE, SSL_AD_BAD_CERTIFICATE, "bad_signature"},
     {X509_V_ERR_CERT_REVOKED, SSL_AD_CERTIFICATE_REVOKED, "certificate_revoked"},
+    {X509_V_ERR_UNABLE_TO_GET_CRL, SSL_AD_CERTIFICATE_UNKNOWN, "revocation_unknown"},
+    {X509_V_ERR_CRL_HAS_EXPIRED, SSL_AD_CERTIFICATE_UNKNOWN, "revocation_list_expired"},
     {X509_V_ERR_HOSTNAME_MISMATCH, SSL_AD_BAD_CERTIFICATE, "wrong_name"},
     {X509_V_ERR_IP_ADDRESS_MISMATCH, SSL_AD_BAD_CERTIFICATE, "wrong_name"},
     {X509_V_ERR_OUT_OF_MEM, SSL_AD_INTERNAL_ERROR, "out_of_memory"},
@@ -54,19 +57,6 @@ static bool refuse(struct xt_tls *tls, int error, uint8_t *alert)
     return false;
 }
 
-/* Seconds since 1970; false for a time that is not well formed. */
-static bool unix_time(const ASN1_TIME *time, int64_t *seconds)
-{
-    ASN1_TIME *epoch = ASN1_TIME_set(NULL, 0);
-    int days, rest;
-    bool fine = epoch != NULL && ASN1_TIME_diff(&days, &rest, epoch, time) == 1;
-    ASN1_TIME_free(epoch);
-    if (fine) {
-        *seconds = (int64_t)days * 86400 + rest;
-    }
-    return fine;
-}
-
 /* When every certificate of the chain is valid. */
 static bool chain_validity(STACK_OF(X509) * chain, struct xt_tls_verified *verified)
 {
@@ -75,8 +65,8 @@ static bool chain_validity(STACK_OF(X509) * chain, struct xt_tls_verified *verif
     for (size_t i = 0; i < sk_X509_num(chain); i++) {
         const X509 *certificate = sk_X509_value(chain, i);
         int64_t from, until;
-        if (!unix_time(X509_get0_notBefore(certificate), &from) ||
-            !unix_time(X509_get0_notAfter(certificate), &until)) {
+        if (!xt_x509_time(X509_get0_notBefore(certificate), &from) ||
+            !xt_x509_time(X509_get0_notAfter(certificate), &until)) {
             return false;
         }
         if (from > verified->not_before) {
@@ -115,22 +105,41 @@ static bool expect_name(X509_VERIFY_PARAM *param, const char *name)
     return X509_VERIFY_PARAM_set1_host(param, name, strlen(name)) == 1;
 }
 
-/* Builds and checks the chain; gives X509_V_OK and fills *verified, or the reason. */
-static int verify_chain(struct xt_tls *tls, X509 *leaf, STACK_OF(X509) * others,
-                        struct xt_tls_verified *verified)
+/* What the lists of revoked certificates say of a chain that is good otherwise. */
+static int check_revocation(const struct xt_tls_context *context, STACK_OF(X509) * chain,
+                            struct xt_tls_verified *verified)
 {
-    int error = check_leaf(leaf, tls->context->server);
+    verified->lists_until = INT64_MAX;
+    if (context->revocations == NULL) {
+        return X509_V_OK;
+    }
+    switch (xt_revocations_judge(context->revocations, chain, &verified->lists_until)) {
+    case XT_NOT_REVOKED:
+        return X509_V_OK; /* whether its lists have ended is for the caller, each time */
+    case XT_REVOKED:
+        return X509_V_ERR_CERT_REVOKED;
+    default:
+        return X509_V_ERR_UNABLE_TO_GET_CRL;
+    }
+}
+
+/* Builds and checks the chain; gives X509_V_OK and fills *verified, or the reason. */
+static int verify_chain(struct xt_tls *tls, struct xt_tls_context *context, int64_t unix_s,
+                        X509 *leaf, STACK_OF(X509) * others, struct xt_tls_verified *verified)
+{
+    int error = check_leaf(leaf, context->server);
     X509_STORE_CTX *check = X509_STORE_CTX_new();
-    if (check == NULL || X509_STORE_CTX_init(check, tls->context->authorities, leaf, others) != 1) {
+    if (check == NULL || X509_STORE_CTX_init(check, context->authorities, leaf, others) != 1) {
         X509_STORE_CTX_free(check);
         return X509_V_ERR_OUT_OF_MEM;
     }
     X509_VERIFY_PARAM *param = X509_STORE_CTX_get0_param(check);
     X509_VERIFY_PARAM_set_depth(param, CHAIN_DEPTH_MAX);
     X509_VERIFY_PARAM_set_flags(param, X509_V_FLAG_PARTIAL_CHAIN);
-    int purpose = tls->context->server ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER;
+    X509_VERIFY_PARAM_set_time(param, (time_t)unix_s);
+    int purpose = context->server ? X509_PURPOSE_SSL_CLIENT : X509_PURPOSE_SSL_SERVER;
     if (X509_VERIFY_PARAM_set_purpose(param, purpose) != 1 ||
-        (!tls->context->server && !expect_name(param, tls->server_name))) {
+        (!context->server && !expect_name(param, tls->server_name))) {
         error = X509_V_ERR_UNSPECIFIED;
     } else if (X509_verify_cert(check) != 1) {
         /* The chain first: what an unknown authority says about purposes means nothing. */
@@ -142,12 +151,15 @@ static int verify_chain(struct xt_tls *tls, X509 *leaf, STACK_OF(X509) * others,
                                       !xt_x509_spki(leaf, verified->spki))) {
         error = X509_V_ERR_OUT_OF_MEM;
     }
+    if (error == X509_V_OK) {
+        error = check_revocation(context, X509_STORE_CTX_get0_chain(check), verified);
+    }
     X509_STORE_CTX_free(check);
     return error;
 }
 
-static int verify_buffers(struct xt_tls *tls, const STACK_OF(CRYPTO_BUFFER) * chain,
-                          struct xt_tls_verified *verified)
+static int verify_buffers(struct xt_tls *tls, struct xt_tls_context *context, int64_t unix_s,
+                          const STACK_OF(CRYPTO_BUFFER) * chain, struct xt_tls_verified *verified)
 {
     int error = X509_V_ERR_UNSPECIFIED; /* it does not parse */
     X509 *leaf = NULL;
@@ -168,7 +180,7 @@ static int verify_buffers(struct xt_tls *tls, const STACK_OF(CRYPTO_BUFFER) * ch
             goto done;
         }
     }
-    error = verify_chain(tls, leaf, others, verified);
+    error = verify_chain(tls, context, unix_s, leaf, others, verified);
 
 done:
     X509_free(leaf);
@@ -177,39 +189,77 @@ done:
     return error;
 }
 
-bool xt_tls_verify_peer(struct xt_tls *tls, uint8_t *alert)
+/* What is known of a certificate under a context, verified if need be. A partner reconnects with the
+ * same one all day: its chain is verified once per context (a reload makes a new one). A client must
+ * compare names each time. NULL: *error says why not. */
+static const struct xt_tls_verified *verified_peer(struct xt_tls *tls,
+                                                   struct xt_tls_context *context, int64_t unix_s,
+                                                   const STACK_OF(CRYPTO_BUFFER) * chain,
+                                                   int *error)
+{
+    const CRYPTO_BUFFER *leaf = sk_CRYPTO_BUFFER_value(chain, 0);
+    uint8_t digest[32];
+    SHA256(CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf), digest);
+    struct xt_tls_verified *slot = &context->verified[digest[0]];
+    if (context->server && memcmp(slot->digest, digest, sizeof(digest)) == 0) {
+        return slot;
+    }
+    struct xt_tls_verified fresh = {.not_after = 0};
+    *error = verify_buffers(tls, context, unix_s, chain, &fresh);
+    if (*error != X509_V_OK) {
+        return NULL;
+    }
+    memcpy(fresh.digest, digest, sizeof(digest));
+    *slot = fresh;
+    return slot;
+}
+
+bool xt_tls_verify_peer(struct xt_tls *tls, struct xt_tls_context *context, int64_t unix_s,
+                        uint8_t *alert)
 {
     const STACK_OF(CRYPTO_BUFFER) *chain = SSL_get0_peer_certificates(tls->ssl);
+    /* A refusal holds for this second: whoever goes on asking costs no more than a comparison. */
+    tls->judged_by = context->identity;
+    tls->judged_until = unix_s;
+    tls->judged = XT_DENIED;
     if (chain == NULL || sk_CRYPTO_BUFFER_num(chain) == 0) {
         *alert = SSL_AD_CERTIFICATE_REQUIRED;
         tls->error = "no_certificate";
         return false;
     }
-    const CRYPTO_BUFFER *leaf = sk_CRYPTO_BUFFER_value(chain, 0);
-    uint8_t digest[32];
-    SHA256(CRYPTO_BUFFER_data(leaf), CRYPTO_BUFFER_len(leaf), digest);
-
-    /* A partner reconnects with the same certificate all day: its chain is verified once per context
-     * (a reload makes a new one), its validity always. A client must compare names each time. */
-    struct xt_tls_verified *slot = &tls->context->verified[digest[0]];
-    bool known = tls->context->server && memcmp(slot->digest, digest, sizeof(digest)) == 0;
-    struct xt_tls_verified fresh = {.not_after = 0};
-    if (!known) {
-        int error = verify_buffers(tls, chain, &fresh);
-        if (error != X509_V_OK) {
-            return refuse(tls, error, alert);
-        }
-        memcpy(fresh.digest, digest, sizeof(digest));
-        *slot = fresh;
+    int error = X509_V_OK;
+    const struct xt_tls_verified *known = verified_peer(tls, context, unix_s, chain, &error);
+    if (known != NULL && unix_s < known->not_before) {
+        error = X509_V_ERR_CERT_NOT_YET_VALID;
+    } else if (known != NULL && unix_s > known->not_after) {
+        error = X509_V_ERR_CERT_HAS_EXPIRED;
+    } else if (known != NULL && unix_s > known->lists_until) {
+        error = X509_V_ERR_CRL_HAS_EXPIRED;
     }
-    int64_t now = (int64_t)time(NULL);
-    if (now < slot->not_before || now > slot->not_after) {
-        bool early = now < slot->not_before;
-        return refuse(tls, early ? X509_V_ERR_CERT_NOT_YET_VALID : X509_V_ERR_CERT_HAS_EXPIRED,
-                      alert);
+    if (error != X509_V_OK) {
+        return refuse(tls, error, alert);
     }
-    memcpy(tls->peer_spki, slot->spki, sizeof(tls->peer_spki));
-    tls->peer_not_after = slot->not_after;
+    memcpy(tls->peer_spki, known->spki, sizeof(tls->peer_spki));
+    tls->peer_not_after = known->not_after;
     tls->has_peer = true;
+    tls->judged = XT_OK;
+    tls->judged_until =
+        known->not_after < known->lists_until ? known->not_after : known->lists_until;
     return true;
+}
+
+enum xt_status xt_tls_rejudge(struct xt_tls *tls, struct xt_tls_context *current, int64_t unix_s)
+{
+    xt_require(tls->established && current->server);
+    bool still = tls->judged == XT_OK ? unix_s <= tls->judged_until : unix_s == tls->judged_until;
+    if (tls->judged_by == current->identity && still) {
+        return tls->judged;
+    }
+    uint8_t alert;
+    const char *before = tls->error;
+    if (!xt_tls_verify_peer(tls, current, unix_s, &alert)) {
+        return XT_DENIED;
+    }
+    tls->error = before;
+    return XT_OK;
 }

@@ -27,22 +27,43 @@ void xt_handle_healthz(struct xt_call *call, struct xt_answer *answer)
     answer_json(answer, 200, &writer);
 }
 
+/* A worker whose generation is another than this one's serves all the same: a switch takes a moment. */
+static void write_reasons(const struct xt_service *service, const struct xt_readiness *all,
+                          struct xt_writer *writer)
+{
+    const struct {
+        bool holds;
+        const char *word;
+    } reasons[] = {
+        {service->generation == NULL || all->with_generation < all->serving, "no_generation"},
+        {service->draining || all->draining, "draining"},
+        {all->serving < all->workers, "workers_not_serving"},
+        {all->writer_wanted && !all->writer_serving, "writer_not_serving"},
+    };
+    const char *separator = ",\"reasons\":[\"";
+    for (size_t i = 0; i < sizeof(reasons) / sizeof(reasons[0]); i++) {
+        if (reasons[i].holds) {
+            xt_write_string(writer, separator);
+            xt_write_string(writer, reasons[i].word);
+            separator = "\",\"";
+        }
+    }
+    xt_write_literal(writer, "\"],\"workers\":");
+    write_number(writer, all->workers);
+    xt_write_literal(writer, ",\"serving\":");
+    write_number(writer, all->serving);
+}
+
 void xt_handle_readyz(struct xt_call *call, struct xt_answer *answer)
 {
     struct xt_service *service = call->service;
     struct xt_writer writer = xt_writer_over(service->scratch, sizeof(service->scratch));
-    bool ready = service->generation != NULL && !service->draining;
+    struct xt_readiness all = {0};
+    bool all_ready = service->shared == NULL || xt_shared_is_ready(service->shared, &all);
+    bool ready = service->generation != NULL && !service->draining && all_ready;
     xt_write_string(&writer, ready ? "{\"status\":\"ready\"" : "{\"status\":\"not_ready\"");
     if (!ready) {
-        xt_write_literal(&writer, ",\"reasons\":[");
-        if (service->generation == NULL) {
-            xt_write_literal(&writer, "\"no_generation\"");
-        }
-        if (service->draining) {
-            xt_write_string(&writer,
-                            service->generation == NULL ? ",\"draining\"" : "\"draining\"");
-        }
-        xt_write_byte(&writer, ']');
+        write_reasons(service, &all, &writer);
     }
     if (service->generation != NULL) {
         const struct xt_manifest *manifest = xt_generation_manifest(service->generation);

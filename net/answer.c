@@ -110,11 +110,18 @@ void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *
 {
     xt_write_span(writer, status_line(answer->status));
     if (answer->type == XT_TYPE_JSON) {
-        xt_write_literal(writer, "Content-Type: application/json\r\nContent-Length: ");
+        xt_write_literal(writer, "Content-Type: application/json\r\n");
     } else if (answer->type == XT_TYPE_PROBLEM) {
-        xt_write_literal(writer, "Content-Type: application/problem+json\r\nContent-Length: ");
+        xt_write_literal(writer, "Content-Type: application/problem+json\r\n");
+    } else if (answer->type == XT_TYPE_METRICS) {
+        xt_write_literal(writer, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
     }
-    if (answer->type != XT_TYPE_NONE) {
+    if (answer->pieces != NULL) {
+        if (!form.http10) {
+            xt_write_literal(writer, "Transfer-Encoding: chunked\r\n");
+        }
+    } else if (answer->type != XT_TYPE_NONE) {
+        xt_write_literal(writer, "Content-Length: ");
         write_number(writer, answer->body.size);
         xt_write_literal(writer, "\r\n");
     }

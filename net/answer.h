@@ -13,12 +13,21 @@
 
 #define XT_ANSWER_HEAD_MAX 640 /* bytes of any head */
 
-enum xt_content_type { XT_TYPE_NONE, XT_TYPE_JSON, XT_TYPE_PROBLEM };
+enum xt_content_type { XT_TYPE_NONE, XT_TYPE_JSON, XT_TYPE_PROBLEM, XT_TYPE_METRICS };
+
+/* A body that is made piece by piece, as the client takes it. */
+#define XT_PIECE_MIN 8192 /* bytes that a writer has at least when the next piece is asked for */
+struct xt_pieces {
+    /* Writes as much as it likes; true: there is more, and something was written. */
+    bool (*next)(struct xt_pieces *pieces, struct xt_writer *writer);
+    void (*close)(struct xt_pieces *pieces); /* exactly once, also when the client has gone */
+};
 
 struct xt_answer {
     unsigned status;
     enum xt_content_type type; /* NONE: no body */
     struct xt_span body;       /* borrowed until it is written */
+    struct xt_pieces *pieces;  /* instead of a body; the exchange's from now on. NULL: none */
     const char *language;      /* Content-Language; NULL: none */
     uint32_t retry_after_s;    /* 0: none */
     uint8_t allow;             /* set of enum xt_method for Allow; 0: none */
@@ -36,6 +45,7 @@ struct xt_answer_form {
     bool tls;
     bool close;        /* the connection's last */
     bool without_body; /* to HEAD */
+    bool http10;       /* pieces end with the connection instead of a last chunk */
 };
 void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *answer,
                      struct xt_answer_form form, struct xt_writer *writer);

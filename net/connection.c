@@ -2,6 +2,12 @@
 
 #include <sys/socket.h>
 
+#include "net/metrics.h"
+
+/* TLS records of one connection opened in one turn: a read of full ones has four, and one with a
+ * byte in each has thousands, at about half a microsecond. */
+#define RECORDS_PER_TURN 64
+
 /* ---- states ----------------------------------------------------------------------------------- */
 
 void xt_connection_set_phase(struct xt_connection *connection, enum xt_phase phase)
@@ -19,11 +25,11 @@ static void settle_phase(struct xt_connection *connection)
     enum xt_phase phase = XT_PHASE_IDLE;
     if (connection->shaking) {
         phase = XT_PHASE_HANDSHAKE;
-    } else if (connection->exchange.http.stage == XT_HTTP_LINE ||
-               connection->exchange.http.stage == XT_HTTP_HEAD) {
-        phase = XT_PHASE_HEAD;
     } else if (connection->exchange.http.stage == XT_HTTP_BODY) {
         phase = XT_PHASE_BODY;
+    } else if (connection->exchange.http.stage != XT_HTTP_BETWEEN ||
+               !xt_ring_is_empty(&connection->turn)) {
+        phase = XT_PHASE_HEAD; /* also with input left over: it is not idle */
     }
     if (phase != connection->phase || connection->answered != connection->exchange.answered) {
         xt_connection_set_phase(connection, phase);
@@ -53,22 +59,30 @@ void xt_connection_close(struct xt_connection *connection)
         connection->closing = true;
         connection->all->open--;
         connection->all->shaking -= connection->shaking;
+        if (connection->shaking && !connection->last) {
+            xt_counter_add(&connection->all->service->counters->handshakes_unfinished, 1);
+        }
+        xt_connections_tell(connection->all);
         xt_ring_remove(&connection->link);
+        xt_ring_remove(&connection->turn);
         uv_close((uv_handle_t *)&connection->tcp, on_closed);
     }
 }
 
 /* ---- output ----------------------------------------------------------------------------------- */
 
-static void advance(struct xt_connection *connection);
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer);
 
 static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct xt_connection *connection = handle->data;
+    bool later = !xt_ring_is_empty(&connection->turn);
     if (connection->had_full_read) { /* others first: libuv would read 32 times in a row */
         connection->had_full_read = false;
+        later = true;
+    }
+    if (later || (connection->phase == XT_PHASE_HANDSHAKE && !xt_turn_may_shake(connection))) {
         *buffer = uv_buf_init(NULL, 0);
         return;
     }
@@ -100,6 +114,7 @@ void xt_connection_linger(struct xt_connection *connection)
         xt_connection_close(connection);
         return;
     }
+    xt_ring_remove(&connection->turn);
     xt_connection_set_phase(connection, XT_PHASE_LINGERING);
     xt_connection_set_reading(connection, true);
 }
@@ -112,8 +127,15 @@ static struct xt_span pending_output(struct xt_connection *connection)
     return xt_span_of(connection->held_output + connection->output_at, connection->output_size);
 }
 
+static void count_sent(struct xt_connection *connection, size_t size)
+{
+    struct xt_connections *all = connection->all;
+    xt_counter_add(&all->service->counters->bytes_out[xt_connections_kind(all)], size);
+}
+
 static void output_taken(struct xt_connection *connection, size_t size)
 {
+    count_sent(connection, size);
     if (connection->tls != NULL) {
         xt_tls_output_taken(connection->tls, size);
         return;
@@ -141,7 +163,7 @@ static void on_written(uv_write_t *request, int status)
     if (connection->last) {
         xt_connection_linger(connection);
     } else {
-        advance(connection);
+        xt_connection_advance(connection);
     }
 }
 
@@ -191,11 +213,13 @@ static enum xt_flow send_plain(struct xt_connection *connection, struct xt_span 
         return XT_FLOW_GONE;
     }
     size_t done = sent > 0 ? (size_t)sent : 0;
+    count_sent(connection, done);
     if (done == plain.size) {
         return XT_FLOW_DRAINED;
     }
     connection->held_output = xt_pool_take(&connection->all->buffers);
     if (connection->held_output == NULL) {
+        xt_counter_add(&connection->all->service->counters->shed[XT_SHED_NO_BUFFER], 1);
         xt_connection_close(connection);
         return XT_FLOW_GONE;
     }
@@ -205,8 +229,7 @@ static enum xt_flow send_plain(struct xt_connection *connection, struct xt_span 
     return flush(connection);
 }
 
-/* Sends a turn's answers with one write. last: nothing follows. */
-enum xt_flow xt_connection_push(struct xt_connection *connection, const struct xt_writer *output)
+static enum xt_flow push(struct xt_connection *connection, const struct xt_writer *output)
 {
     if (connection->tls == NULL) {
         return send_plain(connection, xt_written(output));
@@ -225,6 +248,17 @@ enum xt_flow xt_connection_push(struct xt_connection *connection, const struct x
     return flush(connection);
 }
 
+/* Sends a turn's answers with one write. last: nothing follows. */
+enum xt_flow xt_connection_push(struct xt_connection *connection, const struct xt_writer *output)
+{
+    struct xt_service *service = connection->all->service;
+    enum xt_flow flow = push(connection, output);
+    if (xt_metrics_turn_answered(service)) {
+        xt_metrics_turn_end_at(service, uv_hrtime());
+    }
+    return flow;
+}
+
 /* ---- input ------------------------------------------------------------------------------------ */
 
 static void log_handshake(struct xt_connection *connection)
@@ -238,6 +272,18 @@ static void log_handshake(struct xt_connection *connection)
     }
 }
 
+/* After a reload the certificate of an open connection may be revoked: asked again on every turn, which
+ * costs two comparisons as long as nothing has changed, and when a handshake ends that began before. */
+static void judge_again(struct xt_connection *connection)
+{
+    struct xt_connections *all = connection->all;
+    if (connection->tls != NULL && !connection->shaking && all->tls != NULL) {
+        connection->exchange.peer.refused =
+            xt_tls_rejudge(connection->tls, all->tls, (int64_t)(all->service->unix_ms / 1000)) !=
+            XT_OK;
+    }
+}
+
 static enum xt_exchange_result shake(struct xt_connection *connection)
 {
     enum xt_status status = xt_tls_handshake(connection->tls);
@@ -246,14 +292,20 @@ static enum xt_exchange_result shake(struct xt_connection *connection)
     }
     if (status != XT_OK) {
         log_handshake(connection);
+        xt_counter_add(&connection->all->service->counters->handshakes_refused, 1);
         connection->last = true; /* the alert goes out, no close_notify */
         return XT_EXCHANGE_LAST;
     }
     connection->shaking = false;
     connection->all->shaking--;
+    struct xt_counters *counters = connection->all->service->counters;
+    xt_counter_add(xt_tls_resumed(connection->tls) ? &counters->handshakes_resumed
+                                                   : &counters->handshakes_full,
+                   1);
     struct xt_peer *peer = &connection->exchange.peer;
     peer->has_certificate = xt_tls_peer_spki(connection->tls, peer->spki) == XT_OK;
     peer->not_after = xt_tls_peer_not_after(connection->tls);
+    judge_again(connection);
     return XT_EXCHANGE_FULL; /* go on */
 }
 
@@ -273,10 +325,10 @@ static enum xt_status pull(struct xt_connection *connection)
     return status;
 }
 
-/* Handles input until there is none or the output is full. */
+/* Handles input until there is none, the output is full or the turn is over. */
 static enum xt_exchange_result consume(struct xt_connection *connection, struct xt_writer *output)
 {
-    for (;;) {
+    for (unsigned records = 0; records < RECORDS_PER_TURN; records++) {
         if (connection->shaking) {
             enum xt_exchange_result result = shake(connection);
             if (result != XT_EXCHANGE_FULL) {
@@ -301,6 +353,7 @@ static enum xt_exchange_result consume(struct xt_connection *connection, struct 
             return result;
         }
     }
+    return XT_EXCHANGE_TURN;
 }
 
 /* The loop's buffers hold input of ours while we wait: keep them, give the loop others. */
@@ -337,15 +390,18 @@ static void release_buffers(struct xt_connection *connection)
     connection->held_read = connection->held_plain = NULL;
 }
 
-/* Handles all input there is; ends waiting for more input, for the socket, or for the client's end. */
-static void advance(struct xt_connection *connection)
+/* Ends waiting for more input, for the socket, for the next turn, or for the client's end. */
+void xt_connection_advance(struct xt_connection *connection)
 {
     struct xt_connections *all = connection->all;
     xt_connections_set_time(all);
+    judge_again(connection);
+    connection->exchange.overloaded = xt_turn_is_overloaded(all);
     connection->exchange.retire =
         all->draining || uv_now(all->loop) - connection->opened_ms >= all->settings->connection_ms;
     for (;;) {
         struct xt_writer output = xt_writer_over(all->output, XT_OUTPUT_MAX);
+        connection->exchange.turn_left = all->settings->requests_per_turn;
         enum xt_exchange_result result = consume(connection, &output);
         if (result == XT_EXCHANGE_LAST) {
             connection->last = true;
@@ -359,11 +415,19 @@ static void advance(struct xt_connection *connection)
         if (flow == XT_FLOW_GONE) {
             return;
         }
-        if (result == XT_EXCHANGE_FULL) {
-            if (flow == XT_FLOW_DRAINED) {
-                continue;
+        if (result == XT_EXCHANGE_FULL || result == XT_EXCHANGE_TURN) {
+            bool held = hold_buffers(connection);
+            if (flow == XT_FLOW_DRAINED && held) {
+                xt_turn_wait(connection);
+                settle_phase(connection);
+                xt_connection_set_reading(connection, true); /* its buffers come after its turn */
+                return;
             }
-            if (!hold_buffers(connection)) {
+            if (flow == XT_FLOW_DRAINED) {
+                continue; /* all buffers are lent: its turn goes on */
+            }
+            if (!held) {
+                xt_counter_add(&all->service->counters->shed[XT_SHED_NO_BUFFER], 1);
                 xt_connection_close(connection);
             }
             return;
@@ -385,6 +449,10 @@ static void advance(struct xt_connection *connection)
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
 {
     struct xt_connection *connection = stream->data;
+    if (got == UV_ENOBUFS && connection->phase == XT_PHASE_HANDSHAKE &&
+        !xt_ring_is_empty(&connection->turn)) {
+        xt_connection_set_reading(connection, false); /* put off, perhaps behind many others */
+    }
     if (got == 0 || got == UV_ENOBUFS || connection->closing) {
         return; /* libuv's word for EAGAIN */
     }
@@ -392,6 +460,8 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
         xt_connection_close(connection);
         return;
     }
+    struct xt_connections *all = connection->all;
+    xt_counter_add(&all->service->counters->bytes_in[xt_connections_kind(all)], (size_t)got);
     connection->had_full_read = (size_t)got == XT_READ_BUFFER;
     if (connection->phase == XT_PHASE_LINGERING) {
         connection->lingered += (size_t)got;
@@ -406,5 +476,5 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
         connection->input = (const uint8_t *)buffer->base;
         connection->input_size = (size_t)got;
     }
-    advance(connection);
+    xt_connection_advance(connection);
 }

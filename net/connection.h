@@ -11,6 +11,11 @@
  * loop looks at the heads. Input is handled only while no output waits: what one turn reads is answered
  * in that turn with one write, and a client that does not read is not read from.
  *
+ * Fairness: a turn answers a few requests of each connection; input left over waits for the next turn,
+ * which comes at once. Steps of handshakes over the turn's number stay in their sockets and are taken
+ * in the order they came; meanwhile nobody new is accepted. A turn that lasts too long answers the rest
+ * of its requests 503.
+ *
  * Memory: between requests a connection holds its struct and its TLS state only. The buffers of the
  *         loop are lent to it during a read; while it waits for the socket with input left over it
  *         keeps them, and the loop takes others from a bounded pool.
@@ -48,17 +53,28 @@ struct xt_connections {
     uv_loop_t *loop;
     const struct xt_settings *settings;
     struct xt_service *service;
+    struct xt_tls_context
+        *tls; /* that of new clients, which judges those that are here; NULL: plain */
     struct xt_http_shared http;
     struct xt_pool pool;                   /* struct xt_connection */
     struct xt_pool buffers;                /* XT_READ_BUFFER bytes: lent to those that wait */
     uint8_t *read, *plain;                 /* of this turn */
     uint8_t *output;                       /* XT_OUTPUT_MAX bytes */
     struct xt_ring phases[XT_PHASE_COUNT]; /* oldest first */
-    unsigned count;                        /* structs in use */
-    unsigned open;    /* sockets in use: those being torn down have none any more */
-    unsigned shaking; /* of the open ones: in their TLS handshake, so known to nobody yet */
+    struct xt_ring turns;     /* those with input left over: next turn, in this order */
+    struct xt_ring shakes;    /* those whose handshake goes on when it is their turn */
+    uv_prepare_t turn_end;    /* before the loop waits */
+    uv_idle_t go_on;          /* active while somebody is in turns: the loop does not wait */
+    uint64_t turn_began_ns;   /* 0: nobody was handled in this turn */
+    uint32_t handshakes_left; /* steps that this turn may take */
+    unsigned count;           /* structs in use */
+    unsigned open;            /* sockets in use: those being torn down have none any more */
+    unsigned shaking;         /* of the open ones: in their TLS handshake, so known to nobody yet */
+    /* CLOCK_REALTIME, as of a look at it, less CLOCK_MONOTONIC */
+    uint64_t wall_read_ns, wall_offset_ns;
     bool draining;
-    bool probes; /* the admin listener: the oldest half-sent request makes room as well */
+    bool probes; /* the admin listener: the oldest half-sent request makes room as well, and no
+                  * request is refused for overload */
     struct xt_log_limit log_limit;
     /* Called when one is gone: room for a waiting client, or the end of a drain. */
     void (*gone)(void *context);
@@ -74,7 +90,9 @@ struct xt_entrance {
 XT_MUST_USE enum xt_status xt_connections_open(struct xt_connections *connections, uv_loop_t *loop,
                                                const struct xt_settings *settings,
                                                struct xt_service *service);
-/* None may be left. */
+/* After the settings have changed (times count at once, sizes from the next request on). */
+void xt_connections_reload(struct xt_connections *connections);
+/* None may be left, and the loop must have ended after xt_connections_abort. */
 void xt_connections_close(struct xt_connections *connections);
 
 /* Takes an accepted socket; it is closed on failure. */
@@ -84,11 +102,11 @@ void xt_connection_open(struct xt_connections *connections, const struct xt_entr
 /* Closes what has been in its state for too long. */
 void xt_connections_sweep(struct xt_connections *connections);
 /* Makes room: the oldest handshake while strangers hold more than half of the places, else the
- * connection that has been idle longest; false: there is none. */
+ * connection that has been idle longest, but no newcomer who has just come; false: there is none. */
 bool xt_connections_close_idlest(struct xt_connections *connections);
 /* From now on every answer is its connection's last, and idle ones have a second left. */
 void xt_connections_drain(struct xt_connections *connections);
-/* Closes every one, whatever it is doing. */
+/* Closes every one, whatever it is doing, and what keeps turns: nothing may be opened afterwards. */
 void xt_connections_abort(struct xt_connections *connections);
 
 #endif

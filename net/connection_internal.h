@@ -1,4 +1,5 @@
-/* net/connection_internal: what connection.c (one of them) and connections.c (all of them) share. */
+/* net/connection_internal: what connection.c (one of them), connections.c (all of them) and
+ * connection_turn.c (who comes when) share. */
 #ifndef XT_NET_CONNECTION_INTERNAL_H
 #define XT_NET_CONNECTION_INTERNAL_H
 
@@ -9,6 +10,7 @@ struct xt_connection {
     uv_write_t write;
     struct xt_connections *all;
     struct xt_ring link; /* in the list of its phase */
+    struct xt_ring turn; /* in turns or shakes, or in none */
     enum xt_phase phase;
     uint64_t since_ms; /* when the phase (and, in HEAD and BODY, this request) began */
     uint64_t opened_ms;
@@ -24,6 +26,7 @@ struct xt_connection {
     uint32_t answered; /* of the exchange, when the phase was set */
     bool shaking, reading, last, closing;
     bool had_full_read; /* the next read waits for the next turn */
+    bool admitted;      /* its handshake may take a step */
     struct xt_exchange exchange;
 };
 
@@ -44,8 +47,31 @@ enum xt_flow xt_connection_push(struct xt_connection *connection, const struct x
 /* After the last answer is with the kernel. */
 void xt_connection_linger(struct xt_connection *connection);
 
+/* Handles what input there is, within what one turn has for it. */
+void xt_connection_advance(struct xt_connection *connection);
+
+/* ---- turns (connection_turn.c) ---------------------------------------------------------------- */
+
+void xt_turns_open(struct xt_connections *connections);
+void xt_turns_close(struct xt_connections *connections);
+/* Marks that work for a connection begins, after xt_connections_set_time; true: the turn has lasted so
+ * long that requests are refused. */
+bool xt_turn_is_overloaded(struct xt_connections *connections);
+/* Its input left over waits for the next turn. */
+void xt_turn_wait(struct xt_connection *connection);
+/* Whether a handshake may take a step now; false: it is put off and must not be read from. */
+bool xt_turn_may_shake(struct xt_connection *connection);
+
 /* The one way down. What is in flight is cancelled by libuv before the struct is given back. */
 void xt_connection_close(struct xt_connection *connection);
+
+static inline enum xt_entrance_kind xt_connections_kind(const struct xt_connections *connections)
+{
+    return connections->probes ? XT_ENTRANCE_ADMIN : XT_ENTRANCE_API;
+}
+
+/* Sets the gauges that metrics tell of them. */
+void xt_connections_tell(const struct xt_connections *connections);
 
 /* Tells the service the time of this turn. */
 void xt_connections_set_time(struct xt_connections *connections);

@@ -4,18 +4,37 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CONNECTIONS_KEPT 4096  /* free structs, about 1 KiB each */
-#define BUFFERS_KEPT 16        /* 1 MiB */
-#define BUFFERS_LENT 1024      /* 64 MiB: more waiting clients with input left over are closed */
-#define LINGERING_LOOKED_AT 64 /* last answers of partners may be among them */
-#define FIRST_REQUEST_MS 1000  /* in a drain: for a request that may be on its way */
+#define CONNECTIONS_KEPT 4096 /* free structs, about 1 KiB each */
+#define BUFFERS_KEPT 16       /* 1 MiB */
+#define LOOP_BUFFERS 3        /* of the turn: read, plain, output */
+#define BUFFERS_LENT 1024     /* 64 MiB: more waiting clients with input left over are closed */
+#define LOOKED_AT 64          /* oldest ones that are looked at before there is said to be none */
+#define NS_PER_MS 1000000ULL
+#define FIRST_REQUEST_MS 1000 /* for a request that may be on its way: newcomers, and in a drain */
 
 void xt_connections_set_time(struct xt_connections *all)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    xt_service_set_time(all->service, (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000,
-                        uv_now(all->loop));
+    uint64_t now_ns = all->service->clock_ns != 0 ? all->service->clock_ns : uv_hrtime();
+    all->service->clock_ns = 0;
+    /* One clock a turn: the wall clock is looked at once a millisecond. */
+    if (now_ns - all->wall_read_ns >= NS_PER_MS) {
+        struct timespec wall;
+        clock_gettime(CLOCK_REALTIME, &wall);
+        all->wall_read_ns = now_ns;
+        all->wall_offset_ns =
+            (uint64_t)wall.tv_sec * 1000 * NS_PER_MS + (uint64_t)wall.tv_nsec - now_ns;
+    }
+    xt_service_set_time(all->service, (now_ns + all->wall_offset_ns) / NS_PER_MS, now_ns);
+}
+
+void xt_connections_tell(const struct xt_connections *all)
+{
+    struct xt_gauges *now = &all->service->counters->now;
+    xt_counter_set(&now->open[xt_connections_kind(all)], all->open);
+    if (!all->probes) {
+        xt_counter_set(&now->shaking, all->shaking);
+        xt_counter_set(&now->held_buffers, all->buffers.out_count - LOOP_BUFFERS);
+    }
 }
 
 enum xt_status xt_connections_open(struct xt_connections *all, uv_loop_t *loop,
@@ -25,6 +44,8 @@ enum xt_status xt_connections_open(struct xt_connections *all, uv_loop_t *loop,
     for (unsigned i = 0; i < XT_PHASE_COUNT; i++) {
         xt_ring_open(&all->phases[i]);
     }
+    all->log_limit.counter = &service->counters->log_suppressed;
+    xt_turns_open(all);
     xt_http_shared_open(&all->http, settings);
     xt_pool_open(&all->pool, sizeof(struct xt_connection), CONNECTIONS_KEPT, 0);
     xt_pool_open(&all->buffers, XT_READ_BUFFER, BUFFERS_KEPT, BUFFERS_LENT);
@@ -32,6 +53,11 @@ enum xt_status xt_connections_open(struct xt_connections *all, uv_loop_t *loop,
     all->plain = xt_pool_take(&all->buffers);
     all->output = xt_pool_take(&all->buffers);
     return all->read != NULL && all->plain != NULL && all->output != NULL ? XT_OK : XT_NO_MEMORY;
+}
+
+void xt_connections_reload(struct xt_connections *all)
+{
+    xt_http_shared_reload(&all->http);
 }
 
 void xt_connections_close(struct xt_connections *all)
@@ -56,6 +82,7 @@ void xt_connection_open(struct xt_connections *all, const struct xt_entrance *en
     connection->all = all;
     connection->opened_ms = uv_now(all->loop);
     xt_ring_open(&connection->link);
+    xt_ring_open(&connection->turn);
     xt_exchange_open(&connection->exchange, &all->http, all->service, entrance->routes,
                      entrance->tls != NULL);
     memcpy(connection->exchange.peer.address, address, 16);
@@ -63,6 +90,7 @@ void xt_connection_open(struct xt_connections *all, const struct xt_entrance *en
     connection->tcp.data = connection;
     all->count++;
     all->open++;
+    xt_counter_add(&all->service->counters->accepted[xt_connections_kind(all)], 1);
     if (uv_tcp_open(&connection->tcp, socket) != 0) {
         close(socket);
         xt_connection_close(connection);
@@ -76,6 +104,7 @@ void xt_connection_open(struct xt_connections *all, const struct xt_entrance *en
             return;
         }
     }
+    xt_connections_tell(all);
     xt_connection_set_phase(connection, connection->shaking ? XT_PHASE_HANDSHAKE : XT_PHASE_IDLE);
     xt_connection_set_reading(connection, true);
 }
@@ -97,6 +126,11 @@ static void part(struct xt_connection *connection)
 /* 408, then close. */
 static void time_out(struct xt_connection *connection)
 {
+    if (connection->exchange.pieces !=
+        NULL) { /* in the middle of a body: nothing can be said there */
+        xt_connection_close(connection);
+        return;
+    }
     struct xt_writer output = xt_writer_over(connection->all->output, XT_OUTPUT_MAX);
     xt_connections_set_time(connection->all);
     xt_exchange_refuse(&connection->exchange, XT_PROBLEM_REQUEST_TIMEOUT, &output);
@@ -151,10 +185,13 @@ void xt_connections_sweep(struct xt_connections *all)
         [XT_PHASE_IDLE] = all->draining ? FIRST_REQUEST_MS : settings->idle_ms,
         [XT_PHASE_HEAD] = settings->header_ms,
         [XT_PHASE_BODY] = settings->body_ms,
-        [XT_PHASE_WRITING] = settings->write_stall_ms,
+        [XT_PHASE_WRITING] = settings->write_stall_ms < settings->write_ms
+                                 ? settings->write_stall_ms
+                                 : settings->write_ms,
         [XT_PHASE_LINGERING] = XT_LINGER_MS,
     };
     uint64_t now = uv_now(all->loop);
+    xt_connections_tell(all);
     for (unsigned phase = 0; phase < XT_PHASE_COUNT; phase++) {
         struct xt_ring *list = &all->phases[phase];
         while (!xt_ring_is_empty(list)) {
@@ -173,7 +210,7 @@ static struct xt_connection *oldest_stranger(struct xt_connections *all)
 {
     struct xt_ring *list = &all->phases[XT_PHASE_LINGERING];
     struct xt_ring *link = list->next;
-    for (unsigned i = 0; i < LINGERING_LOOKED_AT && link != list; i++, link = link->next) {
+    for (unsigned i = 0; i < LOOKED_AT && link != list; i++, link = link->next) {
         struct xt_connection *connection = xt_ring_entry(link, struct xt_connection, link);
         if (connection->shaking) {
             return connection;
@@ -183,25 +220,40 @@ static struct xt_connection *oldest_stranger(struct xt_connections *all)
     return xt_ring_is_empty(list) ? NULL : xt_ring_entry(list->next, struct xt_connection, link);
 }
 
+/* The one that has been idle longest. Not a newcomer whose first request may be on its way, perhaps in
+ * the socket already: whoever has not been served yet must not make room for the next, or nobody would
+ * be. NULL: none among the first few. */
+static struct xt_connection *oldest_idle(struct xt_connections *all)
+{
+    const struct xt_ring *list = &all->phases[XT_PHASE_IDLE];
+    struct xt_ring *link = list->next;
+    uint64_t now = uv_now(all->loop);
+    for (unsigned i = 0; i < LOOKED_AT && link != list; i++, link = link->next) {
+        struct xt_connection *connection = xt_ring_entry(link, struct xt_connection, link);
+        if (connection->exchange.answered > 0 || now - connection->since_ms >= FIRST_REQUEST_MS) {
+            return connection;
+        }
+    }
+    return NULL;
+}
+
 bool xt_connections_close_idlest(struct xt_connections *all)
 {
     /* Strangers make room before partners do. */
     struct xt_connection *stranger = all->shaking > all->open / 2 ? oldest_stranger(all) : NULL;
+    struct xt_connection *idle = stranger == NULL ? oldest_idle(all) : NULL;
+    struct xt_ring *heads = &all->phases[XT_PHASE_HEAD];
     if (stranger != NULL) {
         xt_connection_close(stranger);
-        return true;
-    }
-    struct xt_ring *list = &all->phases[XT_PHASE_IDLE];
-    if (xt_ring_is_empty(list)) {
+    } else if (idle != NULL) {
+        part(idle);
+    } else if (all->probes && !xt_ring_is_empty(heads)) {
         /* The admin listener has few places, and its probes must not wait for a stuck one. */
-        list = &all->phases[XT_PHASE_HEAD];
-        if (!all->probes || xt_ring_is_empty(list)) {
-            return false;
-        }
-        xt_connection_close(xt_ring_entry(list->next, struct xt_connection, link));
-        return true;
+        xt_connection_close(xt_ring_entry(heads->next, struct xt_connection, link));
+    } else {
+        return false;
     }
-    part(xt_ring_entry(list->next, struct xt_connection, link));
+    xt_counter_add(&all->service->counters->shed[XT_SHED_CONNECTION], 1);
     return true;
 }
 
@@ -212,6 +264,7 @@ void xt_connections_drain(struct xt_connections *all)
 
 void xt_connections_abort(struct xt_connections *all)
 {
+    xt_turns_close(all);
     for (unsigned phase = 0; phase < XT_PHASE_COUNT; phase++) {
         while (!xt_ring_is_empty(&all->phases[phase])) {
             xt_connection_close(xt_ring_entry(all->phases[phase].next, struct xt_connection, link));

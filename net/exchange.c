@@ -1,7 +1,10 @@
 #include "net/exchange.h"
 
 #include "crypto/keyring.h"
+#include "net/metrics.h"
 
+#define CHUNK_HEAD 6 /* bytes: four digits and CRLF */
+#define CHUNK_TAIL 7 /* bytes: CRLF, and the last chunk and its CRLF */
 #define ANSWER_ROOM (XT_ANSWER_HEAD_MAX + XT_SCRATCH) /* bytes any answer but a document needs */
 
 void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *shared,
@@ -10,7 +13,9 @@ void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *share
     exchange->service = service;
     exchange->routes = routes;
     exchange->answered = 0;
-    exchange->retire = false;
+    exchange->turn_left = UINT32_MAX;
+    exchange->retire = exchange->overloaded = false;
+    exchange->pieces = NULL;
     exchange->tls = tls;
     memset(&exchange->peer, 0, sizeof(exchange->peer));
     xt_http_open(&exchange->http, shared, tls);
@@ -18,14 +23,20 @@ void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *share
 
 void xt_exchange_close(struct xt_exchange *exchange)
 {
+    if (exchange->pieces != NULL) {
+        exchange->pieces->close(exchange->pieces);
+        exchange->pieces = NULL;
+    }
     xt_http_close(&exchange->http);
 }
 
-static void write_answer(struct xt_exchange *exchange, const struct xt_answer *answer, bool close,
-                         struct xt_writer *output)
+static void write_answer(struct xt_exchange *exchange, struct xt_call *call,
+                         const struct xt_answer *answer, bool close, struct xt_writer *output)
 {
+    xt_metrics_count(call, answer->status);
     struct xt_answer_form form = {.tls = exchange->tls,
                                   .close = close,
+                                  .http10 = exchange->http.request.is_http10,
                                   .without_body = exchange->http.request.method == XT_HEAD};
     xt_answer_write(&exchange->service->head, answer, form, output);
 }
@@ -34,6 +45,8 @@ static struct xt_call begin_call(struct xt_exchange *exchange)
 {
     struct xt_call call = {
         .service = exchange->service, .peer = &exchange->peer, .request = &exchange->http.request};
+    call.route = XT_ROUTE_OTHER;
+    call.outcome = XT_OUTCOME_ANSWERED;
     uint8_t random[10];
     xt_random(random, sizeof(random));
     xt_answer_id_make(exchange->service->unix_ms, random, call.answer_id);
@@ -46,6 +59,7 @@ static const struct xt_route *find_route(struct xt_exchange *exchange, struct xt
 {
     const struct xt_http_request *request = call->request;
     const struct xt_route *route = xt_route_find(exchange->routes, request->path);
+    call->route = xt_route_id_of(route);
     if (request->method == XT_OPTIONS && (route != NULL || xt_span_is(request->path, "*"))) {
         *answer = (struct xt_answer){
             .status = 204, .allow = route != NULL ? route->methods : exchange->routes->methods};
@@ -66,13 +80,56 @@ static const struct xt_route *find_route(struct xt_exchange *exchange, struct xt
     return NULL;
 }
 
+/* Goes on with the body under way. Gives false when it is not all written. */
+static bool write_pieces(struct xt_exchange *exchange, struct xt_writer *output)
+{
+    bool chunked = !exchange->pieces_http10, more = true;
+    while (more) {
+        size_t room = output->capacity - output->size;
+        if (room < XT_PIECE_MIN + CHUNK_HEAD + CHUNK_TAIL) {
+            return false;
+        }
+        uint8_t *start = output->data + output->size;
+        struct xt_writer piece = xt_writer_over(start + CHUNK_HEAD, room - CHUNK_HEAD - CHUNK_TAIL);
+        more = exchange->pieces->next(exchange->pieces, &piece);
+        xt_require(!piece.overflow && (piece.size > 0 || !more) && piece.size <= 0xffff);
+        if (!chunked) {
+            memmove(start, piece.data, piece.size);
+            output->size += piece.size;
+        } else if (piece.size > 0) {
+            static const char hex[] = "0123456789abcdef";
+            const char head[CHUNK_HEAD] = {hex[piece.size >> 12],
+                                           hex[piece.size >> 8 & 15],
+                                           hex[piece.size >> 4 & 15],
+                                           hex[piece.size & 15],
+                                           '\r',
+                                           '\n'};
+            xt_write(output, head, sizeof(head));
+            output->size += piece.size;
+            xt_write_literal(output, "\r\n");
+        }
+    }
+    if (chunked) {
+        xt_write_literal(output, "0\r\n\r\n");
+    }
+    exchange->pieces->close(exchange->pieces);
+    exchange->pieces = NULL;
+    xt_http_done(&exchange->http);
+    return true;
+}
+
 /* Answers the request that is whole. Gives false when its answer has no room yet. */
 static bool answer_request(struct xt_exchange *exchange, struct xt_writer *output, bool *last)
 {
     struct xt_http_request *request = &exchange->http.request;
     struct xt_call call = begin_call(exchange);
     struct xt_answer answer;
-    const struct xt_route *route = find_route(exchange, &call, &answer);
+    const struct xt_route *route = NULL;
+    if (exchange->overloaded) { /* the cheap way out: whoever waits behind it waits less */
+        xt_call_refuse(&call, XT_PROBLEM_OVERLOADED, NULL, &answer);
+    } else {
+        route = find_route(exchange, &call, &answer);
+    }
     if (route != NULL) {
         route->handle(&call, &answer);
     }
@@ -81,9 +138,19 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
         return false; /* only a fixed document: handlers of others have their room already */
     }
     exchange->answered++;
-    *last = request->close || exchange->retire ||
+    exchange->turn_left--;
+    *last = request->close || exchange->retire || (answer.pieces != NULL && request->is_http10) ||
             exchange->answered >= exchange->service->settings->connection_requests;
-    write_answer(exchange, &answer, *last, output);
+    write_answer(exchange, &call, &answer, *last, output);
+    if (answer.pieces != NULL && request->method == XT_HEAD) {
+        answer.pieces->close(answer.pieces);
+    } else if (answer.pieces != NULL) { /* the request stays READY until all of it is written */
+        exchange->pieces = answer.pieces;
+        exchange->pieces_http10 = request->is_http10;
+        exchange->pieces_last = *last;
+        *last = false;
+        return true;
+    }
     xt_http_done(&exchange->http);
     return true;
 }
@@ -94,7 +161,7 @@ void xt_exchange_refuse(struct xt_exchange *exchange, enum xt_problem problem,
     struct xt_call call = begin_call(exchange);
     struct xt_answer answer;
     xt_call_refuse(&call, problem, NULL, &answer);
-    write_answer(exchange, &answer, true, output);
+    write_answer(exchange, &call, &answer, true, output);
 }
 
 /* The client waits for leave to send its body: what can be refused by the head is refused now. */
@@ -103,7 +170,7 @@ static bool answer_expectation(struct xt_exchange *exchange, struct xt_writer *o
     struct xt_call call = begin_call(exchange);
     struct xt_answer answer;
     if (find_route(exchange, &call, &answer) == NULL) {
-        write_answer(exchange, &answer, true, output);
+        write_answer(exchange, &call, &answer, true, output);
         return false;
     }
     xt_write_literal(output, "HTTP/1.1 100 Continue\r\n\r\n");
@@ -118,6 +185,18 @@ enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange, const uint
     while (*used < size || http->stage == XT_HTTP_READY) {
         if (output->capacity - output->size < ANSWER_ROOM) {
             return XT_EXCHANGE_FULL;
+        }
+        if (exchange->pieces != NULL) {
+            if (!write_pieces(exchange, output)) {
+                return XT_EXCHANGE_FULL;
+            }
+            if (exchange->pieces_last) {
+                return XT_EXCHANGE_LAST;
+            }
+            continue;
+        }
+        if (exchange->turn_left == 0) {
+            return XT_EXCHANGE_TURN;
         }
         size_t taken = 0;
         bool last = false;

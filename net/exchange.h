@@ -3,7 +3,8 @@
  *   plaintext in -> [ http: parse ] -> [ route, handler ] -> [ answer ] -> plaintext out
  *
  * No socket, no TLS, no timer: tests drive it with bytes. It stops when the output has no room for
- * another answer, and goes on when it is called with an empty one.
+ * another answer, and goes on when it is called with an empty one; and it stops after the answers that
+ * one turn of the loop has for it, so that a client with many requests under way is not alone.
  */
 #ifndef XT_NET_EXCHANGE_H
 #define XT_NET_EXCHANGE_H
@@ -20,8 +21,12 @@ struct xt_exchange {
     const struct xt_routes *routes;
     struct xt_peer peer;
     bool tls;
-    uint32_t answered; /* requests so far */
-    bool retire;       /* the next answer is the last (drain, age of the connection) */
+    uint32_t answered;  /* requests so far */
+    uint32_t turn_left; /* requests that it may still answer in this turn; the caller sets it */
+    bool retire;        /* the next answer is the last (drain, age of the connection) */
+    bool overloaded;    /* requests are answered 503 without looking at them (this turn is long) */
+    struct xt_pieces *pieces; /* of the answer under way; NULL: none */
+    bool pieces_http10, pieces_last;
 };
 
 void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *shared,
@@ -31,6 +36,7 @@ void xt_exchange_close(struct xt_exchange *exchange);
 enum xt_exchange_result {
     XT_EXCHANGE_MORE, /* all input is used */
     XT_EXCHANGE_FULL, /* no room in the output; input may be left: call again once it is empty */
+    XT_EXCHANGE_TURN, /* turn_left is 0 and input is left: others first */
     XT_EXCHANGE_LAST  /* the last answer is written: send it and close; the rest is not read */
 };
 

@@ -10,11 +10,14 @@
  * HTTP/0.9, 2.0 and no version, RTSP and ICE, TRACE and CONNECT, Upgrade, fragments and characters
  * that RFC 3986 has not, no Host (1.1), two or a malformed one, Transfer-Encoding other than exactly
  * `chunked`, on 1.0, or empty; unbounded leading blank lines, white space, chunk extensions and
- * trailers. Every limit counts bytes from the start of the request, so that any split of the same
+ * trailers; chunk extensions without a name; framing and the like in trailers. Of what RFC 9112 has
+ * a server take, llhttp's strict mode refuses a tab after a length or a coding and white space before
+ * a chunk extension: we leave it so, since that is where intermediaries differ. Every limit counts bytes from the start of the request, so that any split of the same
  * bytes is answered the same.
  *
  * Memory: a request lives in a block of the pool from its first byte to xt_http_done; a body that does
  *         not fit beside the head takes a large block. Between requests there is none.
+ * Limits: taken from the settings when a request begins; new ones count from the next request on.
  */
 #ifndef XT_NET_HTTP_H
 #define XT_NET_HTTP_H
@@ -45,7 +48,7 @@ struct xt_http_request {
     bool is_http10;
     bool has_query;
     bool has_framing;    /* Content-Length or Transfer-Encoding is there */
-    bool close;          /* the client asks for it, or speaks HTTP/1.0 */
+    bool close;          /* the client asks for it, or speaks HTTP/1.0; set by the head */
     struct xt_span path; /* without the query; "*" for OPTIONS * */
     struct xt_span content_type, content_encoding, accept_language, traceparent; /* size 0: none */
     uint8_t *body; /* writable, with XT_HTTP_BODY_PADDING spare bytes after it */
@@ -64,10 +67,14 @@ enum xt_http_stage {
 /* What the parsers of one loop share. */
 struct xt_http_shared {
     const struct xt_settings *settings;
+    uint32_t header_bytes, header_fields, body_bytes; /* of requests to come */
     struct xt_pool small, large; /* blocks for heads with small bodies; for bodies */
     llhttp_settings_t callbacks;
 };
 void xt_http_shared_open(struct xt_http_shared *shared, const struct xt_settings *settings);
+/* After the settings have changed: until then the limits are those of before. Requests under way keep
+ * theirs. */
+void xt_http_shared_reload(struct xt_http_shared *shared);
 void xt_http_shared_close(struct xt_http_shared *shared);
 
 struct xt_http {
@@ -78,7 +85,8 @@ struct xt_http {
     const char *scheme; /* "https" or "http": the only one in absolute targets */
     uint8_t *block;     /* small: request line, then field values, then the body */
     uint8_t *large;     /* the body when it does not fit */
-    size_t block_used, body_capacity;
+    uint32_t header_limit, fields_limit, body_limit; /* of this request */
+    size_t block_size, block_used, body_capacity;
     size_t head_bytes, raw_bytes; /* of this request so far */
     size_t value_start;
     unsigned blank_lines, fields;
@@ -86,7 +94,7 @@ struct xt_http {
     char name[XT_HTTP_NAME_MAX];
     uint8_t field; /* which known field is being read */
     uint16_t seen; /* set of known fields seen */
-    bool chunked, expects, last_chunk;
+    bool chunked, expects, last_chunk, has_extension_name;
     llhttp_t parser;
 };
 

@@ -11,6 +11,10 @@
 
 #define BACKLOG 4096 /* the kernel cuts it to net.core.somaxconn */
 
+/* Bytes of an answer that the kernel takes beyond what it may send now. A client that does not read is
+ * then seen soon, and costs this much and not the 4 MiB that a socket's buffer grows to. */
+#define UNSENT_MAX 65536
+
 union address {
     struct sockaddr_in6 in6; /* the largest first: an initializer clears all of it */
     struct sockaddr_in in;
@@ -50,7 +54,8 @@ static bool parse_address(const char *text, union address *address, socklen_t *s
     return inet_pton(AF_INET, host, &address->in.sin_addr) == 1;
 }
 
-enum xt_status xt_listen(const char *text, int *result, struct xt_failure *failure)
+static enum xt_status open_socket(const char *text, int beside, int *result,
+                                  struct xt_failure *failure)
 {
     union address address = {.in6 = {0}};
     socklen_t size = 0;
@@ -62,6 +67,7 @@ enum xt_status xt_listen(const char *text, int *result, struct xt_failure *failu
     int on = 1;
     /* Accepted sockets inherit TCP_NODELAY, which saves a system call each. */
     if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on)) != 0 ||
+        setsockopt(fd, SOL_SOCKET, SO_REUSEPORT, &beside, sizeof(beside)) != 0 ||
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) != 0 ||
         bind(fd, &address.any, size) != 0 || listen(fd, BACKLOG) != 0) {
         enum xt_status status =
@@ -73,6 +79,16 @@ enum xt_status xt_listen(const char *text, int *result, struct xt_failure *failu
     }
     *result = fd;
     return XT_OK;
+}
+
+enum xt_status xt_listen(const char *text, int *result, struct xt_failure *failure)
+{
+    return open_socket(text, 0, result, failure);
+}
+
+enum xt_status xt_listen_beside(const char *text, int *result, struct xt_failure *failure)
+{
+    return open_socket(text, 1, result, failure);
 }
 
 void xt_listening_address(int fd, char text[XT_ADDRESS_TEXT])
@@ -129,6 +145,7 @@ static void pause_accepting(struct xt_listener *listener)
     struct xt_log_line line;
     listener->paused = true;
     set_watching(listener, false);
+    xt_counter_add(&all->service->counters->shed[XT_SHED_ACCEPT_PAUSED], 1);
     if (xt_log_begin_limited(&all->log_limit, uv_now(all->loop), &line, XT_LOG_WARNING,
                              "accept_paused")) {
         xt_log_number(&line, "connections", all->open);
@@ -136,16 +153,43 @@ static void pause_accepting(struct xt_listener *listener)
     }
 }
 
-static void on_ready(uv_poll_t *poll, int status, int events)
+/* What to do when accept4 gives an error (accept(2), Linux). */
+enum refusal {
+    NOBODY_WAITS,
+    NEXT_ONE, /* that client is gone already */
+    NO_ROOM,  /* our own descriptors are used up: one less makes room */
+    TRY_LATER /* the whole system's are, or its memory: closing ours need not help */
+};
+
+static enum refusal refusal_of(int error)
 {
-    struct xt_listener *listener = poll->data;
-    struct xt_connections *all = &listener->connections;
-    (void)events;
-    if (status < 0) {
-        pause_accepting(listener); /* the sweep tries again */
-        return;
+    switch (error) {
+    case EAGAIN:
+        return NOBODY_WAITS;
+    case EMFILE:
+        return NO_ROOM;
+    case EINTR:
+    case ECONNABORTED:
+    case EPERM:
+    case EPROTO:
+    case ENOPROTOOPT:
+    case EOPNOTSUPP:
+    case ENETDOWN:
+    case ENETUNREACH:
+    case EHOSTDOWN:
+    case EHOSTUNREACH:
+    case ENONET:
+        return NEXT_ONE;
+    default:
+        return TRY_LATER;
     }
-    for (uint32_t i = 0; i < all->settings->accepts_per_turn; i++) {
+}
+
+/* Takes up to `most` of those that wait. */
+static void take_clients(struct xt_listener *listener, unsigned most)
+{
+    struct xt_connections *all = &listener->connections;
+    for (unsigned i = 0; i < most; i++) {
         if (all->open >= listener->limit) {
             /* Only the first is known to be there; the others come with the next turn. */
             if (i > 0) {
@@ -163,14 +207,30 @@ static void on_ready(uv_poll_t *poll, int status, int events)
             uint8_t address[16];
             map_address(&from, address);
             xt_connection_open(all, &listener->entrance, fd, address);
-        } else if (errno == EAGAIN || errno == EWOULDBLOCK) {
+            continue;
+        }
+        enum refusal refusal = refusal_of(errno);
+        /* The kernel looks for a descriptor before it looks for a client: only the first is known to
+         * be there, and nobody is closed for one who is not. */
+        if (refusal == NOBODY_WAITS || (refusal == NO_ROOM && i > 0)) {
             return;
-        } else if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            if (!xt_connections_close_idlest(all)) {
-                pause_accepting(listener);
-                return;
-            }
-        } /* else: that client is gone already; the next one */
+        }
+        if (refusal == TRY_LATER || (refusal == NO_ROOM && !xt_connections_close_idlest(all))) {
+            pause_accepting(listener);
+            return;
+        }
+    }
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct xt_listener *listener = poll->data;
+    struct xt_connections *all = &listener->connections;
+    (void)events;
+    if (status < 0) {
+        pause_accepting(listener); /* the sweep tries again */
+    } else if (xt_ring_is_empty(&all->shakes)) {
+        take_clients(listener, all->settings->accepts_per_turn);
     }
 }
 
@@ -188,13 +248,25 @@ static void set_watching(struct xt_listener *listener, bool watching)
     }
 }
 
+/* Accepted sockets inherit these from the listening one, so that they cost no system call each. A peer
+ * that acknowledges nothing, or keeps its window shut, is given up by the kernel after the same time as
+ * one that we see taking nothing: its answers may all be in the kernel, so that we see it idle. */
+static bool limit_unsent(const struct xt_listener *listener, const struct xt_settings *settings)
+{
+    unsigned stall_ms = settings->write_stall_ms, unsent = UNSENT_MAX;
+    return setsockopt(listener->socket, IPPROTO_TCP, TCP_USER_TIMEOUT, &stall_ms,
+                      sizeof(stall_ms)) == 0 &&
+           setsockopt(listener->socket, IPPROTO_TCP, TCP_NOTSENT_LOWAT, &unsent, sizeof(unsent)) ==
+               0;
+}
+
 enum xt_status xt_listener_open(struct xt_listener *listener, uv_loop_t *loop, int socket,
                                 unsigned limit, const struct xt_entrance *entrance,
                                 const struct xt_settings *settings, struct xt_service *service,
                                 void (*gone)(void *context), void *context)
 {
     *listener = (struct xt_listener){.socket = socket, .limit = limit, .entrance = *entrance};
-    if (uv_poll_init(loop, &listener->poll, socket) != 0) {
+    if (!limit_unsent(listener, settings) || uv_poll_init(loop, &listener->poll, socket) != 0) {
         close(socket);
         return XT_IO;
     }
@@ -202,10 +274,26 @@ enum xt_status xt_listener_open(struct xt_listener *listener, uv_loop_t *loop, i
     if (xt_connections_open(&listener->connections, loop, settings, service) != XT_OK) {
         return XT_NO_MEMORY;
     }
+    listener->connections.tls = entrance->tls;
     listener->connections.gone = gone;
     listener->connections.context = context;
     set_watching(listener, true);
     return XT_OK;
+}
+
+void xt_listener_set_tls(struct xt_listener *listener, struct xt_tls_context *tls)
+{
+    listener->entrance.tls = tls;
+    listener->connections.tls = tls;
+}
+
+void xt_listener_reload(struct xt_listener *listener, unsigned limit)
+{
+    listener->limit = limit;
+    xt_connections_reload(&listener->connections);
+    if (!listener->closed) {
+        (void)limit_unsent(listener, listener->connections.settings); /* worked at the start */
+    }
 }
 
 void xt_listener_sweep(struct xt_listener *listener)
@@ -230,7 +318,7 @@ void xt_listener_stop(struct xt_listener *listener)
 void xt_listener_drain(struct xt_listener *listener)
 {
     if (!listener->closed) {
-        on_ready(&listener->poll, 0, UV_READABLE);
+        take_clients(listener, BACKLOG);
         xt_listener_stop(listener);
     }
     xt_connections_drain(&listener->connections);

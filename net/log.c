@@ -4,6 +4,8 @@
 #include <unistd.h>
 
 #include "core/request.h"
+#include "net/shared.h"
+#include "net/trace.h"
 
 #define TAIL 3 /* bytes kept free for the end of a line that was cut: quote, brace, newline */
 
@@ -108,6 +110,15 @@ void xt_log_number(struct xt_log_line *line, const char *key, uint64_t value)
     }
 }
 
+void xt_log_trace(struct xt_log_line *line, struct xt_span traceparent)
+{
+    struct xt_trace trace;
+    if (xt_trace_parse(traceparent, &trace)) {
+        xt_log_span(line, "trace_id", trace.trace_id);
+        xt_log_span(line, "span_id", trace.span_id);
+    }
+}
+
 void xt_log_end(struct xt_log_line *line)
 {
     line->writer.capacity = sizeof(line->text);
@@ -125,6 +136,9 @@ bool xt_log_begin_limited(struct xt_log_limit *limit, uint64_t now_ms, struct xt
     }
     if (limit->lines >= XT_LOG_PER_SECOND) {
         limit->suppressed++;
+        if (limit->counter != NULL) {
+            xt_counter_add(limit->counter, 1);
+        }
         return false;
     }
     limit->lines++;

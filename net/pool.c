@@ -1,5 +1,6 @@
 #include "net/pool.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -13,6 +14,17 @@
 #define KEEPS_BLOCKS 1
 #endif
 
+/* Before each block; as large as malloc aligns, so that the block is aligned as well. */
+union header {
+    size_t block_size;
+    max_align_t alignment;
+};
+
+static union header *header_of(void *block)
+{
+    return (union header *)block - 1;
+}
+
 void xt_pool_open(struct xt_pool *pool, size_t block_size, unsigned keep, unsigned limit)
 {
     xt_require(block_size >= sizeof(void *));
@@ -20,15 +32,29 @@ void xt_pool_open(struct xt_pool *pool, size_t block_size, unsigned keep, unsign
         (struct xt_pool){.block_size = block_size, .keep = KEEPS_BLOCKS ? keep : 0, .limit = limit};
 }
 
-void xt_pool_close(struct xt_pool *pool)
+static void free_kept(struct xt_pool *pool)
 {
-    xt_require(pool->out_count == 0);
     while (pool->free_list != NULL) {
         void *block = pool->free_list;
         memcpy(&pool->free_list, block, sizeof(void *));
-        free(block);
+        free(header_of(block));
     }
     pool->free_count = 0;
+}
+
+void xt_pool_resize(struct xt_pool *pool, size_t block_size)
+{
+    xt_require(block_size >= sizeof(void *));
+    if (block_size != pool->block_size) {
+        free_kept(pool);
+        pool->block_size = block_size;
+    }
+}
+
+void xt_pool_close(struct xt_pool *pool)
+{
+    xt_require(pool->out_count == 0);
+    free_kept(pool);
 }
 
 void *xt_pool_take(struct xt_pool *pool)
@@ -41,10 +67,12 @@ void *xt_pool_take(struct xt_pool *pool)
         memcpy(&pool->free_list, block, sizeof(void *));
         pool->free_count--;
     } else {
-        block = malloc(pool->block_size);
-        if (block == NULL) {
+        union header *header = malloc(sizeof(*header) + pool->block_size);
+        if (header == NULL) {
             return NULL;
         }
+        header->block_size = pool->block_size;
+        block = header + 1;
     }
     pool->out_count++;
     return block;
@@ -56,8 +84,8 @@ void xt_pool_give(struct xt_pool *pool, void *block)
         return;
     }
     pool->out_count--;
-    if (pool->free_count >= pool->keep) {
-        free(block);
+    if (pool->free_count >= pool->keep || header_of(block)->block_size != pool->block_size) {
+        free(header_of(block));
         return;
     }
     memcpy(block, &pool->free_list, sizeof(void *));

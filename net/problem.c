@@ -35,6 +35,12 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
                                         "The client certificate has expired",
                                         "Chứng thư đã hết hạn",
                                         "Connect again with a certificate that is in force.", 0},
+    [XT_PROBLEM_CERTIFICATE_REFUSED] = {401, "certificate_refused",
+                                        "The client certificate is not accepted any more",
+                                        "Chứng thư không còn được chấp nhận",
+                                        "It or its authority was revoked since this connection "
+                                        "began: connect again with another.",
+                                        0},
     [XT_PROBLEM_PARTNER_INACTIVE] = {403, "partner_inactive", "The partner is disabled",
                                      "Đối tác đang bị tạm ngừng",
                                      "Ask the operator to activate the partner.", 0},

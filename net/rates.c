@@ -2,15 +2,72 @@
 
 #include <stdlib.h>
 
-/* Open addressing by the partner's address: the set is immutable and so is the table. */
-struct entry {
-    const struct xt_partner *partner; /* NULL: free */
-    struct xt_bucket bucket;
-};
+#define UNITS_PER_NS 16ULL
+#define UNITS_PER_SECOND (UNITS_PER_NS * 1000000000ULL)
+#define UNITS_PER_MS (UNITS_PER_NS * 1000000ULL)
 
+struct xt_rate xt_rate_of(uint32_t per_second, uint32_t burst)
+{
+    struct xt_rate rate = {0, 0};
+    if (per_second > 0) {
+        xt_require(per_second <= XT_RATE_MAX && burst <= XT_RATE_MAX); /* products fit in 58 bits */
+        rate.interval = (UNITS_PER_SECOND + per_second - 1) / per_second;
+        rate.tolerance = ((burst == 0 ? per_second : burst) - 1ULL) * rate.interval;
+    }
+    return rate;
+}
+
+bool xt_rate_take(uint64_t *word, const struct xt_rate *rate, uint64_t now_ns,
+                  uint64_t *retry_after_ms)
+{
+    *retry_after_ms = 0;
+    if (rate->interval == 0) {
+        return true;
+    }
+    uint64_t now = now_ns * UNITS_PER_NS;
+    uint64_t due = __atomic_load_n(word, __ATOMIC_RELAXED);
+    for (;;) {
+        uint64_t ahead = due > now ? due - now : 0;
+        if (ahead > rate->tolerance) {
+            *retry_after_ms = (ahead - rate->tolerance + UNITS_PER_MS - 1) / UNITS_PER_MS;
+            return false;
+        }
+        /* Nothing else is published by this word, so no order is needed. On failure due is as another
+         * worker left it. */
+        if (__atomic_compare_exchange_n(word, &due, now + ahead + rate->interval, true,
+                                        __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
+            return true;
+        }
+    }
+}
+
+void xt_rate_change(uint64_t *word, const struct xt_rate *before, const struct xt_rate *after,
+                    uint64_t now_ns)
+{
+    if (before->interval == after->interval && before->tolerance == after->tolerance) {
+        return;
+    }
+    uint64_t now = now_ns * UNITS_PER_NS;
+    uint64_t due = __atomic_load_n(word, __ATOMIC_RELAXED), changed = 0;
+    do {
+        uint64_t ahead = due > now ? due - now : 0, all = after->tolerance + after->interval;
+        changed = 0;
+        if (ahead > 0 && before->interval > 0 && after->interval > 0) {
+            /* In floating point: the product does not fit in 64 bits, and a request more or less is
+             * nothing at the moment of an edit. */
+            double used = (double)ahead / (double)before->interval * (double)after->interval;
+            changed = now + (used < (double)all ? (uint64_t)used : all);
+        }
+    } while (!__atomic_compare_exchange_n(word, &due, changed, true, __ATOMIC_RELAXED,
+                                          __ATOMIC_RELAXED));
+}
+
+/* ---- the partners of a set -------------------------------------------------------------------- */
+
+/* Open addressing by the partner's address: the set is immutable and so is the table. */
 struct xt_rates {
     size_t mask; /* entries - 1, a power of two at least twice the partners */
-    struct entry entries[];
+    struct xt_allowance entries[];
 };
 
 static size_t slot_of(const struct xt_rates *rates, const struct xt_partner *partner)
@@ -22,24 +79,18 @@ static size_t slot_of(const struct xt_rates *rates, const struct xt_partner *par
     return at;
 }
 
-static const struct entry *by_name(const struct xt_rates *rates, const char *name)
-{
-    for (size_t i = 0; rates != NULL && i <= rates->mask; i++) {
-        if (rates->entries[i].partner != NULL &&
-            strcmp(rates->entries[i].partner->name, name) == 0) {
-            return &rates->entries[i];
-        }
-    }
-    return NULL;
-}
-
-enum xt_status xt_rates_open(const struct xt_partners *partners, const struct xt_rates *previous,
-                             struct xt_rates **rates)
+enum xt_status xt_rates_open(const struct xt_partners *partners, const uint32_t *cells,
+                             struct xt_shared *shared, unsigned worker, struct xt_rates **rates)
 {
     unsigned count = xt_partners_count(partners);
     size_t size = 16;
     while (size < 2 * (size_t)count) {
         size *= 2;
+    }
+    for (unsigned i = 0; i < count; i++) {
+        if (cells[i] >= XT_CELLS) {
+            return XT_INVALID;
+        }
     }
     struct xt_rates *made = calloc(1, sizeof(*made) + size * sizeof(made->entries[0]));
     if (made == NULL) {
@@ -48,12 +99,12 @@ enum xt_status xt_rates_open(const struct xt_partners *partners, const struct xt
     made->mask = size - 1;
     for (unsigned i = 0; i < count; i++) {
         const struct xt_partner *partner = xt_partners_at(partners, i);
-        struct entry *entry = &made->entries[slot_of(made, partner)];
-        entry->partner = partner;
-        const struct entry *old = by_name(previous, partner->name);
-        if (old != NULL) {
-            entry->bucket = old->bucket;
-        }
+        made->entries[slot_of(made, partner)] = (struct xt_allowance){
+            .partner = partner,
+            .cell = cells[i],
+            .word = xt_shared_rate(shared, cells[i]),
+            .rate = xt_rate_of(partner->rate_per_second, partner->rate_burst)};
+        xt_shared_use(shared, worker, cells[i]);
     }
     *rates = made;
     return XT_OK;
@@ -64,9 +115,10 @@ void xt_rates_close(struct xt_rates *rates)
     free(rates);
 }
 
-struct xt_bucket *xt_rates_of(struct xt_rates *rates, const struct xt_partner *partner)
+const struct xt_allowance *xt_rates_of(const struct xt_rates *rates,
+                                       const struct xt_partner *partner)
 {
-    struct entry *entry = &rates->entries[slot_of(rates, partner)];
+    const struct xt_allowance *entry = &rates->entries[slot_of(rates, partner)];
     xt_require(entry->partner == partner);
-    return &entry->bucket;
+    return entry;
 }

@@ -1,5 +1,6 @@
 #include "net/request_line.h"
 
+#include <arpa/inet.h>
 #include <strings.h>
 
 bool xt_is_digits(struct xt_span text)
@@ -12,37 +13,54 @@ bool xt_is_digits(struct xt_span text)
     return text.size > 0;
 }
 
-bool xt_host_is_valid(struct xt_span text)
+static bool is_hex(uint8_t c)
 {
-    static const char name_extra[] = "-._~!$&'()*+,;=%";
+    return (c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f');
+}
+
+/* reg-name of RFC 3986; gives its length, 0 when there is none or it is malformed. */
+static size_t name_length(struct xt_span text)
+{
+    static const char extra[] = "-._~!$&'()*+,;=";
     size_t at = 0;
-    if (text.size > 0 && text.data[0] == '[') {
-        const uint8_t *end = memchr(text.data, ']', text.size);
-        if (end == NULL || end - text.data < 3) {
-            return false;
-        }
-        for (at = 1; text.data + at < end; at++) {
-            uint8_t c = text.data[at];
-            if (!((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'f') || c == ':' ||
-                  c == '.')) {
-                return false;
+    while (at < text.size && text.data[at] != ':') {
+        uint8_t c = text.data[at];
+        if (c == '%') {
+            if (text.size - at < 3 || !is_hex(text.data[at + 1]) || !is_hex(text.data[at + 2])) {
+                return 0;
             }
-        }
-        at++;
-    } else {
-        for (; at < text.size && text.data[at] != ':'; at++) {
-            uint8_t c = text.data[at];
-            if (!((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
-                  (c != 0 && strchr(name_extra, c) != NULL))) {
-                return false;
-            }
-        }
-        if (at == 0) {
-            return false;
+            at += 3;
+        } else if ((c >= '0' && c <= '9') || ((c | 0x20) >= 'a' && (c | 0x20) <= 'z') ||
+                   (c != 0 && strchr(extra, c) != NULL)) {
+            at++;
+        } else {
+            return 0;
         }
     }
-    if (at == text.size) {
-        return true;
+    return at;
+}
+
+/* "[" IPv6address "]"; gives its length, 0 when it is malformed. No zone, no IPvFuture. */
+static size_t literal_length(struct xt_span text)
+{
+    char address[INET6_ADDRSTRLEN];
+    uint8_t bytes[16];
+    const uint8_t *end = memchr(text.data, ']', text.size);
+    size_t length = end == NULL ? 0 : (size_t)(end - text.data) - 1;
+    if (length == 0 || length >= sizeof(address)) {
+        return 0;
+    }
+    memcpy(address, text.data + 1, length);
+    address[length] = '\0'; /* one inside ends it early: then it is no address, or not all of it */
+    return strlen(address) == length && inet_pton(AF_INET6, address, bytes) == 1 ? length + 2 : 0;
+}
+
+bool xt_host_is_valid(struct xt_span text)
+{
+    bool literal = text.size > 0 && text.data[0] == '[';
+    size_t at = literal ? literal_length(text) : name_length(text);
+    if (at == 0 || at == text.size) {
+        return at > 0;
     }
     if (text.data[at] != ':' || text.size - at > 6) {
         return false;

@@ -13,8 +13,31 @@ const struct xt_routes xt_api_routes = {api, sizeof(api) / sizeof(api[0]), READ 
 static const struct xt_route admin[] = {
     {"/healthz", READ, xt_handle_healthz},
     {"/readyz", READ, xt_handle_readyz},
+    {"/metrics", READ, xt_handle_metrics},
 };
 const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]), READ};
+
+enum xt_route_id xt_route_id_of(const struct xt_route *route)
+{
+    static const enum xt_route_id api_routes[] = {XT_ROUTE_VERIFY, XT_ROUTE_OPENAPI};
+    static const enum xt_route_id admin_routes[] = {XT_ROUTE_HEALTHZ, XT_ROUTE_READYZ,
+                                                    XT_ROUTE_METRICS};
+    _Static_assert(sizeof(api_routes) / sizeof(api_routes[0]) == sizeof(api) / sizeof(api[0]) &&
+                       sizeof(admin_routes) / sizeof(admin_routes[0]) ==
+                           sizeof(admin) / sizeof(admin[0]),
+                   "every route has an id");
+    for (size_t i = 0; i < sizeof(api) / sizeof(api[0]); i++) {
+        if (route == &api[i]) {
+            return api_routes[i];
+        }
+    }
+    for (size_t i = 0; i < sizeof(admin) / sizeof(admin[0]); i++) {
+        if (route == &admin[i]) {
+            return admin_routes[i];
+        }
+    }
+    return XT_ROUTE_OTHER;
+}
 
 const struct xt_route *xt_route_find(const struct xt_routes *routes, struct xt_span path)
 {

@@ -23,6 +23,9 @@ struct xt_routes {
 extern const struct xt_routes xt_api_routes;   /* TLS, partners */
 extern const struct xt_routes xt_admin_routes; /* plain, loopback */
 
+/* What metrics call it; NULL: XT_ROUTE_OTHER. */
+enum xt_route_id xt_route_id_of(const struct xt_route *route);
+
 /* NULL: there is none. */
 const struct xt_route *xt_route_find(const struct xt_routes *routes, struct xt_span path);
 
@@ -31,5 +34,6 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_healthz(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_readyz(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_metrics(struct xt_call *call, struct xt_answer *answer);
 
 #endif

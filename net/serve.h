@@ -4,4 +4,8 @@
 
 int xt_command_serve(int argc, char **argv);
 
+/* The processes that it starts (net/worker, net/writer). Not for operators. */
+int xt_command_serve_worker(int argc, char **argv);
+int xt_command_serve_writer(int argc, char **argv);
+
 #endif

@@ -6,11 +6,55 @@ enum xt_status xt_service_open(struct xt_service *service, const struct xt_setti
 {
     *service = (struct xt_service){.settings = settings};
     service->arena.memory = malloc(XT_VERIFY_ARENA);
-    if (service->arena.memory == NULL) {
+    service->own_counters = calloc(1, sizeof(*service->own_counters));
+    if (service->arena.memory == NULL || service->own_counters == NULL) {
+        free(service->arena.memory);
+        free(service->own_counters);
+        *service = (struct xt_service){0};
         return XT_NO_MEMORY;
     }
     service->arena.size = XT_VERIFY_ARENA;
+    service->counters = service->own_counters;
+    service->log_limit.counter = &service->counters->log_suppressed;
+    service->refusal_limit.counter = &service->counters->log_suppressed;
     return XT_OK;
+}
+
+void xt_service_share(struct xt_service *service, struct xt_shared *shared, unsigned worker)
+{
+    service->shared = shared;
+    service->worker = worker;
+    service->counters = xt_shared_counters(shared, worker);
+    service->log_limit.counter = &service->counters->log_suppressed;
+    service->refusal_limit.counter = &service->counters->log_suppressed;
+}
+
+enum xt_status xt_service_take_partners(struct xt_service *service, struct xt_partners *partners,
+                                        const uint32_t *cells)
+{
+    struct xt_rates *rates = NULL;
+    enum xt_status status =
+        xt_rates_open(partners, cells, service->shared, service->worker, &rates);
+    if (status != XT_OK) {
+        return status;
+    }
+    xt_rates_close(service->rates);
+    xt_partners_free(service->partners);
+    service->partners = partners;
+    service->rates = rates;
+    xt_counter_set(&service->counters->now.partners, xt_partners_count(partners));
+    return XT_OK;
+}
+
+void xt_service_take_generation(struct xt_service *service, struct xt_generation *generation)
+{
+    xt_generation_close(service->generation);
+    service->generation = generation;
+    const struct xt_manifest *manifest = xt_generation_manifest(generation);
+    struct xt_gauges *now = &service->counters->now;
+    xt_counter_set(&now->people, manifest->people);
+    xt_counter_set(&now->aliases, manifest->aliases);
+    xt_counter_set(&now->generation, manifest->number); /* last: from now on it serves */
 }
 
 void xt_service_close(struct xt_service *service)
@@ -19,12 +63,13 @@ void xt_service_close(struct xt_service *service)
     xt_partners_free(service->partners);
     xt_generation_close(service->generation);
     free(service->arena.memory);
+    free(service->own_counters);
     *service = (struct xt_service){0};
 }
 
-void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t monotonic_ms)
+void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t monotonic_ns)
 {
-    service->monotonic_ms = monotonic_ms;
+    service->monotonic_ns = monotonic_ns;
     bool same_second = service->unix_ms / 1000 == unix_ms / 1000;
     service->unix_ms = unix_ms;
     if (!same_second) {
@@ -33,10 +78,35 @@ void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t 
     }
 }
 
+/* Refusals that an operator wants to see one by one: a stranger with a good certificate, and a server
+ * that cannot. What partners do wrong is theirs to see, and counted. */
+static void log_refusal(const struct xt_call *call)
+{
+    struct xt_service *service = call->service;
+    bool stranger = call->problem == XT_PROBLEM_UNKNOWN_CERTIFICATE ||
+                    call->problem == XT_PROBLEM_CERTIFICATE_EXPIRED ||
+                    call->problem == XT_PROBLEM_NETWORK_NOT_PERMITTED;
+    bool unable = call->problem == XT_PROBLEM_OVERLOADED || call->problem == XT_PROBLEM_INTERNAL;
+    struct xt_log_line line;
+    if ((stranger || unable) &&
+        xt_log_begin_limited(&service->refusal_limit, service->monotonic_ns / 1000000, &line,
+                             XT_LOG_WARNING, "request_refused")) {
+        xt_log_text(&line, "code", xt_problem_text(call->problem)->code);
+        if (call->allowance != NULL) {
+            xt_log_text(&line, "partner", call->allowance->partner->name);
+        }
+        xt_log_span(&line, "answer_id", xt_span_of(call->answer_id, XT_ANSWER_ID));
+        xt_log_trace(&line, call->request->traceparent);
+        xt_log_end(&line);
+    }
+}
+
 void xt_call_refuse(struct xt_call *call, enum xt_problem problem,
                     const struct xt_request_errors *errors, struct xt_answer *answer)
 {
     const struct xt_problem_text *text = xt_problem_text(problem);
+    call->problem = problem;
+    log_refusal(call);
     bool vietnamese = xt_prefers_vietnamese(call->request->accept_language);
     struct xt_writer writer =
         xt_writer_over(call->service->scratch, sizeof(call->service->scratch));

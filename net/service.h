@@ -8,6 +8,7 @@
 #include "net/http.h"
 #include "net/log.h"
 #include "net/rates.h"
+#include "net/shared.h"
 #include "store/generation.h"
 #include "store/partners.h"
 
@@ -17,16 +18,25 @@ struct xt_service {
     const struct xt_settings *settings;
     struct xt_generation *generation; /* NULL: none imported yet */
     struct xt_partners *partners;     /* never NULL while serving */
-    struct xt_rates *rates;           /* of these partners */
+    struct xt_rates *rates;           /* of these partners; NULL: not shared, no limits */
     bool draining;
 
+    struct xt_shared *shared;         /* NULL: of no server (a test of parts) */
+    unsigned worker;                  /* its place there */
+    struct xt_counters *counters;     /* never NULL */
+    struct xt_counters *own_counters; /* those of a service that is not shared */
+    unsigned scrapes;                 /* answers of /metrics under way */
+
     uint64_t unix_ms;      /* the time of this turn */
-    uint64_t monotonic_ms; /* the same on a clock that never jumps */
-    xt_date today;         /* in Viet Nam */
+    uint64_t monotonic_ns; /* the same on a clock that never jumps */
+    uint64_t clock_ns;     /* read just now, in this turn of the loop; 0: not */
+    uint32_t turn_answers; /* set of routes answered in this turn; how often: */
+    uint32_t turn_routes[XT_ROUTE_COUNT];
+    xt_date today; /* in Viet Nam */
     struct xt_answer_head head;
 
     struct xt_json_arena arena; /* XT_VERIFY_ARENA, for one request at a time */
-    struct xt_log_limit log_limit;
+    struct xt_log_limit log_limit, refusal_limit;
     uint8_t scratch[XT_SCRATCH];
 };
 
@@ -34,13 +44,25 @@ XT_MUST_USE enum xt_status xt_service_open(struct xt_service *service,
                                            const struct xt_settings *settings);
 void xt_service_close(struct xt_service *service);
 
-/* Sets the time of this turn. */
-void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t monotonic_ms);
+/* From now on it counts and keeps rates together with the other workers; shared stays the caller's. */
+void xt_service_share(struct xt_service *service, struct xt_shared *shared, unsigned worker);
+
+/* Puts a new set of partners (with their cells, as the supervisor assigned them) or another generation
+ * in the place of the old, which is closed. Between turns. On failure nothing has changed and what was
+ * given is the caller's. */
+XT_MUST_USE enum xt_status xt_service_take_partners(struct xt_service *service,
+                                                    struct xt_partners *partners,
+                                                    const uint32_t *cells);
+void xt_service_take_generation(struct xt_service *service, struct xt_generation *generation);
+
+/* Sets the time of this turn (CLOCK_REALTIME, CLOCK_MONOTONIC). */
+void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t monotonic_ns);
 
 /* Who is at the other end of a connection. */
 struct xt_peer {
     uint8_t address[16]; /* IPv6, IPv4 mapped */
     bool has_certificate;
+    bool refused; /* it was let in once, and would not be now: revoked, or its authority is gone */
     uint8_t spki[XT_SPKI_DIGEST];
     int64_t not_after; /* Unix seconds */
 };
@@ -51,6 +73,11 @@ struct xt_call {
     const struct xt_peer *peer;
     struct xt_http_request *request;
     char answer_id[XT_ANSWER_ID];
+    /* For metrics. */
+    enum xt_route_id route;
+    const struct xt_allowance *allowance; /* of the partner; NULL: none is known */
+    enum xt_problem problem;
+    enum xt_request_outcome outcome; /* where there is no problem */
 };
 
 /* Fills answer with a problem; its body is in the service's scratch memory. errors may be NULL. */

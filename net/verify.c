@@ -41,16 +41,21 @@ static bool is_json(const struct xt_http_request *request)
 }
 
 /* The partner of the connection's certificate, as of now: also on resumed and on long connections. */
-static const struct xt_partner *find_partner(const struct xt_call *call, enum xt_problem *problem)
+static const struct xt_partner *find_partner(struct xt_call *call, enum xt_problem *problem)
 {
-    const struct xt_service *service = call->service;
+    struct xt_service *service = call->service;
     const struct xt_peer *peer = call->peer;
     const struct xt_partner *partner =
         peer->has_certificate ? xt_partners_by_spki(service->partners, peer->spki) : NULL;
     if (partner == NULL) {
         *problem = XT_PROBLEM_UNKNOWN_CERTIFICATE;
-    } else if ((int64_t)(service->unix_ms / 1000) > peer->not_after) {
+        return NULL;
+    }
+    call->allowance = xt_rates_of(service->rates, partner);
+    if ((int64_t)(service->unix_ms / 1000) > peer->not_after) {
         *problem = XT_PROBLEM_CERTIFICATE_EXPIRED;
+    } else if (peer->refused) {
+        *problem = XT_PROBLEM_CERTIFICATE_REFUSED;
     } else if (!partner->active) {
         *problem = XT_PROBLEM_PARTNER_INACTIVE;
     } else {
@@ -98,14 +103,12 @@ static void refuse_damage(struct xt_call *call, enum xt_status status, struct xt
 {
     struct xt_service *service = call->service;
     struct xt_log_line line;
-    if (xt_log_begin_limited(&service->log_limit, service->monotonic_ms, &line, XT_LOG_ERROR,
-                             "lookup_failed")) {
+    if (xt_log_begin_limited(&service->log_limit, service->monotonic_ns / 1000000, &line,
+                             XT_LOG_ERROR, "lookup_failed")) {
         xt_log_text(&line, "status", xt_status_name(status));
         xt_log_number(&line, "generation", xt_generation_manifest(service->generation)->number);
         xt_log_span(&line, "answer_id", xt_span_of(call->answer_id, XT_ANSWER_ID));
-        if (call->request->traceparent.size > 0) {
-            xt_log_span(&line, "traceparent", call->request->traceparent);
-        }
+        xt_log_trace(&line, call->request->traceparent);
         xt_log_end(&line);
     }
     xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
@@ -149,9 +152,8 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
         return;
     }
     uint64_t wait_ms = 0;
-    if (partner->rate_per_second > 0 &&
-        !xt_bucket_take(xt_rates_of(service->rates, partner), partner->rate_per_second,
-                        partner->rate_burst, service->monotonic_ms, &wait_ms)) {
+    if (!xt_rate_take(call->allowance->word, &call->allowance->rate, service->monotonic_ns,
+                      &wait_ms)) {
         xt_call_refuse(call, XT_PROBLEM_RATE_EXCEEDED, NULL, answer);
         answer->retry_after_s = wait_ms > 1000 ? (uint32_t)((wait_ms + 999) / 1000) : 1;
         return;
@@ -191,5 +193,7 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
     xt_verify_answer_to_json(&request, &outcome, partner->rights, call->answer_id, service->unix_ms,
                              &writer);
     xt_require(!writer.overflow);
+    call->outcome =
+        outcome.verdict == XT_VERDICT_VERIFIED ? XT_OUTCOME_VERIFIED : XT_OUTCOME_NOT_VERIFIED;
     *answer = (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_written(&writer)};
 }

@@ -1,109 +1,61 @@
 #include "net/worker.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <sys/resource.h>
+#include <time.h>
+#include <unistd.h>
 
 #define SWEEP_MS 250 /* how late a time limit may strike */
-#define POLL_MS 1000 /* for changes that inotify did not tell of */
+#define TICK_MS 1000
 #define ADMIN_CONNECTIONS 64
+#define DESCRIPTOR_RESERVE 128 /* for the loop, files, the admin listener */
+#define CONNECTIONS_MOST 1000000
 
-/* ---- partners and generations ----------------------------------------------------------------- */
-
-static void log_failure(const char *event, const struct xt_failure *failure)
+enum xt_status xt_worker_connections(const struct xt_settings *settings, unsigned *connections,
+                                     struct xt_failure *failure)
 {
-    struct xt_log_line line;
-    xt_log_begin(&line, XT_LOG_ERROR, event);
-    xt_log_text(&line, "reason", failure->text);
-    xt_log_end(&line);
-}
-
-static void report_partner(void *context, const char *file, const char *why)
-{
-    (void)context;
-    struct xt_log_line line;
-    xt_log_begin(&line, XT_LOG_ERROR, "partner_refused");
-    xt_log_text(&line, "file", file);
-    xt_log_text(&line, "reason", why);
-    xt_log_end(&line);
-}
-
-/* Loads what is on disk beside what is in force, then swaps: no handler is running now. */
-static enum xt_status load_partners(struct xt_worker *worker, struct xt_failure *failure)
-{
-    struct xt_service *service = &worker->service;
-    struct xt_partners *partners = NULL;
-    struct xt_rates *rates = NULL;
-    enum xt_status status =
-        xt_partners_load(worker->dir, service->partners, report_partner, NULL, &partners, failure);
-    if (status != XT_OK) {
-        return status;
+    struct rlimit files;
+    if (getrlimit(RLIMIT_NOFILE, &files) != 0) {
+        return xt_fail(failure, XT_IO, "cannot read RLIMIT_NOFILE: %s", strerror(errno));
     }
-    status = xt_rates_open(partners, service->rates, &rates);
-    if (status != XT_OK) {
-        xt_partners_free(partners);
-        return xt_fail(failure, status, "no memory for the partners");
+    if (files.rlim_cur != files.rlim_max) {
+        struct rlimit raised = {files.rlim_max, files.rlim_max};
+        files = setrlimit(RLIMIT_NOFILE, &raised) == 0 ? raised : files;
     }
-    xt_rates_close(service->rates);
-    xt_partners_free(service->partners);
-    service->partners = partners;
-    service->rates = rates;
-    struct xt_log_line line;
-    xt_log_begin(&line, XT_LOG_INFO, "partners_loaded");
-    xt_log_number(&line, "partners", xt_partners_count(partners));
-    xt_log_end(&line);
+    if (files.rlim_cur < 2 * DESCRIPTOR_RESERVE) {
+        return xt_fail(failure, XT_DENIED,
+                       "only %lu file descriptors: raise ulimit -n to 1024 or more",
+                       (unsigned long)files.rlim_cur);
+    }
+    rlim_t room = files.rlim_cur - DESCRIPTOR_RESERVE;
+    *connections = room > CONNECTIONS_MOST ? CONNECTIONS_MOST : (unsigned)room;
+    if (settings->connections != 0 && settings->connections < *connections) {
+        *connections = settings->connections;
+    }
     return XT_OK;
 }
 
-static void on_partners_changed(void *context)
+void xt_worker_tell(struct xt_worker *worker, const struct xt_control_message *message)
 {
-    struct xt_failure failure = {0};
-    if (load_partners(context, &failure) != XT_OK) {
-        log_failure("partners_failed", &failure);
-    }
+    (void)!xt_control_send(worker->channel, message);
 }
 
-/* Opens the current generation if it is another one than that in use. No generation is fine. */
-static enum xt_status load_generation(struct xt_worker *worker, struct xt_failure *failure)
+static void say(struct xt_worker *worker, enum xt_control_type type)
 {
-    struct xt_service *service = &worker->service;
-    uint32_t number = 0;
-    enum xt_status status = xt_generation_current(worker->dir, &number, failure);
-    if (status == XT_NOT_FOUND) {
-        return XT_OK; /* one that is in use stays so */
-    }
-    if (status != XT_OK || (service->generation != NULL &&
-                            xt_generation_manifest(service->generation)->number == number)) {
-        return status;
-    }
-    struct xt_generation *generation = NULL;
-    status = xt_generation_open(worker->dir, number, worker->keyring, &generation, failure);
-    if (status != XT_OK) {
-        return status;
-    }
-    xt_generation_close(service->generation);
-    service->generation = generation;
-    struct xt_log_line line;
-    xt_log_begin(&line, XT_LOG_INFO, "generation_opened");
-    xt_log_number(&line, "generation", number);
-    xt_log_number(&line, "people", xt_generation_manifest(generation)->people);
-    xt_log_end(&line);
-    return XT_OK;
-}
-
-static void on_identity_changed(void *context)
-{
-    struct xt_failure failure = {0};
-    if (load_generation(context, &failure) != XT_OK) {
-        log_failure("generation_refused", &failure);
-    }
+    struct xt_control_message message = {.type = type};
+    xt_worker_tell(worker, &message);
 }
 
 /* ---- the end ---------------------------------------------------------------------------------- */
 
-static void log_event(const char *event, unsigned connections)
+static void log_event(const struct xt_worker *worker, const char *event)
 {
     struct xt_log_line line;
     xt_log_begin(&line, XT_LOG_INFO, event);
-    xt_log_number(&line, "connections", connections);
+    xt_log_number(&line, "worker", worker->index);
+    xt_log_number(&line, "connections", worker->api.connections.open);
     xt_log_end(&line);
 }
 
@@ -118,51 +70,72 @@ static void stop(struct xt_worker *worker)
     xt_listener_stop(&worker->admin);
     xt_connections_abort(&worker->api.connections);
     xt_connections_abort(&worker->admin.connections);
-    xt_watch_close(&worker->partners);
-    xt_watch_close(&worker->identity);
+    xt_writer_channel_close(worker->writer);
     uv_close((uv_handle_t *)&worker->sweep, NULL);
     uv_close((uv_handle_t *)&worker->terminate, NULL);
-    uv_close((uv_handle_t *)&worker->interrupt, NULL);
-    uv_close((uv_handle_t *)&worker->hangup, NULL);
+    uv_close((uv_handle_t *)&worker->control, NULL);
+}
+
+/* Nothing is under way any more. */
+static void finish(struct xt_worker *worker)
+{
+    if (worker->drain_mode != XT_DRAIN_SERVICE) {
+        stop(worker);
+    } else if (!worker->told_stopped) {
+        worker->told_stopped = true; /* the supervisor says when all have finished */
+        say(worker, XT_CONTROL_STOPPED);
+    }
 }
 
 static void on_connection_gone(void *context)
 {
     struct xt_worker *worker = context;
-    if (worker->draining && worker->api.connections.count == 0) {
-        stop(worker);
+    if (worker->drain_mode != XT_NOT_DRAINING && worker->api.connections.count == 0) {
+        finish(worker);
     } else if (worker->api.paused) {
         xt_listener_sweep(&worker->api);
     }
 }
 
-static void on_signal(uv_signal_t *handle, int number)
+static void begin_drain(struct xt_worker *worker)
 {
-    struct xt_worker *worker = handle->data;
-    (void)number;
-    if (worker->draining) {
-        worker->cut_off = true;
+    log_event(worker, "worker_draining");
+    worker->service.draining = true;
+    worker->drain_began_ms = uv_now(&worker->loop);
+    xt_listener_drain(&worker->api);
+}
+
+void xt_worker_drain(struct xt_worker *worker, int mode)
+{
+    if (worker->stopped) {
+        return;
+    }
+    if (mode == XT_DRAIN_NOW) {
+        worker->drain_mode = mode;
         stop(worker);
         return;
     }
-    log_event("draining", worker->api.connections.open);
-    worker->draining = worker->service.draining = true;
-    worker->drain_began_ms = uv_now(&worker->loop);
-    xt_listener_drain(&worker->api);
+    bool first = worker->drain_mode == XT_NOT_DRAINING;
+    worker->drain_mode = mode;
+    if (first) {
+        begin_drain(worker);
+    }
+    if (mode == XT_DRAIN_LEAVE) {
+        xt_listener_drain(&worker->admin); /* others answer probes, or nobody needs to */
+    }
     if (worker->api.connections.count == 0) {
-        stop(worker);
+        finish(worker);
     }
 }
 
-/* Its default would end the service without a drain, and nothing can be reloaded yet. */
-static void on_hangup(uv_signal_t *handle, int number)
+static void on_terminate(uv_signal_t *handle, int number)
 {
-    struct xt_log_line line;
-    (void)handle;
+    struct xt_worker *worker = handle->data;
     (void)number;
-    xt_log_begin(&line, XT_LOG_WARNING, "hangup_ignored");
-    xt_log_text(&line, "reason", "settings and certificates are read at the start: restart");
-    xt_log_end(&line);
+    if (worker->drain_mode == XT_NOT_DRAINING) {
+        say(worker, XT_CONTROL_LEAVING);
+        xt_worker_drain(worker, XT_DRAIN_LEAVE);
+    }
 }
 
 static void on_sweep(uv_timer_t *timer)
@@ -171,103 +144,165 @@ static void on_sweep(uv_timer_t *timer)
     uint64_t now = uv_now(&worker->loop);
     xt_listener_sweep(&worker->api);
     xt_listener_sweep(&worker->admin);
-    if (now - worker->polled_ms >= POLL_MS) {
-        worker->polled_ms = now;
-        xt_watch_poll(&worker->partners);
-        xt_watch_poll(&worker->identity);
+    if (now - worker->ticked_ms >= TICK_MS) {
+        worker->ticked_ms = now;
+        xt_tickets_turn(worker->tickets, (int64_t)time(NULL));
+        xt_vitals_update(&worker->vitals);
+        xt_counter_set(&worker->service.counters->now.writer_queue,
+                       xt_writer_channel_waiting(worker->writer));
     }
-    if (worker->draining && now - worker->drain_began_ms >= worker->settings.drain_ms) {
-        log_event("drain_timeout", worker->api.connections.open);
-        stop(worker);
+    if (worker->drain_mode != XT_NOT_DRAINING && !worker->timed_out &&
+        now - worker->drain_began_ms >= worker->settings.drain_ms) {
+        worker->timed_out = true;
+        log_event(worker, "drain_timeout");
+        xt_connections_abort(&worker->api.connections);
+        if (worker->api.connections.count == 0) {
+            finish(worker);
+        }
+    }
+}
+
+/* ---- the supervisor --------------------------------------------------------------------------- */
+
+static void on_control(uv_poll_t *poll, int status, int events)
+{
+    struct xt_worker *worker = poll->data;
+    (void)status;
+    (void)events;
+    while (!worker->stopped) {
+        struct xt_control_message message;
+        enum xt_status got = xt_control_receive(worker->channel, &message);
+        if (got == XT_OK) {
+            xt_worker_told(worker, &message);
+        }
+        xt_control_release(&message);
+        if (got == XT_AGAIN || got == XT_NO_MEMORY) {
+            return;
+        }
+        if (got != XT_OK) {
+            /* It is gone: whoever is served now is the last. Or what it said was lost (no descriptor
+             * was free for what came with it): then another worker must know it. */
+            (void)uv_poll_stop(poll);
+            say(worker, XT_CONTROL_LEAVING);
+            xt_worker_drain(worker, XT_DRAIN_LEAVE);
+            return;
+        }
     }
 }
 
 /* ---- the beginning ---------------------------------------------------------------------------- */
 
-static enum xt_status open_watches(struct xt_worker *worker)
+static enum xt_status open_handles(struct xt_worker *worker, struct xt_failure *failure)
 {
-    char folder[XT_PATH_MAX];
-    enum xt_status status = xt_path_join(folder, worker->dir, "partners");
-    if (status == XT_OK) {
-        status =
-            xt_watch_open(&worker->partners, &worker->loop, folder, on_partners_changed, worker);
+    uv_loop_t *loop = &worker->loop;
+    worker->control.data = worker->sweep.data = worker->terminate.data = worker;
+    bool fine = uv_loop_init(loop) == 0 && uv_timer_init(loop, &worker->sweep) == 0 &&
+                uv_signal_init(loop, &worker->terminate) == 0 &&
+                uv_poll_init(loop, &worker->control, worker->channel) == 0 &&
+                uv_timer_start(&worker->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0 &&
+                uv_signal_start(&worker->terminate, on_terminate, SIGTERM) == 0 &&
+                uv_poll_start(&worker->control, UV_READABLE, on_control) == 0 &&
+                xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK;
+    return fine ? XT_OK : xt_fail(failure, XT_IO, "cannot start a loop: no memory or descriptors");
+}
+
+/* The rest of START: what never changes while the process lives. */
+static enum xt_status take_keys(struct xt_worker *worker, const struct xt_control_message *start,
+                                struct xt_failure *failure)
+{
+    struct xt_span dir = start->blobs[XT_START_DIR];
+    struct xt_ticket_seed seed = {.period = start->numbers[XT_START_TICKET_PERIOD]};
+    if (start->type != XT_CONTROL_START || start->fd_count < XT_START_WRITER || dir.size == 0 ||
+        dir.size > sizeof(worker->dir) || dir.data[dir.size - 1] != '\0' ||
+        !xt_control_copy(start, XT_START_TICKET_SECRET, seed.secret, sizeof(seed.secret))) {
+        return xt_fail(failure, XT_INVALID, "the supervisor's first message does not add up");
     }
+    memcpy(worker->dir, dir.data, dir.size);
+    worker->index = (unsigned)start->numbers[XT_START_INDEX];
+    enum xt_status status = xt_keyring_import(start->blobs[XT_START_KEYRING], &worker->keyring);
     if (status == XT_OK) {
-        status = xt_path_join(folder, worker->dir, "identity");
+        status = xt_tickets_open(&seed, (int64_t)time(NULL), &worker->tickets);
     }
+    xt_wipe(&seed, sizeof(seed));
+    return status == XT_OK
+               ? XT_OK
+               : xt_fail(failure, status, "cannot take the keys: %s", xt_status_name(status));
+}
+
+static enum xt_status open_service(struct xt_worker *worker, const struct xt_control_message *start,
+                                   struct xt_failure *failure)
+{
+    unsigned place = (unsigned)start->numbers[XT_START_PLACE];
+    enum xt_status status = xt_service_open(&worker->service, &worker->settings);
+    if (status != XT_OK) {
+        return xt_fail(failure, status, "no memory for the service");
+    }
+    status = xt_shared_attach(start->fds[XT_START_SHARED], place, &worker->shared, failure);
     if (status == XT_OK) {
-        status =
-            xt_watch_open(&worker->identity, &worker->loop, folder, on_identity_changed, worker);
+        xt_service_share(&worker->service, worker->shared, place);
+        xt_vitals_open(&worker->vitals, xt_shared_vitals(worker->shared, place));
     }
     return status;
 }
 
-static enum xt_status open_timers(struct xt_worker *worker)
+static enum xt_status open_listeners(struct xt_worker *worker, struct xt_control_message *start,
+                                     struct xt_failure *failure)
 {
-    if (uv_timer_init(&worker->loop, &worker->sweep) != 0 ||
-        uv_signal_init(&worker->loop, &worker->terminate) != 0 ||
-        uv_signal_init(&worker->loop, &worker->interrupt) != 0 ||
-        uv_signal_init(&worker->loop, &worker->hangup) != 0) {
-        return XT_IO;
-    }
-    worker->sweep.data = worker->terminate.data = worker->interrupt.data = worker;
-    if (uv_timer_start(&worker->sweep, on_sweep, SWEEP_MS, SWEEP_MS) != 0 ||
-        uv_signal_start(&worker->terminate, on_signal, SIGTERM) != 0 ||
-        uv_signal_start(&worker->interrupt, on_signal, SIGINT) != 0 ||
-        uv_signal_start(&worker->hangup, on_hangup, SIGHUP) != 0) {
-        return XT_IO;
-    }
-    return XT_OK;
-}
-
-static enum xt_status open_listeners(struct xt_worker *worker, const struct xt_worker_start *start)
-{
-    struct xt_entrance api = {.tls = start->tls, .routes = &xt_api_routes};
+    struct xt_entrance api = {.tls = worker->tls, .routes = &xt_api_routes};
     struct xt_entrance admin = {.routes = &xt_admin_routes};
-    enum xt_status status =
-        xt_listener_open(&worker->api, &worker->loop, start->api_socket, start->connections, &api,
-                         &worker->settings, &worker->service, on_connection_gone, worker);
+    unsigned connections = 0;
+    enum xt_status status = xt_worker_connections(&worker->settings, &connections, failure);
+    if (status != XT_OK) {
+        return status;
+    }
+    worker->admin.connections.probes = true;
+    status = xt_listener_open(&worker->api, &worker->loop, xt_control_take_fd(start, XT_START_API),
+                              connections, &api, &worker->settings, &worker->service,
+                              on_connection_gone, worker);
     if (status == XT_OK) {
-        status =
-            xt_listener_open(&worker->admin, &worker->loop, start->admin_socket, ADMIN_CONNECTIONS,
-                             &admin, &worker->settings, &worker->service, NULL, NULL);
+        status = xt_listener_open(&worker->admin, &worker->loop,
+                                  xt_control_take_fd(start, XT_START_ADMIN), ADMIN_CONNECTIONS,
+                                  &admin, &worker->settings, &worker->service, NULL, NULL);
         worker->admin.connections.probes = true;
     }
-    return status;
+    return status == XT_OK ? XT_OK
+                           : xt_fail(failure, status, "cannot listen: %s", xt_status_name(status));
 }
 
-enum xt_status xt_worker_open(struct xt_worker *worker, const struct xt_worker_start *start,
-                              struct xt_failure *failure)
+enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
+                              struct xt_control_message *start, struct xt_failure *failure)
 {
+    struct xt_settings settings;
     memset(worker, 0, sizeof(*worker));
-    worker->dir = start->dir;
-    worker->settings = *start->settings;
-    worker->keyring = start->keyring;
-    enum xt_status status = xt_service_open(&worker->service, &worker->settings);
-    if (status != XT_OK || uv_loop_init(&worker->loop) != 0) {
-        xt_service_close(&worker->service);
-        return xt_fail(failure, XT_NO_MEMORY, "cannot start a loop: no memory or file descriptors");
-    }
-    /* The watches first: what changes while we load is then loaded again. */
-    status = open_watches(worker);
-    if (status == XT_OK) {
-        status = open_timers(worker);
+    worker->channel = channel;
+    worker->drain_mode = XT_NOT_DRAINING;
+    enum xt_status status = take_keys(worker, start, failure);
+    if (status == XT_OK &&
+        !xt_control_copy(start, XT_START_SETTINGS, &settings, sizeof(settings))) {
+        status = xt_fail(failure, XT_INVALID, "the settings are another program's");
     }
     if (status == XT_OK) {
-        status = open_listeners(worker, start);
+        worker->settings = settings; /* before anything measures its memory by them */
+        status = open_service(worker, start, failure);
     }
-    if (status != XT_OK) {
-        return xt_fail(failure, status, "cannot start the loop: %s", xt_status_name(status));
+    if (status == XT_OK) {
+        status = open_handles(worker, failure);
     }
-    status = load_partners(worker, failure);
-    return status == XT_OK ? load_generation(worker, failure) : status;
+    if (status == XT_OK) {
+        status = xt_worker_take(worker, &settings, start->fds[XT_START_SNAPSHOT],
+                                start->blobs[XT_START_TLS_KEY], failure);
+    }
+    if (status == XT_OK && start->numbers[XT_START_GENERATION] != 0) {
+        status = xt_worker_take_generation(worker, (uint32_t)start->numbers[XT_START_GENERATION],
+                                           failure);
+    }
+    return status == XT_OK ? open_listeners(worker, start, failure) : status;
 }
 
-bool xt_worker_run(struct xt_worker *worker)
+void xt_worker_run(struct xt_worker *worker)
 {
-    uv_run(&worker->loop, UV_RUN_DEFAULT);
-    log_event("stopped", worker->api.connections.count);
-    return !worker->cut_off;
+    say(worker, XT_CONTROL_READY);
+    (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
 }
 
 void xt_worker_close(struct xt_worker *worker)
@@ -276,4 +311,9 @@ void xt_worker_close(struct xt_worker *worker)
     xt_listener_close(&worker->admin);
     xt_require(uv_loop_close(&worker->loop) == 0);
     xt_service_close(&worker->service);
+    xt_vitals_close(&worker->vitals);
+    xt_shared_close(worker->shared);
+    xt_tls_context_close(worker->tls);
+    xt_tickets_close(worker->tickets);
+    xt_keyring_close(worker->keyring);
 }

@@ -1,47 +1,87 @@
 /* net/worker: one loop that answers: everything it has stands in one struct.
  *
- * Sockets, settings and keys are handed to it; it opens the generation and the partners itself and
- * follows their changes. Nothing here is global, so that several can be forked off.
+ * Its sockets, settings, keys, certificates and partners are handed to it by the supervisor over its
+ * control channel, and so is every change of them; the one thing it opens itself is a generation below
+ * DIR/identity. What is new is built beside what is in force and swapped between turns; what cannot be
+ * built is refused to the supervisor, and the old goes on.
  *
- * The end: the first SIGTERM or SIGINT stops accepting and drains: requests under way, and those that come within
- * a second on open connections, are answered with Connection: close, idle connections then go, and after limits.drain_timeout the rest is cut off. The
- * admin listener answers (not ready) until the last partner has gone. A second signal ends at once.
+ * The end: DRAIN, the end of the channel (the supervisor is gone) or SIGTERM: it stops accepting and
+ * drains: requests under way, and those that come within a second on open connections, are answered
+ * with Connection: close, idle connections then go, and after limits.drain_timeout the rest is cut off.
+ * In a service that ends it goes on answering probes (not ready) until the supervisor says that nobody
+ * has anything left. SIGINT is the terminal's, for the supervisor, and ignored.
  */
 #ifndef XT_NET_WORKER_H
 #define XT_NET_WORKER_H
 
+#include "crypto/file.h"
 #include "crypto/keyring.h"
+#include "crypto/tickets.h"
+#include "net/control.h"
 #include "net/listener.h"
-#include "net/watch.h"
+#include "net/snapshot.h"
+#include "net/vitals.h"
+#include "net/writer_channel.h"
+
+#define XT_NOT_DRAINING (-1)
 
 struct xt_worker {
     uv_loop_t loop;
-    const char *dir;
-    const struct xt_keyring *keyring;
+    char dir[XT_PATH_MAX];
+    unsigned index;
+    struct xt_keyring *keyring;
     struct xt_settings settings;
     struct xt_service service;
+    struct xt_shared *shared;
+    struct xt_vitals_source vitals;
+    struct xt_tls_context *tls; /* of new clients */
+    struct xt_tickets *tickets; /* outlives every context */
     struct xt_listener api, admin;
-    struct xt_watch partners, identity;
+    struct xt_writer_channel *writer;
+    int channel; /* to the supervisor; closed by the end of the process only */
+    uv_poll_t control;
     uv_timer_t sweep;
-    uv_signal_t terminate, interrupt, hangup;
-    uint64_t polled_ms, drain_began_ms;
-    bool draining, stopped, cut_off;
+    uv_signal_t terminate;
+    uint64_t ticked_ms, drain_began_ms;
+    int drain_mode;    /* enum xt_drain; XT_NOT_DRAINING */
+    bool told_stopped; /* to the supervisor, in a service that ends */
+    bool timed_out, stopped;
 };
 
-struct xt_worker_start {
-    const char *dir; /* borrowed, like all of these, while the worker runs */
-    const struct xt_settings *settings;
-    const struct xt_keyring *keyring;
-    struct xt_tls_context *tls;
-    int api_socket, admin_socket; /* taken */
-    unsigned connections;
-};
-
-XT_MUST_USE enum xt_status xt_worker_open(struct xt_worker *worker,
-                                          const struct xt_worker_start *start,
+/* Everything by which it starts, from the supervisor's START. The message stays the caller's; the
+ * descriptors that were needed are taken out of it. On failure the process ends: nothing of it is worth
+ * taking apart. */
+XT_MUST_USE enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
+                                          struct xt_control_message *start,
                                           struct xt_failure *failure);
-/* Until the end; false: a second signal cut it off. */
-bool xt_worker_run(struct xt_worker *worker);
+/* Says READY and serves until the end. */
+void xt_worker_run(struct xt_worker *worker);
 void xt_worker_close(struct xt_worker *worker);
+
+/* How many connections one worker takes: as many as file descriptors allow, less a reserve, unless the
+ * settings say fewer. Raises the soft limit to the hard one. XT_DENIED: there are too few. */
+XT_MUST_USE enum xt_status xt_worker_connections(const struct xt_settings *settings,
+                                                 unsigned *connections, struct xt_failure *failure);
+
+/* `xacthuc serve-worker`: the child's command. Not for operators. */
+int xt_command_serve_worker(int argc, char **argv);
+
+/* Keys and people are in our memory: no core dumps, no ptrace by others of the same user. */
+void xt_process_harden(void);
+
+/* ---- between worker.c and worker_control.c ---- */
+
+/* Settings, partners and certificates of a START or RELOAD: all or nothing. key empty: certificates are
+ * as before. */
+XT_MUST_USE enum xt_status xt_worker_take(struct xt_worker *worker,
+                                          const struct xt_settings *settings, int snapshot,
+                                          struct xt_span key, struct xt_failure *failure);
+XT_MUST_USE enum xt_status xt_worker_take_generation(struct xt_worker *worker, uint32_t number,
+                                                     struct xt_failure *failure);
+void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message);
+/* mode: enum xt_drain. */
+void xt_worker_drain(struct xt_worker *worker, int mode);
+/* What cannot be sent is lost: the supervisor is not there, or stuck. */
+void xt_worker_tell(struct xt_worker *worker, const struct xt_control_message *message);
 
 #endif

@@ -7,10 +7,10 @@
 #include <stdlib.h>
 #include <sys/file.h>
 #include <sys/stat.h>
-#include <sys/vfs.h>
 #include <unistd.h>
 
 #include "store/generation.h"
+#include "store/local_disk.h"
 
 #define CURRENT "current"
 #define LOCK ".lock"
@@ -50,33 +50,14 @@ enum xt_status xt_identity_path(const char *dir, const char *name, char path[XT_
 
 enum xt_status xt_identity_is_local(const char *dir, struct xt_failure *failure)
 {
-    /* Only what is a network for certain: FUSE and 9P also carry local disks into containers. */
-    static const struct {
-        uint32_t magic;
-        const char *name;
-    } networks[] = {{0x6969, "NFS"},        {0x517b, "SMB"},      {0xfe534d42, "SMB"},
-                    {0xff534d42, "CIFS"},   {0x5346414f, "AFS"},  {0x00c36400, "Ceph"},
-                    {0x0bd00bd0, "Lustre"}, {0x01161970, "GFS2"}, {0x7461636f, "OCFS2"}};
     char path[XT_PATH_MAX];
-    struct statfs facts;
     enum xt_status status = xt_identity_path(dir, "", path, failure);
-    if (status != XT_OK) {
-        return status;
+    if (status == XT_OK) {
+        status = xt_disk_check(path, XT_DISK_READ_MAPS, failure);
     }
-    if (statfs(path, &facts) != 0) {
-        return xt_fail(failure, errno == ENOENT ? XT_NOT_FOUND : XT_IO,
-                       "%s is not a deployment (%s): run xacthuc init %s", dir, strerror(errno),
-                       dir);
-    }
-    for (size_t i = 0; i < sizeof(networks) / sizeof(networks[0]); i++) {
-        if ((uint32_t)facts.f_type == networks[i].magic) {
-            return xt_fail(failure, XT_UNSUPPORTED,
-                           "%s is on a network file system (%s), where memory maps are not safe: "
-                           "put the deployment on a local disk",
-                           dir, networks[i].name);
-        }
-    }
-    return XT_OK;
+    return status != XT_NOT_FOUND
+               ? status
+               : xt_fail(failure, status, "%s is not a deployment: run xacthuc init %s", dir, dir);
 }
 
 enum xt_status xt_identity_lock(const char *dir, int *fd, struct xt_failure *failure)

@@ -9,9 +9,10 @@ struct xt_partner_asked {
     const char *certificates[XT_PARTNER_CERTIFICATES_MAX];
     unsigned certificate_count;
     const char *issue;
-    uint64_t days;
+    uint64_t days; /* 0: not said */
     bool json;
-    bool add_options; /* any option that only add has */
+    bool add_options;         /* any option that only add has */
+    bool certificate_options; /* any that only add and revoke have */
     struct xt_partner partner;
 };
 
@@ -23,5 +24,9 @@ void xt_partner_warn(void *context, const char *file, const char *why);
  * OUT/NAME.crt of a partner that is not registered, or .NAME.key.XXXXXX: they open nothing, and are not
  * removed later, since by then nobody can tell them from the operator's own files. */
 int xt_partner_add(struct xt_partner_asked *asked);
+
+/* Adds the one certificate, if any, to the authority's list of revoked ones, and renews that. Gives the
+ * exit status. */
+int xt_partner_revoke(const struct xt_partner_asked *asked);
 
 #endif

@@ -9,7 +9,7 @@
 struct claim {
     uint8_t digest[XT_SPKI_DIGEST];
     size_t candidate;
-    bool fresh; /* in what the file says; else in the version before */
+    bool fresh; /* in what the file says; else in the version before, or on record */
 };
 
 /* All claims to one certificate. */
@@ -20,7 +20,7 @@ struct group {
 
 struct settling {
     const struct xt_partner_loading *loading;
-    struct claim *claims; /* by digest */
+    struct claim *claims; /* by digest; room for one more of each */
     size_t count;
     size_t *rivals; /* for each candidate: on whose account he is to be refused; NOBODY */
     bool *held;     /* that rival held the certificate before */
@@ -121,27 +121,87 @@ static bool refuse_noted(struct settling *settling)
     return any;
 }
 
+/* The group that begins at a place among the first `count` claims. */
+static struct group group_at(const struct settling *settling, size_t from, size_t count)
+{
+    const struct claim *first = &settling->claims[from];
+    size_t to = from + 1;
+    while (to < count && memcmp(settling->claims[to].digest, first->digest, XT_SPKI_DIGEST) == 0) {
+        to++;
+    }
+    return (struct group){first, to - from};
+}
+
 static bool settle_round(struct settling *settling, bool contested)
 {
-    for (size_t from = 0, to; from < settling->count; from = to) {
-        const struct claim *first = &settling->claims[from];
-        to = from + 1;
-        while (to < settling->count &&
-               memcmp(settling->claims[to].digest, first->digest, XT_SPKI_DIGEST) == 0) {
-            to++;
+    for (size_t from = 0; from < settling->count;) {
+        struct group group = group_at(settling, from, settling->count);
+        if (group.count > 1) {
+            settle_group(settling, group, contested);
         }
-        if (to - from > 1) {
-            settle_group(settling, (struct group){first, to - from}, contested);
-        }
+        from += group.count;
     }
     return refuse_noted(settling);
+}
+
+static int compare_with_name(const void *name, const void *element)
+{
+    const struct xt_partner_candidate *candidate = element;
+    return strcmp(name, candidate->name);
+}
+
+/* What nobody held in the set before: whom the live store names claims it too, if there is a file of his
+ * name. */
+static enum xt_status add_recorded(struct settling *settling, struct group group)
+{
+    const struct xt_partner_loading *loading = settling->loading;
+    char name[XT_PARTNER_NAME_MAX + 1];
+    for (size_t i = 0; i < group.count; i++) {
+        if (!group.claims[i].fresh) {
+            return XT_OK;
+        }
+    }
+    enum xt_status status = xt_live_holder(loading->live, group.claims[0].digest, name);
+    if (status != XT_OK) {
+        return status == XT_NOT_FOUND ? XT_OK : status;
+    }
+    const struct xt_partner_candidate *holder = bsearch(
+        name, loading->candidates, loading->count, sizeof(*loading->candidates), compare_with_name);
+    if (holder != NULL) {
+        struct claim *claim = &settling->claims[settling->count++];
+        *claim = group.claims[0];
+        claim->candidate = (size_t)(holder - loading->candidates);
+        claim->fresh = false;
+    }
+    return XT_OK;
+}
+
+static void sort_claims(struct settling *settling)
+{
+    if (settling->count > 0) {
+        qsort(settling->claims, settling->count, sizeof(*settling->claims), compare_claims);
+    }
+}
+
+static enum xt_status consult_record(struct settling *settling)
+{
+    enum xt_status status = XT_OK;
+    size_t count = settling->count;
+    for (size_t from = 0; status == XT_OK && from < count;) {
+        struct group group = group_at(settling, from, count);
+        status = add_recorded(settling, group);
+        from += group.count;
+    }
+    sort_claims(settling);
+    return status;
 }
 
 enum xt_status xt_partner_claims_settle(const struct xt_partner_loading *loading)
 {
     const size_t most = 2 * (size_t)XT_PARTNER_CERTIFICATES_MAX; /* of one candidate */
     struct settling settling = {.loading = loading};
-    settling.claims = calloc(loading->count * most + 1, sizeof(*settling.claims));
+    /* Twice: one on record for each at most. */
+    settling.claims = calloc(2 * loading->count * most + 1, sizeof(*settling.claims));
     settling.rivals = calloc(loading->count + 1, sizeof(*settling.rivals));
     settling.held = calloc(loading->count + 1, sizeof(*settling.held));
     bool enough = settling.claims != NULL && settling.rivals != NULL && settling.held != NULL;
@@ -150,8 +210,12 @@ enum xt_status xt_partner_claims_settle(const struct xt_partner_loading *loading
         add_claims(&settling, loading->candidates[i].fresh, i, true);
         add_claims(&settling, loading->candidates[i].before, i, false);
     }
-    if (enough && settling.count > 0) {
-        qsort(settling.claims, settling.count, sizeof(*settling.claims), compare_claims);
+    sort_claims(&settling);
+    enum xt_status status = enough ? XT_OK : XT_NO_MEMORY;
+    if (status == XT_OK && loading->live != NULL) {
+        status = consult_record(&settling);
+    }
+    if (status == XT_OK) {
         /* First whoever wants what another holds: nobody else is to suffer from his other claims. */
         while (settle_round(&settling, false) || settle_round(&settling, true)) {
         }
@@ -159,5 +223,5 @@ enum xt_status xt_partner_claims_settle(const struct xt_partner_loading *loading
     free(settling.claims);
     free(settling.rivals);
     free(settling.held);
-    return enough ? XT_OK : XT_NO_MEMORY;
+    return status;
 }

@@ -2,6 +2,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crypto/authority.h"
 #include "store/command_line.h"
 #include "store/commands.h"
 #include "store/partner_asked.h"
@@ -10,8 +11,11 @@ static const char help[] =
     "usage: xacthuc partner add DIR NAME --purpose P --claims LIST ... --cert FILE | --issue OUT\n"
     "       xacthuc partner show DIR NAME\n"
     "       xacthuc partner list DIR\n"
+    "       xacthuc partner revoke DIR [--cert FILE] [--days N]\n"
     "\n"
     "Partners are files in DIR/partners; a running server takes up changes by itself.\n"
+    "revoke adds a certificate that our own authority issued to its list, DIR/revoked.crl, and\n"
+    "renews the list, which must not end; a running server takes it up at SIGHUP.\n"
     "\n"
     "  --purpose P              a purpose this partner may state; may be repeated\n"
     "  --claims A,B,...         what may be asked for the purpose before it\n"
@@ -22,13 +26,15 @@ static const char help[] =
     "authority\n"
     "                           in DIR/ca.crt; may be repeated\n"
     "  --issue OUT              makes OUT/NAME.key and OUT/NAME.crt, and copies OUT/ca.crt\n"
-    "  --days N                 how long an issued certificate is valid (default 365)\n"
+    "  --days N                 how long an issued certificate is valid (default 365), or until\n"
+    "                           the list of revoke must be renewed (default 30)\n"
     "  --rate N[:BURST]         requests a second\n"
     "  --network CIDR           where the partner may call from; may be repeated\n"
     "  --json                   the result as JSON\n"
     "  --help, --version\n";
 
 #define DAYS_MAX 3650
+#define ISSUED_DAYS 365
 
 /* Steps through a list with commas. */
 static bool next_item(const char **text, struct xt_span *item)
@@ -146,7 +152,8 @@ static int add_certificate(struct xt_partner_asked *asked, const char *path)
 static int take_option(struct xt_partner_asked *asked, int option, char **argv)
 {
     struct xt_purpose *purpose = last_purpose(asked);
-    asked->add_options = asked->add_options || strchr("pclCrRiIdqn", option) != NULL;
+    asked->add_options = asked->add_options || strchr("pclCrRIn", option) != NULL;
+    asked->certificate_options = asked->certificate_options || option == 'i' || option == 'd';
     switch (option) {
     case 'p':
         return add_purpose(asked, optarg);
@@ -240,25 +247,33 @@ static int parse(struct xt_partner_asked *asked, int argc, char **argv)
         }
     }
     if (optind == argc) {
-        return xt_usage_error("partner", "say what to do: add, show or list");
+        return xt_usage_error("partner", "say what to do: add, show, list or revoke");
     }
     asked->action = argv[optind];
     bool add = strcmp(asked->action, "add") == 0;
     bool list = strcmp(asked->action, "list") == 0;
-    if (!add && !list && strcmp(asked->action, "show") != 0) {
+    bool revoke = strcmp(asked->action, "revoke") == 0;
+    if (!add && !list && !revoke && strcmp(asked->action, "show") != 0) {
         return xt_usage_error("partner", "there is no action '%s'", asked->action);
     }
-    if (argc - optind != (list ? 2 : 3)) {
+    if (argc - optind != (list || revoke ? 2 : 3)) {
         return xt_usage_error("partner",
-                              list ? "%s: give one deployment"
-                                   : "%s: give the deployment and one partner's name",
+                              list || revoke ? "%s: give one deployment"
+                                             : "%s: give the deployment and one partner's name",
                               asked->action);
     }
-    if (!add && asked->add_options) {
-        return xt_usage_error("partner", "%s takes no options but --json", asked->action);
+    if (!add && (asked->add_options || (asked->certificate_options && !revoke))) {
+        return xt_usage_error("partner", "%s takes no options but --json%s", asked->action,
+                              revoke ? ", --cert and --days" : "");
+    }
+    if (revoke && asked->certificate_count > 1) {
+        return xt_usage_error("partner", "revoke takes one --cert at a time");
+    }
+    if (asked->days == 0) {
+        asked->days = revoke ? XT_REVOCATION_DAYS : ISSUED_DAYS;
     }
     asked->dir = argv[optind + 1];
-    asked->name = list ? "" : argv[optind + 2];
+    asked->name = list || revoke ? "" : argv[optind + 2];
     return add ? check_add(asked) : -1;
 }
 
@@ -315,7 +330,7 @@ static int run_list(const struct xt_partner_asked *asked, const struct xt_partne
 
 int xt_command_partner(int argc, char **argv)
 {
-    struct xt_partner_asked asked = {.action = "", .days = 365};
+    struct xt_partner_asked asked = {.action = "", .days = 0};
     struct xt_failure failure;
     struct xt_partners *partners = NULL;
     bool refused = false;
@@ -325,6 +340,9 @@ int xt_command_partner(int argc, char **argv)
     }
     if (strcmp(asked.action, "add") == 0) {
         return xt_partner_add(&asked);
+    }
+    if (strcmp(asked.action, "revoke") == 0) {
+        return xt_partner_revoke(&asked);
     }
     if (xt_partners_load(asked.dir, NULL, xt_partner_warn, &refused, &partners, &failure) !=
         XT_OK) {

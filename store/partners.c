@@ -298,7 +298,15 @@ enum xt_status xt_partners_load(const char *dir, const struct xt_partners *previ
                                 xt_partners_report report, void *context,
                                 struct xt_partners **partners, struct xt_failure *failure)
 {
-    struct xt_partner_loading loading = {.previous = previous, .report = report};
+    return xt_partners_load_held(dir, previous, NULL, report, context, partners, failure);
+}
+
+enum xt_status xt_partners_load_held(const char *dir, const struct xt_partners *previous,
+                                     const struct xt_live *live, xt_partners_report report,
+                                     void *context, struct xt_partners **partners,
+                                     struct xt_failure *failure)
+{
+    struct xt_partner_loading loading = {.previous = previous, .live = live, .report = report};
     loading.context = context;
     if (xt_path_join(loading.folder, dir, "partners") != XT_OK) {
         return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
@@ -312,6 +320,11 @@ enum xt_status xt_partners_load(const char *dir, const struct xt_partners *previ
     }
     if (status == XT_OK) {
         status = xt_partner_claims_settle(&loading);
+        if (status == XT_CORRUPT || status == XT_IO || status == XT_UNSUPPORTED) {
+            (void)xt_fail(failure, status,
+                          "the live store's record of who holds a certificate cannot be read: %s",
+                          xt_status_name(status));
+        }
     }
     if (status == XT_OK) {
         status = make_set(&loading, partners);
@@ -324,6 +337,35 @@ enum xt_status xt_partners_load(const char *dir, const struct xt_partners *previ
     return status != XT_NO_MEMORY
                ? status
                : xt_fail(failure, status, "cannot load the partners: out of memory");
+}
+
+enum xt_status xt_partners_parse(const struct xt_span *texts, unsigned count,
+                                 struct xt_partners **partners, struct xt_failure *failure)
+{
+    struct xt_partners *made = count > XT_PARTNERS_MAX ? NULL : new_set(count);
+    struct xt_json_arena arena = {malloc(XT_PERSON_JSON_ARENA), XT_PERSON_JSON_ARENA};
+    enum xt_status status = made == NULL || arena.memory == NULL ? XT_NO_MEMORY : XT_OK;
+    for (unsigned i = 0; status == XT_OK && i < count; i++) {
+        struct xt_partner *partner = calloc(1, sizeof(*partner));
+        if (partner == NULL) {
+            status = XT_NO_MEMORY;
+            break;
+        }
+        made->list[made->count++] = partner;
+        status = xt_partner_from_json(texts[i], arena, partner, failure);
+        if (status == XT_OK && i > 0 && strcmp(made->list[i - 1]->name, partner->name) >= 0) {
+            status = xt_fail(failure, XT_INVALID, "the partners are not in order");
+        }
+    }
+    free(arena.memory);
+    if (status != XT_OK) {
+        xt_partners_free(made);
+        return status != XT_NO_MEMORY ? status
+                                      : xt_fail(failure, status, "no memory for the partners");
+    }
+    fill_slots(made);
+    *partners = made;
+    return XT_OK;
 }
 
 enum xt_status xt_partner_save(const char *dir, const struct xt_partner *partner, bool replace,

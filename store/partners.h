@@ -23,7 +23,20 @@ XT_MUST_USE enum xt_status xt_partners_load(const char *dir, const struct xt_par
                                             xt_partners_report report, void *context,
                                             struct xt_partners **partners,
                                             struct xt_failure *failure);
+/* The same with the live store at hand, which knows who held what before the server was started; NULL:
+ * nothing is on record. XT_CORRUPT, XT_IO: its record cannot be read. */
+struct xt_live;
+XT_MUST_USE enum xt_status
+xt_partners_load_held(const char *dir, const struct xt_partners *previous,
+                      const struct xt_live *live, xt_partners_report report, void *context,
+                      struct xt_partners **partners, struct xt_failure *failure);
 void xt_partners_free(struct xt_partners *partners);
+
+/* The set of these texts, each as xt_partner_to_json writes it, in the order of the partners' names: a
+ * settled set that another process loaded. XT_INVALID: one does not parse, or they are not in order. */
+XT_MUST_USE enum xt_status xt_partners_parse(const struct xt_span *texts, unsigned count,
+                                             struct xt_partners **partners,
+                                             struct xt_failure *failure);
 
 unsigned xt_partners_count(const struct xt_partners *partners);
 const struct xt_partner *xt_partners_at(const struct xt_partners *partners, unsigned index);

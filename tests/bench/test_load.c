@@ -157,9 +157,11 @@ static void a_scenario_mixes_verify_and_get(void **state)
 static void other_people_than_the_server_has_are_wrong_answers(void **state)
 {
     (void)state;
-    assert_int_equal(load(&the_server, "--seed 99 --count " PEOPLE
-                                       " --requests 2000 --warmup 0s --duration 300ms --rate 200"),
-                     1);
+    assert_int_equal(
+        load(&the_server,
+             "--seed 99 --count " PEOPLE
+             " --requests 2000 --warmup 0s --duration 300ms --rate 200 --connections 1"),
+        1);
     assert_said("not_verified, expected verified");
     assert_true(result("verdict") > 0);
     assert_int_equal((int)(result("right") + result("verdict")), 60);
@@ -210,15 +212,25 @@ static void nobody_there_and_nobody_trusted_is_said_before_the_run(void **state)
     assert_said("look at --cert, --key and --ca");
 }
 
+static void signal_workers(int number)
+{
+    pid_t pids[64];
+    unsigned count = server_workers(&the_server, pids, 64);
+    assert_true(count > 0);
+    for (unsigned i = 0; i < count; i++) {
+        assert_int_equal(kill(pids[i], number), 0);
+    }
+}
+
 /* 4 s with a pause of 1 s in the middle; gives the run's exit status. */
 static int load_with_pause(const char *rest)
 {
     (void)unlink(deployment("result.json"));
     pid_t child = start_load(against(&the_server, rest));
     sleep_ms(2000);
-    assert_int_equal(kill(the_server.pid, SIGSTOP), 0);
+    signal_workers(SIGSTOP);
     sleep_ms(1000);
-    assert_int_equal(kill(the_server.pid, SIGCONT), 0);
+    signal_workers(SIGCONT);
     return finish(child);
 }
 

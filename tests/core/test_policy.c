@@ -421,68 +421,6 @@ static void the_first_reason_against_a_request_decides(void **state)
     assert_int_equal(DECIDE(outside), XT_ALLOW);
 }
 
-static void a_bucket_gives_its_burst_and_then_its_rate(void **state)
-{
-    (void)state;
-    struct xt_bucket bucket = {0, 0};
-    uint64_t retry = 0;
-    unsigned taken = 0;
-    for (unsigned i = 0; i < 100; i++) {
-        taken += xt_bucket_take(&bucket, 7, 20, 5000, &retry);
-    }
-    assert_int_equal(taken, 20);
-    assert_int_equal(retry, 143); /* 1000 / 7, rounded up */
-    assert_false(xt_bucket_take(&bucket, 7, 20, 5142, &retry));
-    assert_int_equal(retry, 1);
-    assert_true(xt_bucket_take(&bucket, 7, 20, 5143, &retry));
-    assert_int_equal(retry, 0);
-    /* over a long time exactly the rate, however often it is asked */
-    taken = 0;
-    for (uint64_t now = 5144; now <= 5143 + 1000000; now++) {
-        taken += xt_bucket_take(&bucket, 7, 20, now, &retry);
-    }
-    assert_int_equal(taken, 7000);
-}
-
-static void a_bucket_bears_any_clock_and_any_rate(void **state)
-{
-    (void)state;
-    struct xt_bucket bucket = {0, 0};
-    uint64_t retry = 0;
-    assert_true(xt_bucket_take(&bucket, 0, 0, 1, &retry)); /* no limit */
-    assert_true(xt_bucket_take(&bucket, 1, 0, 0, &retry)); /* burst as rate; clock at 0 */
-    assert_false(xt_bucket_take(&bucket, 1, 0, 0, &retry));
-    assert_true(xt_bucket_take(&bucket, UINT32_MAX, UINT32_MAX, UINT64_MAX, &retry));
-    assert_true(bucket.level_micro == (UINT32_MAX - 1ULL) * 1000000);
-    assert_true(xt_bucket_take(&bucket, UINT32_MAX, UINT32_MAX, UINT64_MAX, &retry));
-
-    /* a little earlier adds nothing, and the way back adds nothing either */
-    bucket = (struct xt_bucket){0, 0};
-    assert_true(xt_bucket_take(&bucket, 1, 1, 100000, &retry));
-    for (unsigned i = 0; i < 100; i++) {
-        assert_false(xt_bucket_take(&bucket, 1, 1, 99500, &retry));
-        assert_false(xt_bucket_take(&bucket, 1, 1, 100000, &retry));
-    }
-    /* a clock set far back starts anew from what is there, and goes on filling */
-    assert_false(xt_bucket_take(&bucket, 1, 1, 5000, &retry));
-    assert_false(xt_bucket_take(&bucket, 1, 1, 5999, &retry));
-    assert_true(xt_bucket_take(&bucket, 1, 1, 6000, &retry));
-
-    /* a pause so long that pause times rate is 0 modulo 2^64 fills it all the same */
-    bucket = (struct xt_bucket){0, 0};
-    for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(xt_bucket_take(&bucket, 4, 4, 1, &retry), i < 4);
-    }
-    assert_true(xt_bucket_take(&bucket, 4, 4, 1 + (1ULL << 62), &retry));
-
-    /* a lowered burst holds at once */
-    bucket = (struct xt_bucket){0, 0};
-    assert_true(xt_bucket_take(&bucket, 10, 1000, 1, &retry));
-    assert_true(xt_bucket_take(&bucket, 10, 2, 1, &retry));
-    assert_true(xt_bucket_take(&bucket, 10, 2, 1, &retry));
-    assert_false(xt_bucket_take(&bucket, 10, 2, 1, &retry));
-}
-
 static void damaged_files_are_refused_without_harm(void **state)
 {
     (void)state;
@@ -533,8 +471,6 @@ int main(void)
         cmocka_unit_test(rights_are_called_as_in_the_contract),
         cmocka_unit_test(networks_hold_their_addresses),
         cmocka_unit_test(the_first_reason_against_a_request_decides),
-        cmocka_unit_test(a_bucket_gives_its_burst_and_then_its_rate),
-        cmocka_unit_test(a_bucket_bears_any_clock_and_any_rate),
         cmocka_unit_test(damaged_files_are_refused_without_harm),
         cmocka_unit_test(the_corpus_of_partners_is_judged_as_before),
     };

@@ -16,6 +16,9 @@ static void defaults_are_those_of_the_design(void **state)
     assert_string_equal(s.listen, "127.0.0.1:8443");
     assert_string_equal(s.admin_listen, "127.0.0.1:9443");
     assert_string_equal(s.tls_min_version, "1.3");
+    assert_int_equal(s.workers, 0);
+    assert_string_equal(s.revocations, "revoked.crl");
+    assert_int_equal(s.allow_older_generation, 0);
     assert_int_equal(s.header_bytes, 8192);
     assert_int_equal(s.header_fields, 64);
     assert_int_equal(s.body_bytes, 65536);
@@ -29,7 +32,10 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(s.write_ms, 60000);
     assert_int_equal(s.drain_ms, 30000);
     assert_int_equal(s.connections, 0);
-    assert_int_equal(s.accepts_per_turn, 64);
+    assert_int_equal(s.accepts_per_turn, 16);
+    assert_int_equal(s.handshakes_per_turn, 4);
+    assert_int_equal(s.requests_per_turn, 8);
+    assert_int_equal(s.overload_turn_ms, 250);
 }
 
 /* Reads the written file as a simple INI reader would, into settings that start as nothing. */
@@ -67,7 +73,7 @@ static void the_written_file_says_every_default_and_its_reason(void **state)
             settings++;
         }
     }
-    assert_int_equal(settings, 17);
+    assert_int_equal(settings, 23);
     assert_memory_equal(&read, &defaults, sizeof read);
 }
 
@@ -83,6 +89,16 @@ static void values_within_bounds_are_taken(void **state)
                      XT_OK);
     assert_int_equal(xt_settings_set(&s, "server", "tls_min_version", "1.2", &failure), XT_OK);
     assert_string_equal(s.tls_min_version, "1.2");
+    assert_int_equal(xt_settings_set(&s, "server", "revocations", "lists/ca..crl", &failure),
+                     XT_OK);
+    assert_string_equal(s.revocations, "lists/ca..crl");
+    assert_int_equal(xt_settings_set(&s, "server", "revocations", "", &failure), XT_OK);
+    assert_string_equal(s.revocations, "");
+    assert_int_equal(xt_settings_set(&s, "server", "workers", "128", &failure), XT_OK);
+    assert_int_equal(s.workers, 128);
+    assert_int_equal(xt_settings_set(&s, "server", "allow_older_generation", "yes", &failure),
+                     XT_OK);
+    assert_int_equal(s.allow_older_generation, 1);
     assert_int_equal(xt_settings_set(&s, "limits", "header_timeout", "250ms", &failure), XT_OK);
     assert_int_equal(s.header_ms, 250);
     assert_int_equal(xt_settings_set(&s, "limits", "header_timeout", "5m", &failure), XT_OK);
@@ -117,6 +133,17 @@ static void others_are_refused_with_what_is_allowed(void **state)
         {"server", "listen", ":8443", XT_INVALID, ADDRESS_RULE},
         {"server", "tls_min_version", "1.1", XT_INVALID,
          "[server] tls_min_version must be 1.3 or 1.2"},
+#define FILE_RULE "[server] revocations must be a file below this folder, or empty"
+        {"server", "revocations", "/etc/passwd", XT_INVALID, FILE_RULE},
+        {"server", "revocations", "../ca.crl", XT_INVALID, FILE_RULE},
+        {"server", "revocations", "lists/../../ca.crl", XT_INVALID, FILE_RULE},
+        {"server", "revocations", "lists//ca.crl", XT_INVALID, FILE_RULE},
+        {"server", "revocations", "lists/", XT_INVALID, FILE_RULE},
+        {"server", "revocations", ".", XT_INVALID, FILE_RULE},
+        {"server", "allow_older_generation", "true", XT_INVALID,
+         "[server] allow_older_generation must be yes or no"},
+        {"server", "workers", "129", XT_INVALID,
+         "[server] workers must be a whole number from 0 to 128"},
         {"limits", "header_bytes", "1023", XT_INVALID,
          "[limits] header_bytes must be a whole number from 1024 to 65536"},
         {"limits", "header_bytes", "65537", XT_INVALID,

@@ -52,13 +52,33 @@ void link_make_certificates(void)
     link_issue("other-ca", "stranger", XT_CERTIFICATE_CLIENT, now - 300, now + day);
 }
 
+enum xt_status link_server_of(const struct xt_tls_server_files *files,
+                              const struct xt_tls_server_material *material,
+                              struct xt_tls_context **context, struct xt_failure *why)
+{
+    struct xt_tls_server_material read = {.allow_tls12 = false};
+    if (material != NULL) {
+        read = *material;
+    }
+    enum xt_status status = xt_tls_material_read(files, &read, why);
+    if (status == XT_OK) {
+        status = xt_tls_server(&read, context, why);
+        xt_tls_material_release(&read);
+    }
+    return status;
+}
+
 struct xt_tls_context *link_server(void)
 {
     struct xt_tls_context *context;
     struct xt_tls_server_files files = {.certificate = scratch("server.crt"),
                                         .key = scratch("server.key"),
                                         .client_authority = scratch("ca.crt")};
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_OK);
+    enum xt_status status = link_server_of(&files, NULL, &context, &failure);
+    if (status != XT_OK) {
+        print_error("%s\n", failure.text);
+    }
+    assert_int_equal(status, XT_OK);
     return context;
 }
 

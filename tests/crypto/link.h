@@ -25,6 +25,10 @@ struct link {
  * stranger.*. */
 void link_make_certificates(void);
 struct xt_tls_context *link_server(void);
+/* A server's context from files, whose other members come from material; NULL: none of them. */
+enum xt_status link_server_of(const struct xt_tls_server_files *files,
+                              const struct xt_tls_server_material *material,
+                              struct xt_tls_context **context, struct xt_failure *failure);
 /* name: "client", "stranger", ...; NULL: no certificate. */
 struct xt_tls_context *link_client(const char *name, bool resume);
 /* Issues name.crt and name.key. authority: "ca" or "other-ca". */

@@ -148,6 +148,20 @@ static void certificates_say_what_they_are_for(void **state)
     assert_non_null(strstr(text, "DNS:id.example.vn, DNS:*.id.example.vn, IP Address:127.0.0.1, "
                                  "IP Address:2001:DB8:0:0:0:0:0:1"));
     assert_non_null(strstr(text, "Authority Key Identifier"));
+    assert_null(strstr(text, "CRL Distribution"));
+    request.revocations_url = "http://id.example.vn:8080/revoked.crl";
+    assert_int_equal(issue(&request, "listed", spki), XT_OK);
+    assert_true(scratch_shell(text, "openssl x509 -in listed.crt -noout -text"));
+    assert_non_null(strstr(text, "CRL Distribution Points: \n                Full Name:\n"));
+    assert_non_null(strstr(text, "URI:http://id.example.vn:8080/revoked.crl\n"));
+    static const char *const bad_urls[] = {
+        "",          "http://",     "https://a/b", "ftp://a/b",
+        "http:///b", "http://a/\n", "http://a/ b", "http://\xc3\xa9"};
+    for (size_t i = 0; i < sizeof(bad_urls) / sizeof(bad_urls[0]); i++) {
+        request.revocations_url = bad_urls[i];
+        assert_int_equal(issue(&request, "never", spki), XT_INVALID);
+        assert_non_null(strstr(failure.text, "revocation list"));
+    }
 }
 
 static void times_are_written_as_rfc_5280_says(void **state)

@@ -11,6 +11,7 @@
 #include "crypto/init.h"
 #include "crypto/keyring.h"
 #include "crypto/tls.h"
+#include "tests/crypto/link.h"
 #include "tests/crypto/scratch.h"
 #include "tests/test.h"
 
@@ -113,7 +114,7 @@ static void assert_usable(const char *name)
                                         .key = scratch(key),
                                         .client_authority = scratch(authority)};
     struct xt_tls_context *context;
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_OK);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_OK);
     xt_tls_context_close(context);
 }
 
@@ -186,6 +187,7 @@ static void a_failure_leaves_nothing_behind(void **state)
     assert_int_equal(result.code, XT_EXIT_FAILED);
     assert_non_null(strstr(result.error, "not a name is not a DNS name"));
     assert_int_equal(RUN(scratch("bad"), "--address", "1.2.3").code, XT_EXIT_FAILED);
+    assert_int_equal(RUN(scratch("bad"), "--crl-url", "no-url").code, XT_EXIT_FAILED);
     assert_int_equal(RUN(scratch("none/bad")).code, XT_EXIT_FAILED);
     assert_int_equal(scratch_count(""), before);
     assert_int_equal(mkdir(scratch("bad2"), 0700), 0);

@@ -209,6 +209,49 @@ static void a_keyring_opens_where_memory_may_not_be_locked(void **state)
     assert_true(WIFEXITED(how) && WEXITSTATUS(how) == 0);
 }
 
+static void an_exported_keyring_is_imported_as_it_was(void **state)
+{
+    (void)state;
+    struct xt_keyring *keyring, *copy;
+    uint8_t salt[XT_SALT_BYTES] = {0}, key[XT_KEY_BYTES], again[XT_KEY_BYTES];
+    const char *path = scratch("exported.keys");
+    assert_int_equal(xt_keyring_create(path, NULL), XT_OK);
+    char text[SHELL_TEXT_MAX]; /* a second key behind it, as a rotation would leave it */
+    assert_true(scratch_shell(text, "sed 's/^......../0000beef/' exported.keys > more && "
+                                    "cat more >> exported.keys && rm more"));
+    assert_int_equal(xt_keyring_open(path, &keyring, NULL), XT_OK);
+    uint8_t *bytes = xt_secret_alloc(XT_KEYRING_EXPORT_MAX);
+    assert_non_null(bytes);
+    struct xt_writer writer = xt_writer_over(bytes, XT_KEYRING_EXPORT_MAX);
+    xt_keyring_export(keyring, &writer);
+    assert_false(writer.overflow);
+    assert_int_equal(writer.size, 4 + 2 * 36);
+    assert_int_equal(xt_keyring_import(xt_written(&writer), &copy), XT_OK);
+    assert_int_equal(xt_keyring_current(copy), 0xbeef);
+    assert_int_equal(xt_keyring_derive(keyring, 0xbeef, XT_USE_SPILL, 7, salt, key), XT_OK);
+    assert_int_equal(xt_keyring_derive(copy, 0xbeef, XT_USE_SPILL, 7, salt, again), XT_OK);
+    assert_memory_equal(key, again, sizeof(key));
+    xt_keyring_close(copy);
+
+    copy = NULL;
+    for (size_t size = 0; size < writer.size; size++) {
+        assert_int_equal(xt_keyring_import(xt_span_of(bytes, size), &copy), XT_INVALID);
+    }
+    assert_int_equal(xt_keyring_import(xt_span_of(bytes, writer.size + 1), &copy), XT_INVALID);
+    memcpy(bytes + 4 + 36, bytes + 4, 4); /* one id twice */
+    assert_int_equal(xt_keyring_import(xt_written(&writer), &copy), XT_INVALID);
+    memset(bytes + 4 + 36, 0, 4); /* no id */
+    assert_int_equal(xt_keyring_import(xt_written(&writer), &copy), XT_INVALID);
+    memset(bytes, 0xff, 4);
+    assert_int_equal(xt_keyring_import(xt_written(&writer), &copy), XT_INVALID);
+    memset(bytes, 0, 4);
+    assert_int_equal(xt_keyring_import(xt_span_of(bytes, 4), &copy), XT_INVALID);
+    assert_null(copy);
+    xt_secret_free(bytes);
+    xt_secret_free(NULL);
+    xt_keyring_close(keyring);
+}
+
 static void random_bytes_do_not_repeat(void **state)
 {
     (void)state;
@@ -282,6 +325,7 @@ int main(void)
         cmocka_unit_test(every_input_of_a_derivation_matters),
         cmocka_unit_test(keys_cannot_be_overwritten_in_memory),
         cmocka_unit_test(a_keyring_opens_where_memory_may_not_be_locked),
+        cmocka_unit_test(an_exported_keyring_is_imported_as_it_was),
         cmocka_unit_test(random_bytes_do_not_repeat),
         cmocka_unit_test(a_child_process_draws_other_bytes_than_its_parent),
         cmocka_unit_test(secrets_are_compared_whole_and_wiped),

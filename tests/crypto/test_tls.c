@@ -281,7 +281,7 @@ static struct xt_tls_context *server_of(const char *certificate, const char *key
     struct xt_tls_server_files files = {.certificate = scratch(certificate),
                                         .key = scratch(key),
                                         .client_authority = scratch("ca.crt")};
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_OK);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_OK);
     return context;
 }
 
@@ -566,28 +566,28 @@ static void bad_files_are_refused_with_their_name(void **state)
     struct xt_tls_server_files files = {.certificate = scratch("server.crt"),
                                         .key = scratch("client.key"),
                                         .client_authority = scratch("ca.crt")};
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_INVALID);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_INVALID);
     assert_non_null(strstr(failure.text, "does not belong"));
     files.key = scratch("server.key");
     files.client_authority = scratch("client.crt");
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_INVALID);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_INVALID);
     assert_non_null(strstr(failure.text, "CA:TRUE"));
     files.client_authority = scratch("missing.crt");
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_NOT_FOUND);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_NOT_FOUND);
     assert_non_null(strstr(failure.text, "missing.crt"));
     scratch_write("garbage", "garbage\n", 8, 0600);
     files.client_authority = scratch("ca.crt");
     files.certificate = scratch("garbage");
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_INVALID);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_INVALID);
     files.certificate = scratch("server.crt");
     files.key = scratch("garbage");
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_INVALID);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_INVALID);
     files.key = scratch("server.key");
     assert_int_equal(chmod(scratch("server.key"), 0644), 0);
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_DENIED);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_DENIED);
     assert_non_null(strstr(failure.text, "chmod 600"));
     assert_int_equal(chmod(scratch("server.key"), 0600), 0);
-    assert_int_equal(xt_tls_server(&files, &context, &failure), XT_OK);
+    assert_int_equal(link_server_of(&files, NULL, &context, &failure), XT_OK);
     xt_tls_context_close(context);
     xt_tls_context_close(NULL);
     xt_tls_close(NULL);

@@ -1,5 +1,6 @@
 #include "tests/net/deployment.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -235,7 +236,47 @@ static unsigned logged_port(const char *log, const char *key)
     return found == NULL ? 0 : (unsigned)strtoul(found, NULL, 10);
 }
 
+/* Children of the server by their name. */
+static unsigned children_of(pid_t parent, const char *name, pid_t *pids, unsigned most)
+{
+    unsigned count = 0;
+    DIR *list = opendir("/proc");
+    assert_non_null(list);
+    for (struct dirent *entry; (entry = readdir(list)) != NULL && count < most;) {
+        char path[300], comm[32] = "";
+        int pid = 0, ppid = 0;
+        snprintf(path, sizeof(path), "/proc/%s/stat", entry->d_name);
+        FILE *file = entry->d_name[0] >= '1' && entry->d_name[0] <= '9' ? fopen(path, "r") : NULL;
+        if (file == NULL) {
+            continue;
+        }
+        char state = 'Z';
+        bool read = fscanf(file, "%d (%31[^)]) %c %d", &pid, comm, &state, &ppid) == 4;
+        fclose(file);
+        if (read && ppid == parent && state != 'Z' && strcmp(comm, name) == 0) {
+            pids[count++] = pid;
+        }
+    }
+    closedir(list);
+    return count;
+}
+
+unsigned server_workers(const struct server *server, pid_t *pids, unsigned most)
+{
+    return children_of(server->pid, "xacthuc-worker", pids, most);
+}
+
+unsigned server_writers(const struct server *server, pid_t *pids, unsigned most)
+{
+    return children_of(server->pid, "xacthuc-writer", pids, most);
+}
+
 void server_start(struct server *server, const char *limits)
+{
+    server_start_with(server, limits, NULL);
+}
+
+void server_start_with(struct server *server, const char *limits, const char *const *arguments)
 {
     char *conf = malloc(strlen(initial_conf) + 4096);
     assert_non_null(conf);
@@ -245,9 +286,12 @@ void server_start(struct server *server, const char *limits)
     char *before = server_log();
     size_t skip = strlen(before);
     free(before);
-    char *argv[] = {strdup(xacthuc()), "serve",       strdup(deployment("DIR")),
-                    "--listen",        "127.0.0.1:0", "--admin",
-                    "127.0.0.1:0",     NULL};
+    char *argv[16] = {strdup(xacthuc()), "serve",       strdup(deployment("DIR")),
+                      "--listen",        "127.0.0.1:0", "--admin",
+                      "127.0.0.1:0",     NULL};
+    for (unsigned i = 0; arguments != NULL && arguments[i] != NULL && i < 8; i++) {
+        argv[7 + i] = (char *)(uintptr_t)arguments[i];
+    }
     if (serving != 0) { /* of a test that failed */
         kill(serving, SIGKILL);
         waitpid(serving, NULL, 0);
@@ -271,6 +315,11 @@ void server_start(struct server *server, const char *limits)
     }
     assert_int_not_equal(server->port, 0);
     assert_int_not_equal(server->admin_port, 0);
+}
+
+void server_adopt(struct server *server, pid_t pid)
+{
+    server->pid = serving = pid;
 }
 
 int server_wait(struct server *server, unsigned timeout_ms)

@@ -35,6 +35,13 @@ struct server {
 /* Appends lines to xacthuc.conf's [limits] ("idle_timeout = 1s\n"; NULL: none), starts the server, waits
  * until it listens. */
 void server_start(struct server *server, const char *limits);
+/* The same with more arguments of `serve`, up to NULL ("--workers", "1"). */
+void server_start_with(struct server *server, const char *limits, const char *const *arguments);
+/* Process numbers of its workers, or of its writer; how many there are, at most `most`. */
+unsigned server_workers(const struct server *server, pid_t *pids, unsigned most);
+unsigned server_writers(const struct server *server, pid_t *pids, unsigned most);
+/* Another process is the server now: one that took over and became our child. */
+void server_adopt(struct server *server, pid_t pid);
 /* SIGTERM; gives the exit status. */
 int server_stop(struct server *server);
 /* Waits until it has ended; gives the exit status, -1 after timeout_ms. */

@@ -1,225 +1,13 @@
-/* Raw bytes in, statuses out, over the exchange alone: no socket. Every case is also played split in
- * two at every byte, and byte by byte: any split must be answered the same. */
+/* What the statuses of tests/net/raw_cases.h do not show: heads, bodies, order, memory. */
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "crypto/keyring.h"
-#include "net/exchange.h"
+#include "tests/net/rig.h"
 #include "tests/test.h"
 
-/* ---- a site of three targets ------------------------------------------------------------------ */
-
-static void handle_echo(struct xt_call *call, struct xt_answer *answer)
-{
-    *answer = (struct xt_answer){.status = 200,
-                                 .type = XT_TYPE_JSON,
-                                 .body = xt_span_of(call->request->body, call->request->body_size)};
-    memset(call->request->body + call->request->body_size, 0, XT_HTTP_BODY_PADDING);
-    if (answer->body.size > 4096) {
-        answer->body.size = 4096;
-    }
-}
-
-static uint8_t document[40000];
-
-static void handle_document(struct xt_call *call, struct xt_answer *answer)
-{
-    (void)call;
-    *answer = (struct xt_answer){
-        .status = 200, .type = XT_TYPE_JSON, .body = xt_span_of(document, sizeof(document))};
-}
-
-static const struct xt_route list[] = {
-    {"/", XT_GET | XT_HEAD | XT_OPTIONS, handle_echo},
-    {"/echo", XT_POST | XT_OPTIONS, handle_echo},
-    {"/document", XT_GET | XT_HEAD | XT_OPTIONS, handle_document},
-};
-static const struct xt_routes routes = {list, 3, XT_GET | XT_HEAD | XT_OPTIONS | XT_POST};
-
-/* ---- playing bytes ---------------------------------------------------------------------------- */
-
-struct rig {
-    struct xt_settings settings;
-    struct xt_service service;
-    struct xt_http_shared shared;
-};
-
-static struct rig rig;
-
-static int set_up(void **state)
-{
-    (void)state;
-    xt_crypto_start();
-    xt_settings_defaults(&rig.settings);
-    if (xt_service_open(&rig.service, &rig.settings) != XT_OK) {
-        return 1;
-    }
-    xt_service_set_time(&rig.service, 1795251600123, 1000);
-    xt_http_shared_open(&rig.shared, &rig.settings);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    xt_http_shared_close(&rig.shared); /* aborts if a request's memory was not given back */
-    xt_service_close(&rig.service);
-    return 0;
-}
-
-struct play {
-    struct xt_exchange exchange;
-    bool closed, tls;
-    uint8_t *output;
-    size_t output_size;
-};
-
-#define OUTPUT_ALL (1U << 20)
-
-static void play_open(struct play *play, bool tls)
-{
-    static uint8_t output[OUTPUT_ALL]; /* one play at a time */
-    memset(play, 0, sizeof(*play));
-    play->output = output;
-    xt_exchange_open(&play->exchange, &rig.shared, &rig.service, &routes, tls);
-}
-
-/* Feeds a piece as the connection does: an exact copy, so that reading past it is seen. */
-static void play_feed(struct play *play, const uint8_t *data, size_t size)
-{
-    static uint8_t room[XT_OUTPUT_MAX];
-    uint8_t *copy = malloc(size > 0 ? size : 1);
-    assert_non_null(copy);
-    memcpy(copy, data, size);
-    size_t at = 0;
-    while (!play->closed) {
-        struct xt_writer writer = xt_writer_over(room, sizeof(room));
-        size_t used = 0;
-        enum xt_exchange_result result =
-            xt_exchange_run(&play->exchange, copy + at, size - at, &used, &writer);
-        at += used;
-        assert_true(at <= size);
-        assert_true(play->output_size + writer.size < OUTPUT_ALL);
-        memcpy(play->output + play->output_size, room, writer.size);
-        play->output_size += writer.size;
-        play->closed = result == XT_EXCHANGE_LAST;
-        if (result == XT_EXCHANGE_MORE) {
-            assert_int_equal(at, size);
-            break;
-        }
-    }
-    free(copy);
-}
-
-static void play_close(struct play *play)
-{
-    xt_exchange_close(&play->exchange);
-}
-
-/* "200 405 ..." out of the output; heads[i] of answers to HEAD have no body. */
-static void read_statuses(const struct play *play, const char *input, char *text, size_t size)
-{
-    const char *at = (const char *)play->output, *end = at + play->output_size;
-    bool head = strncmp(input, "HEAD ", 5) == 0;
-    text[0] = '\0';
-    while (at < end) {
-        assert_true(end - at > 12 && memcmp(at, "HTTP/1.1 ", 9) == 0);
-        size_t used = strlen(text);
-        snprintf(text + used, size - used, "%s%.3s", used > 0 ? " " : "", at + 9);
-        const char *body = memmem(at, (size_t)(end - at), "\r\n\r\n", 4);
-        assert_non_null(body);
-        body += 4;
-        const char *length = memmem(at, (size_t)(body - at), "\r\nContent-Length: ", 18);
-        at = body + (length != NULL && !head ? strtoul(length + 18, NULL, 10) : 0);
-    }
-    assert_ptr_equal(at, end);
-}
-
-/* Repeats: {abc*20} stands for abc twenty times. */
-static uint8_t *expand(const char *bytes, size_t length, size_t *size)
-{
-    uint8_t *result = malloc(1U << 20);
-    assert_non_null(result);
-    *size = 0;
-    for (size_t i = 0; i < length; i++) {
-        const char *close = NULL, *star = NULL;
-        if (bytes[i] == '{' && (close = memchr(bytes + i, '}', length - i)) != NULL &&
-            (star = memchr(bytes + i, '*', (size_t)(close - bytes) - i)) != NULL) {
-            for (unsigned long n = strtoul(star + 1, NULL, 10); n > 0; n--) {
-                memcpy(result + *size, bytes + i + 1, (size_t)(star - bytes) - i - 1);
-                *size += (size_t)(star - bytes) - i - 1;
-            }
-            i = (size_t)(close - bytes);
-        } else {
-            result[(*size)++] = (uint8_t)bytes[i];
-        }
-    }
-    return result;
-}
-
-struct raw_case {
-    const char *name;
-    const char *bytes;
-    size_t length;
-    const char *statuses;
-    bool closes;
-};
-#define CASE(name, bytes, statuses, closes)                                                        \
-    {                                                                                              \
-        name, bytes, sizeof(bytes) - 1, statuses, closes                                           \
-    }
-#define OPEN false
-#define CLOSES true
 #define H "Host: a\r\n"
 #define OK_GET "GET / HTTP/1.1\r\n" H "\r\n"
-
-#include "tests/net/raw_cases.h"
-
-static void play_pieces(const struct raw_case *c, const uint8_t *bytes, size_t size, size_t first,
-                        size_t step)
-{
-    struct play play;
-    char statuses[4096];
-    play_open(&play, true);
-    for (size_t at = 0; at < size && !play.closed;) {
-        size_t piece = at == 0 && first > 0 ? first : step;
-        piece = piece < size - at ? piece : size - at;
-        play_feed(&play, bytes + at, piece);
-        at += piece;
-    }
-    read_statuses(&play, (const char *)bytes, statuses, sizeof(statuses));
-    if (strcmp(statuses, c->statuses) != 0 || play.closed != c->closes) {
-        fail_msg("%s (first piece %zu, then %zu): [%s]%s, expected [%s]%s", c->name, first, step,
-                 statuses, play.closed ? " closed" : "", c->statuses, c->closes ? " closed" : "");
-    }
-    play_close(&play);
-}
-
-static void raw_case_is_answered_however_it_is_split(void **state)
-{
-    const struct raw_case *c = *state;
-    size_t size = 0;
-    uint8_t *bytes = expand(c->bytes, c->length, &size);
-    play_pieces(c, bytes, size, 0, size);
-    play_pieces(c, bytes, size, 1, 1);
-    play_pieces(c, bytes, size, 0, 7);
-    /* Long ones are long in one place: splits near both ends, and a sample between. */
-    size_t step = size > 4096 ? size / 1024 : 1;
-    for (size_t split = 1; split < size; split += split < 512 || size - split < 512 ? 1 : step) {
-        play_pieces(c, bytes, size, split, size);
-    }
-    free(bytes);
-}
-
-/* ---- what a status does not show -------------------------------------------------------------- */
-
-static void play_text(struct play *play, const char *text, bool tls)
-{
-    play_open(play, tls);
-    play_feed(play, (const uint8_t *)text, strlen(text));
-    play->output[play->output_size] = '\0';
-}
 
 static void chunks_are_joined(void **state)
 {
@@ -439,6 +227,107 @@ static void idle_exchange_holds_no_memory(void **state)
     assert_int_equal(rig.shared.small.out_count, 0);
 }
 
+/* A reload while a request is under way: it keeps its limits and its memory, the next has the new. */
+static void new_limits_hold_from_the_next_request_on(void **state)
+{
+    (void)state;
+    enum { SIZE = 40000 };
+    static const char head[] = "POST /echo HTTP/1.1\r\n" H "Content-Length: 40000\r\n\r\n";
+    static uint8_t body[SIZE];
+    const struct xt_settings before = rig.settings;
+    for (unsigned sent = 0; sent < SIZE;
+         sent += SIZE / 4) { /* before and after it left its block */
+        struct play play;
+        play_open(&play, true);
+        play_feed(&play, (const uint8_t *)head, sizeof(head) - 1);
+        play_feed(&play, body, sent);
+        rig.settings.header_bytes = 1024;
+        rig.settings.header_fields = 8;
+        play_feed(&play, (const uint8_t *)"", 0); /* settings alone change nothing */
+        rig.settings.body_bytes = 50000;
+        xt_http_shared_reload(&rig.shared);
+        play_feed(&play, body + sent, SIZE - sent);
+        assert_memory_equal(play.output, "HTTP/1.1 200", 12);
+        size_t first = play.output_size;
+        static const char larger[] = "POST /echo HTTP/1.1\r\n" H "Content-Length: 50001\r\n\r\n";
+        play_feed(&play, (const uint8_t *)larger, sizeof(larger) - 1);
+        assert_memory_equal(play.output + first, "HTTP/1.1 413", 12);
+        play_close(&play);
+        rig.settings = before;
+        xt_http_shared_reload(&rig.shared);
+    }
+    /* Lowered below what has come already: refused, and nothing is written past the end. */
+    struct play play;
+    play_open(&play, true);
+    play_feed(&play, (const uint8_t *)head, sizeof(head) - 1);
+    play_feed(&play, body, 10000);
+    rig.settings.body_bytes = 1024;
+    xt_http_shared_reload(&rig.shared);
+    play_feed(&play, body, SIZE - 10000);
+    assert_memory_equal(play.output, "HTTP/1.1 413", 12);
+    assert_true(play.closed);
+    play_close(&play);
+    rig.settings = before;
+    xt_http_shared_reload(&rig.shared);
+}
+
+static void turn_ends_after_its_answers(void **state)
+{
+    (void)state;
+    struct play play;
+    static uint8_t room[XT_OUTPUT_MAX];
+    const char *text = OK_GET OK_GET OK_GET;
+    size_t used = 0, at = 0;
+    play_open(&play, true);
+    play.exchange.turn_left = 2;
+    struct xt_writer writer = xt_writer_over(room, sizeof(room));
+    assert_int_equal(
+        xt_exchange_run(&play.exchange, (const uint8_t *)text, strlen(text), &used, &writer),
+        XT_EXCHANGE_TURN);
+    assert_int_equal(play.exchange.answered, 2);
+    play.exchange.turn_left = 1; /* as many as there are: nothing is left over */
+    at = used;
+    assert_int_equal(xt_exchange_run(&play.exchange, (const uint8_t *)text + at, strlen(text) - at,
+                                     &used, &writer),
+                     XT_EXCHANGE_MORE);
+    assert_int_equal(play.exchange.answered, 3);
+    play_close(&play);
+}
+
+static void overloaded_requests_are_refused_and_the_connection_stays(void **state)
+{
+    (void)state;
+    struct play play;
+    play_open(&play, true);
+    play.exchange.overloaded = true;
+    play_feed(&play, (const uint8_t *)OK_GET, strlen(OK_GET));
+    assert_memory_equal(play.output, "HTTP/1.1 503", 12);
+    assert_non_null(strstr((char *)play.output, "\r\nRetry-After: 1\r\n"));
+    assert_false(play.closed);
+    size_t first = play.output_size;
+    play.exchange.overloaded = false;
+    play_feed(&play, (const uint8_t *)OK_GET, strlen(OK_GET));
+    assert_memory_equal(play.output + first, "HTTP/1.1 200", 12);
+    play_close(&play);
+}
+
+/* Names and order of the fields: the same for every answer of a kind. */
+static void head_is_answered_like_get_without_the_body(void **state)
+{
+    (void)state;
+    struct play play;
+    char get_head[1024];
+    play_text(&play, "GET /document HTTP/1.1\r\n" H "\r\n", true);
+    char *end = strstr((char *)play.output, "\r\n\r\n");
+    assert_non_null(end);
+    snprintf(get_head, sizeof(get_head), "%.*s", (int)(end + 4 - (char *)play.output),
+             (char *)play.output);
+    play_close(&play);
+    play_text(&play, "HEAD /document HTTP/1.1\r\n" H "\r\n", true);
+    assert_string_equal((char *)play.output, get_head);
+    play_close(&play);
+}
+
 static void refusals_echo_nothing(void **state)
 {
     (void)state;
@@ -459,18 +348,7 @@ static void refusals_echo_nothing(void **state)
 
 int main(void)
 {
-    static struct CMUnitTest tests[256];
-    size_t count = 0;
-    for (size_t i = 0; i < sizeof(raw_cases) / sizeof(raw_cases[0]); i++) {
-        union {
-            const void *from;
-            void *to;
-        } c = {.from = &raw_cases[i]};
-        tests[count++] = (struct CMUnitTest){.name = raw_cases[i].name,
-                                             .test_func = raw_case_is_answered_however_it_is_split,
-                                             .initial_state = c.to};
-    }
-    const struct CMUnitTest others[] = {
+    const struct CMUnitTest tests[] = {
         cmocka_unit_test(chunks_are_joined),
         cmocka_unit_test(large_body_arrives_whole),
         cmocka_unit_test(answers_have_the_fixed_head),
@@ -483,9 +361,11 @@ int main(void)
         cmocka_unit_test(last_of_many_requests_closes),
         cmocka_unit_test(absolute_targets_must_have_our_scheme),
         cmocka_unit_test(idle_exchange_holds_no_memory),
+        cmocka_unit_test(new_limits_hold_from_the_next_request_on),
+        cmocka_unit_test(turn_ends_after_its_answers),
+        cmocka_unit_test(overloaded_requests_are_refused_and_the_connection_stays),
+        cmocka_unit_test(head_is_answered_like_get_without_the_body),
         cmocka_unit_test(refusals_echo_nothing),
     };
-    memcpy(tests + count, others, sizeof(others));
-    count += sizeof(others) / sizeof(others[0]);
-    return _cmocka_run_group_tests("http", tests, count, set_up, tear_down);
+    return cmocka_run_group_tests(tests, rig_open, rig_close);
 }

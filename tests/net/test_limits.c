@@ -6,6 +6,8 @@
 #include "tests/net/deployment.h"
 #include "tests/test.h"
 
+/* Limits are those of one worker. */
+static const char *const one_worker[] = {"--workers", "1", NULL};
 static const char get[] = "GET /openapi.json HTTP/1.1\r\nHost: a\r\n\r\n";
 
 static double time_to_close(struct test_client *client)
@@ -85,7 +87,7 @@ static void oldest_idle_connection_makes_room(void **state)
     struct server server;
     struct test_client *clients[LIMIT + 2];
     struct test_response response;
-    server_start(&server, "connections = 8\n");
+    server_start_with(&server, "connections = 8\n", one_worker);
     for (int i = 0; i < LIMIT + 2; i++) {
         clients[i] = connect_as(&server, "demo");
         assert_true(test_client_request(clients[i], "GET", "/nothing", NULL, NULL, &response));
@@ -113,7 +115,7 @@ static void strangers_make_room_before_partners(void **state)
         struct server server;
         struct test_client *partners[PARTNERS], *strangers[STRANGERS];
         struct test_response response;
-        server_start(&server, "connections = 16\n");
+        server_start_with(&server, "connections = 16\n", one_worker);
         for (unsigned i = 0; i < PARTNERS; i++) {
             partners[i] = connect_as(&server, "demo");
             assert_true(test_client_request(partners[i], "GET", "/nothing", NULL, NULL, &response));
@@ -146,7 +148,7 @@ static void busy_connections_make_newcomers_wait(void **state)
     struct server server;
     struct test_client *clients[LIMIT];
     struct test_response response;
-    server_start(&server, "connections = 4\n");
+    server_start_with(&server, "connections = 4\n", one_worker);
     for (int i = 0; i < LIMIT; i++) {
         clients[i] = connect_as(&server, "demo");
         assert_true(test_client_send_text(clients[i], "GET /nothing HTTP/1.1\r\n"));

@@ -384,6 +384,38 @@ static void a_certificate_that_no_connection_could_use_is_refused(void **state)
     assert_false(exists("partners/x.json"));
 }
 
+static void revoking_writes_a_list_that_grows(void **state)
+{
+    (void)state;
+    char out[64], certificate[80];
+    snprintf(out, sizeof(out), "%s/out", deployment());
+    snprintf(certificate, sizeof(certificate), "%s/out/viettel.crt", deployment());
+    assert_int_equal(run("partner", "revoke", "DIR", NULL), 0);
+    assert_non_null(strstr(run_out, "revoked.crl (0 certificates)"));
+    assert_non_null(strstr(read_text("revoked.crl"), "BEGIN X509 CRL"));
+    assert_int_equal(run("partner", "add", "DIR", "viettel", CLAIMS, "--issue", out, NULL), 0);
+    assert_int_equal(run("partner", "revoke", "DIR", "--cert", certificate, NULL), 0);
+    assert_non_null(strstr(run_out, "viettel.crt is revoked"));
+    assert_non_null(strstr(run_out, "(1 certificate)"));
+    assert_int_equal(
+        run("partner", "revoke", "DIR", "--cert", certificate, "--days", "3", "--json", NULL), 0);
+    assert_non_null(strstr(run_out, "\"entries\":1,\"was_revoked\":true,\"renew_before\":\"2"));
+    assert_string_equal(run_err, "");
+
+    assert_int_equal(run("partner", "revoke", "DIR", "viettel", NULL), 2);
+    assert_int_equal(run("partner", "revoke", "DIR", "--rate", "3", NULL), 2);
+    assert_int_equal(run("partner", "revoke", "DIR", "--days", "0", NULL), 2);
+    assert_int_equal(
+        run("partner", "revoke", "DIR", "--cert", certificate, "--cert", certificate, NULL), 2);
+    assert_int_equal(run("partner", "list", "DIR", "--days", "3", NULL), 2);
+    char before[8192];
+    snprintf(before, sizeof(before), "%s", read_text("revoked.crl"));
+    assert_int_equal(run("partner", "revoke", "DIR", "--cert", "/nowhere.crt", NULL), 1);
+    assert_int_equal(unlink(deployment_path("keys/ca.key")), 0);
+    assert_int_equal(run("partner", "revoke", "DIR", NULL), 1);
+    assert_string_equal(read_text("revoked.crl"), before);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, make, deployment_remove)
 
 int main(void)
@@ -401,6 +433,7 @@ int main(void)
         EACH(of_two_who_add_one_certificate_at_once_one_succeeds),
         EACH(an_interrupted_add_is_whole_or_not_at_all),
         EACH(a_certificate_that_no_connection_could_use_is_refused),
+        EACH(revoking_writes_a_list_that_grows),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,78 @@
+#include "crypto/live_seal.h"
+
+#include <sodium.h>
+
+#define NONCE crypto_aead_xchacha20poly1305_ietf_NPUBBYTES
+#define TAG crypto_aead_xchacha20poly1305_ietf_ABYTES
+
+_Static_assert(XT_LIVE_SEAL_OVERHEAD == NONCE + TAG, "a nonce and a tag");
+_Static_assert(XT_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "the size of a key");
+
+struct xt_live_sealer {
+    uint8_t seal[XT_KEY_BYTES];
+    uint8_t hash[XT_KEY_BYTES];
+};
+
+enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t key_id,
+                                   const uint8_t salt[XT_SALT_BYTES],
+                                   struct xt_live_sealer **sealer)
+{
+    struct xt_live_sealer *made = sodium_malloc(sizeof(*made));
+    if (made == NULL) {
+        return XT_NO_MEMORY;
+    }
+    enum xt_status status =
+        xt_keyring_derive(keyring, key_id, XT_USE_LIVE_SEAL, 0, salt, made->seal);
+    if (status == XT_OK) {
+        status = xt_keyring_derive(keyring, key_id, XT_USE_LIVE_HASH, 0, salt, made->hash);
+    }
+    if (status != XT_OK) {
+        sodium_free(made);
+        return status;
+    }
+    xt_require(sodium_mprotect_readonly(made) == 0);
+    *sealer = made;
+    return XT_OK;
+}
+
+void xt_live_sealer_close(struct xt_live_sealer *sealer)
+{
+    sodium_free(sealer); /* wipes; NULL is fine */
+}
+
+void xt_live_seal(const struct xt_live_sealer *sealer, struct xt_span associated,
+                  struct xt_span plain, uint8_t *sealed)
+{
+    unsigned long long size = 0;
+    xt_random(sealed, NONCE);
+    int result = crypto_aead_xchacha20poly1305_ietf_encrypt(
+        sealed + NONCE, &size, plain.data, plain.size, associated.data, associated.size, NULL,
+        sealed, sealer->seal);
+    xt_require(result == 0 && size == plain.size + TAG);
+}
+
+enum xt_status xt_live_unseal(const struct xt_live_sealer *sealer, struct xt_span associated,
+                              struct xt_span sealed, uint8_t *plain)
+{
+    if (sealed.size < XT_LIVE_SEAL_OVERHEAD) {
+        return XT_CORRUPT;
+    }
+    if (crypto_aead_xchacha20poly1305_ietf_decrypt(
+            plain, NULL, NULL, sealed.data + NONCE, sealed.size - NONCE, associated.data,
+            associated.size, sealed.data, sealer->seal) != 0) {
+        xt_wipe(plain, sealed.size - XT_LIVE_SEAL_OVERHEAD);
+        return XT_CORRUPT;
+    }
+    return XT_OK;
+}
+
+void xt_live_hash(const struct xt_live_sealer *sealer, uint8_t kind, struct xt_span key,
+                  uint8_t hash[XT_LIVE_HASH])
+{
+    crypto_generichash_blake2b_state state;
+    crypto_generichash_blake2b_init(&state, sealer->hash, XT_KEY_BYTES, XT_LIVE_HASH);
+    crypto_generichash_blake2b_update(&state, &kind, 1);
+    crypto_generichash_blake2b_update(&state, key.data, key.size);
+    crypto_generichash_blake2b_final(&state, hash, XT_LIVE_HASH);
+    sodium_memzero(&state, sizeof(state));
+}

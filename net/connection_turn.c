@@ -1,0 +1,110 @@
+/* net/connection_turn: what one turn of the loop may cost, and who comes next.
+ *
+ *   the loop:  wait -> sockets that are ready, each once -> input left over, each once -> wait ...
+ *                      |<--------------------- one turn --------------------->|
+ */
+#include "net/connection_internal.h"
+
+static struct xt_connection *first_of(struct xt_ring *list)
+{
+    return xt_ring_entry(list->next, struct xt_connection, turn);
+}
+
+/* Those that were there when we began, each once: what they leave over again waits for the next. */
+static void serve_turns(struct xt_connections *all)
+{
+    struct xt_ring *last = all->turns.previous;
+    while (!xt_ring_is_empty(&all->turns)) {
+        struct xt_ring *link = all->turns.next;
+        struct xt_connection *connection = first_of(&all->turns);
+        xt_ring_remove(link);
+        xt_connection_advance(connection);
+        if (link == last) {
+            break;
+        }
+    }
+}
+
+/* Reading goes on for as many as the next turn can take: their bytes are still in the sockets. */
+static void admit_shakes(struct xt_connections *all)
+{
+    while (all->handshakes_left > 0 && !xt_ring_is_empty(&all->shakes)) {
+        struct xt_connection *connection = first_of(&all->shakes);
+        xt_ring_remove(&connection->turn);
+        connection->admitted = true;
+        all->handshakes_left--;
+        xt_connection_set_reading(connection, true);
+    }
+}
+
+static void do_nothing(uv_idle_t *idle)
+{
+    (void)idle;
+}
+
+static void on_turn_end(uv_prepare_t *prepare)
+{
+    struct xt_connections *all = prepare->data;
+    serve_turns(all);
+    all->turn_began_ns = 0;
+    all->service->clock_ns = 0; /* the loop may wait now */
+    all->handshakes_left = all->settings->handshakes_per_turn;
+    admit_shakes(all);
+    if (xt_ring_is_empty(&all->turns)) {
+        (void)uv_idle_stop(&all->go_on);
+    }
+}
+
+void xt_turns_open(struct xt_connections *all)
+{
+    xt_ring_open(&all->turns);
+    xt_ring_open(&all->shakes);
+    all->handshakes_left = all->settings->handshakes_per_turn;
+    /* None of these can fail, and none keeps the loop from ending. */
+    (void)uv_prepare_init(all->loop, &all->turn_end);
+    (void)uv_idle_init(all->loop, &all->go_on);
+    (void)uv_prepare_start(&all->turn_end, on_turn_end);
+    all->turn_end.data = all;
+    uv_unref((uv_handle_t *)&all->turn_end);
+    uv_unref((uv_handle_t *)&all->go_on);
+}
+
+void xt_turns_close(struct xt_connections *all)
+{
+    if (!uv_is_closing((uv_handle_t *)&all->turn_end)) {
+        uv_close((uv_handle_t *)&all->turn_end, NULL);
+        uv_close((uv_handle_t *)&all->go_on, NULL);
+    }
+}
+
+bool xt_turn_is_overloaded(struct xt_connections *all)
+{
+    uint64_t now = all->service->monotonic_ns;
+    if (all->turn_began_ns == 0) {
+        all->turn_began_ns = now;
+    }
+    return !all->probes &&
+           now - all->turn_began_ns >= (uint64_t)all->settings->overload_turn_ms * 1000000;
+}
+
+void xt_turn_wait(struct xt_connection *connection)
+{
+    struct xt_connections *all = connection->all;
+    xt_ring_append(&all->turns, &connection->turn);
+    (void)uv_idle_start(&all->go_on, do_nothing);
+}
+
+bool xt_turn_may_shake(struct xt_connection *connection)
+{
+    struct xt_connections *all = connection->all;
+    if (connection->admitted) {
+        connection->admitted = false;
+        return true;
+    }
+    if (all->handshakes_left > 0 && xt_ring_is_empty(&all->shakes)) {
+        all->handshakes_left--;
+        return true;
+    }
+    xt_ring_append(&all->shakes, &connection->turn);
+    return false;
+}

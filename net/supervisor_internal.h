@@ -1,0 +1,222 @@
+/* net/supervisor_internal: what the files of the supervisor share. Private to them.
+ *
+ *   supervisor_start.c     from a plan to a loop, and back
+ *   supervisor.c           signals, clocks, the end
+ *   supervisor_reload.c    settings, certificates, partners and generations that change
+ *   supervisor_workers.c   which worker runs where, what each was told, who replaces whom
+ *   supervisor_messages.c  what workers say and what becomes of it
+ *   supervisor_writer.c    the writer, and everybody's channel to it
+ *   supervisor_sockets.c   the listening sockets, made or taken over
+ *   upgrade.c              both sides of a hand-over
+ */
+#ifndef XT_NET_SUPERVISOR_INTERNAL_H
+#define XT_NET_SUPERVISOR_INTERNAL_H
+
+#include "crypto/tickets.h"
+#include "net/children.h"
+#include "net/log.h"
+#include "net/notify.h"
+#include "net/supervisor.h"
+#include "net/vitals.h"
+#include "net/watch.h"
+#include "net/writer_record.h"
+#include "store/generation.h"
+
+#define XT_QUICK_DEATH_MS 500 /* one that lived longer is replaced at once */
+#define XT_BACKOFF_LEAST_MS 100
+#define XT_BACKOFF_MOST_MS 5000
+#define XT_START_LIMIT_MS 30000 /* for a child to serve after it was started */
+#define XT_KILL_GRACE_MS 2000   /* past its own time limit, a child is killed */
+#define XT_NEVER UINT64_MAX
+#define XT_SUPERVISOR_SIGNALS 4
+
+/* When something is to be started again. */
+struct xt_backoff {
+    uint64_t start_at_ms; /* XT_NEVER: nothing is due */
+    uint64_t delay_ms;    /* of the next quick death; 0: none so far */
+};
+/* After a death: sets when to start again. */
+void xt_backoff_set(struct xt_backoff *backoff, uint64_t now_ms, bool quick);
+
+enum xt_role { XT_ROLE_ABSENT, XT_ROLE_STARTING, XT_ROLE_SERVING, XT_ROLE_LEAVING };
+
+/* The process in one of a worker's two places, and what it was told. */
+struct xt_member {
+    struct xt_supervisor *supervisor;
+    struct xt_slot *slot;
+    struct xt_child *child; /* NULL: ABSENT */
+    enum xt_role role;
+    unsigned place;
+    uint64_t sent_serial, known_serial; /* snapshot: told of, in force */
+    uint64_t sent_identity;             /* certificates: told of */
+    uint32_t sent_generation, known_generation;
+    int drain_wanted, drain_sent; /* enum xt_drain; -1: none */
+    bool stopped;                 /* it has nothing under way any more */
+    int writer_end;               /* a channel to the writer, to be told to it; -1 */
+    int channel_end;              /* the other end, to be told to the writer; -1 */
+    uint64_t kill_at_ms;
+};
+
+/* One worker: its socket and its two places. */
+struct xt_slot {
+    unsigned index;
+    int api_socket;
+    struct xt_member members[2];
+    struct xt_backoff backoff;
+    bool replace; /* the one that serves is to be replaced */
+};
+
+struct xt_writer_slot {
+    struct xt_child *child; /* NULL: none */
+    enum xt_role role;
+    bool drain_sent;
+    struct xt_writer_channel *channel; /* ours to it */
+    int far_end;                       /* of our channel, to be told to it; -1 */
+    struct xt_backoff backoff;
+    uint64_t kill_at_ms;
+};
+
+struct xt_upgrade {
+    struct xt_child *heir; /* NULL: none is starting */
+    uint64_t give_up_at_ms;
+    bool handed_over;
+    int channel; /* of ours to the one before; -1: we took over from nobody, or have done so */
+    bool poll_open, announced;
+    uv_poll_t poll;
+};
+
+struct xt_supervisor {
+    uv_loop_t loop;
+    bool loop_open;
+    const struct xt_supervisor_plan *plan;
+    struct xt_settings settings; /* in force */
+    struct xt_keyring *keyring;
+    struct xt_identity_files *identity;
+    struct xt_partners *partners;
+    int snapshot;                   /* of both */
+    uint64_t serial;                /* of the snapshot and settings */
+    uint64_t identity_serial;       /* of the certificates */
+    uint32_t generation;            /* 0: none */
+    struct xt_ticket_seed *tickets; /* in locked memory */
+    struct xt_shared *shared;
+    int shared_fd;
+
+    unsigned workers;
+    struct xt_slot *slots;
+    struct xt_writer_slot writer;
+    struct xt_writer_record record; /* who held which certificate; the last generation */
+    enum xt_status refused_told;    /* what the log says of it */
+    int admin_socket;
+    unsigned cpu_count;
+    unsigned cpus[XT_WORKERS_MAX];
+
+    uv_timer_t tick; /* once a second */
+    uv_timer_t due;  /* the next deadline */
+    uv_signal_t signals[XT_SUPERVISOR_SIGNALS];
+    struct xt_watch partners_watch, identity_watch;
+    struct xt_notify notify;
+    struct xt_upgrade upgrade;
+    struct xt_vitals_source vitals;
+    uint64_t alive_told_ms;
+    int64_t revocations_warned_s;
+
+    bool serving;      /* all have served at once, and it was said */
+    bool reloading;    /* told to the service manager, not finished */
+    bool snapshot_due; /* partners changed, and memory was short */
+    bool draining, stopped, cut_off;
+    enum xt_status start_status; /* why it never served; XT_OK */
+    struct xt_failure start_failure;
+};
+
+/* ---- supervisor.c ---- */
+uint64_t xt_supervisor_now(const struct xt_supervisor *supervisor);
+/* Handles of the loop. */
+void xt_supervisor_signal(uv_signal_t *handle, int number);
+void xt_supervisor_tick(uv_timer_t *timer);
+/* Something changed: is everybody there, is everything over? Arms the timer for the next deadline. */
+void xt_supervisor_progress(struct xt_supervisor *supervisor);
+/* mode: enum xt_drain. */
+void xt_supervisor_drain(struct xt_supervisor *supervisor, int mode);
+/* A child could not serve before the service ever did: there is nothing to wait for. */
+void xt_supervisor_give_up(struct xt_supervisor *supervisor, const char *who);
+void xt_supervisor_log_failure(const char *event, const struct xt_failure *failure);
+/* READY, with a line of how it is. */
+void xt_supervisor_tell_ready(struct xt_supervisor *supervisor);
+
+/* ---- supervisor_reload.c ---- */
+/* SIGHUP. */
+void xt_supervisor_reload(struct xt_supervisor *supervisor);
+/* Loads the partners in the place of those in force. */
+XT_MUST_USE enum xt_status xt_supervisor_load_partners(struct xt_supervisor *supervisor,
+                                                       struct xt_failure *failure);
+/* Reads the partners again and tells the workers. */
+void xt_supervisor_take_partners(struct xt_supervisor *supervisor);
+/* Logs which of these settings only a start can change. */
+void xt_supervisor_log_fixed(const struct xt_supervisor *supervisor,
+                             const struct xt_settings *settings);
+/* Looks which generation is current, checks it and tells the workers. */
+XT_MUST_USE enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor,
+                                                            struct xt_failure *failure);
+
+/* ---- supervisor_workers.c ---- */
+XT_MUST_USE enum xt_status xt_workers_open(struct xt_supervisor *supervisor,
+                                           struct xt_failure *failure);
+void xt_workers_close(struct xt_supervisor *supervisor);
+/* Starts a worker in a free place of the slot; what fails is logged and tried again. */
+void xt_worker_start_in(struct xt_slot *slot);
+/* Tells each what it was not told yet. */
+void xt_workers_sync(struct xt_supervisor *supervisor);
+void xt_member_sync(struct xt_member *member);
+/* The member is to end; the slot's other one goes on, or one is started. */
+void xt_member_leave(struct xt_member *member, int mode);
+void xt_workers_drain(struct xt_supervisor *supervisor, int mode);
+/* Successors for all that serve. */
+void xt_workers_replace(struct xt_supervisor *supervisor);
+/* Does what is due; gives the time of what is due next. */
+uint64_t xt_workers_due(struct xt_supervisor *supervisor, uint64_t now_ms);
+bool xt_workers_all_serve(const struct xt_supervisor *supervisor);
+bool xt_workers_all_stopped(const struct xt_supervisor *supervisor);
+bool xt_workers_any_left(const struct xt_supervisor *supervisor);
+/* All that serve have the newest snapshot in force. */
+bool xt_workers_are_current(const struct xt_supervisor *supervisor);
+struct xt_member *xt_slot_other(struct xt_member *member);
+struct xt_member *xt_slot_in_role(struct xt_slot *slot, enum xt_role role); /* NULL: none */
+
+/* ---- supervisor_messages.c ---- */
+void xt_member_told(void *context, struct xt_child *child, struct xt_control_message *message);
+void xt_member_writable(void *context, struct xt_child *child);
+void xt_member_ended(void *context, struct xt_child *child, const struct xt_child_end *end);
+
+/* ---- supervisor_writer.c ---- */
+void xt_writer_slot_start(struct xt_supervisor *supervisor);
+void xt_writer_slot_sync(struct xt_supervisor *supervisor);
+void xt_writer_slot_drain(struct xt_supervisor *supervisor);
+uint64_t xt_writer_slot_due(struct xt_supervisor *supervisor, uint64_t now_ms);
+/* A new pair of ends between this member and the writer: both to be told. */
+void xt_writer_slot_connect(struct xt_member *member);
+
+/* ---- supervisor_sockets.c ---- */
+/* The slots' sockets and the admin socket, bound and listening. */
+XT_MUST_USE enum xt_status xt_sockets_open(struct xt_supervisor *supervisor,
+                                           struct xt_failure *failure);
+/* Ours; the workers have theirs. */
+void xt_sockets_close(struct xt_supervisor *supervisor);
+/* Whether the settings mean where we listen already. */
+bool xt_sockets_are_at(int socket, const char *address);
+
+/* ---- upgrade.c ---- */
+/* Receives sockets and ticket seed from the one before. */
+XT_MUST_USE enum xt_status xt_upgrade_receive(struct xt_supervisor *supervisor,
+                                              struct xt_failure *failure);
+XT_MUST_USE enum xt_status xt_upgrade_listen(struct xt_supervisor *supervisor,
+                                             struct xt_failure *failure);
+/* All our workers serve: says so to the one before. */
+void xt_upgrade_announce(struct xt_supervisor *supervisor);
+/* SIGUSR2. */
+void xt_upgrade_begin(struct xt_supervisor *supervisor);
+/* It is not to take over after all. */
+void xt_upgrade_abandon(struct xt_supervisor *supervisor, const char *why);
+uint64_t xt_upgrade_due(struct xt_supervisor *supervisor, uint64_t now_ms);
+void xt_upgrade_close(struct xt_supervisor *supervisor);
+
+#endif

@@ -1,0 +1,220 @@
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "net/supervisor_internal.h"
+
+/* ---- generations ------------------------------------------------------------------------------ */
+
+enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor,
+                                                struct xt_failure *failure)
+{
+    uint32_t number = 0;
+    struct xt_generation *generation = NULL;
+    enum xt_status status = xt_generation_current(supervisor->plan->dir, &number, failure);
+    if (status == XT_NOT_FOUND) {
+        return XT_OK; /* one that is in use stays so */
+    }
+    if (status != XT_OK || number == supervisor->generation) {
+        return status;
+    }
+    /* What a worker would find wrong with it is found here, once. */
+    status = xt_generation_open(supervisor->plan->dir, number, supervisor->keyring, &generation,
+                                failure);
+    if (status != XT_OK) {
+        return status;
+    }
+    uint8_t digest[XT_GENERATION_DIGEST];
+    bool rollback = false;
+    memcpy(digest, xt_generation_manifest(generation)->digest, sizeof(digest));
+    xt_generation_close(generation);
+    status = xt_writer_record_may_serve(&supervisor->record, number, digest,
+                                        supervisor->settings.allow_older_generation != 0, &rollback,
+                                        failure);
+    if (status != XT_OK) {
+        return status;
+    }
+    xt_writer_record_generation(&supervisor->record, number, digest, rollback);
+    supervisor->generation = number;
+    xt_workers_sync(supervisor);
+    return XT_OK;
+}
+
+/* ---- partners --------------------------------------------------------------------------------- */
+
+enum xt_status xt_supervisor_load_partners(struct xt_supervisor *supervisor,
+                                           struct xt_failure *failure)
+{
+    struct xt_partners *loaded = NULL;
+    const struct xt_live *live = NULL;
+    enum xt_status status = xt_writer_record_live(&supervisor->record, &live, failure);
+    if (status == XT_OK) {
+        status = xt_material_partners(supervisor->plan->dir, supervisor->partners, live, &loaded,
+                                      failure);
+    }
+    if (status == XT_OK) {
+        xt_writer_record_partners(&supervisor->record, supervisor->partners, loaded);
+        xt_partners_free(supervisor->partners);
+        supervisor->partners = loaded;
+    }
+    return status;
+}
+
+/* Another snapshot in the place of the one in force, told to all. */
+static enum xt_status renew_snapshot(struct xt_supervisor *supervisor,
+                                     const struct xt_identity_files *identity,
+                                     struct xt_failure *failure)
+{
+    int fd = -1;
+    enum xt_status status = xt_material_snapshot(identity, supervisor->partners, supervisor->shared,
+                                                 xt_supervisor_now(supervisor), &fd, failure);
+    supervisor->snapshot_due = status != XT_OK; /* the next tick tries again */
+    if (status != XT_OK) {
+        return status;
+    }
+    close(supervisor->snapshot);
+    supervisor->snapshot = fd;
+    supervisor->serial++;
+    return XT_OK;
+}
+
+void xt_supervisor_take_partners(struct xt_supervisor *supervisor)
+{
+    struct xt_failure failure = {0};
+    enum xt_status status = xt_supervisor_load_partners(supervisor, &failure);
+    if (status == XT_OK) {
+        status = renew_snapshot(supervisor, supervisor->identity, &failure);
+    }
+    if (status != XT_OK) {
+        xt_supervisor_log_failure("partners_failed", &failure);
+        return;
+    }
+    xt_workers_sync(supervisor);
+    xt_supervisor_progress(supervisor);
+}
+
+/* ---- SIGHUP ----------------------------------------------------------------------------------- */
+
+static void log_needs_restart(const char *setting)
+{
+    struct xt_log_line line;
+    xt_log_begin(&line, XT_LOG_WARNING, "needs_restart");
+    xt_log_text(&line, "setting", setting);
+    xt_log_end(&line);
+}
+
+void xt_supervisor_log_fixed(const struct xt_supervisor *supervisor,
+                             const struct xt_settings *settings)
+{
+    unsigned wanted = settings->workers != 0 ? settings->workers : supervisor->cpu_count;
+    if (!xt_sockets_are_at(supervisor->slots[0].api_socket, settings->listen)) {
+        log_needs_restart("listen");
+    }
+    if (!xt_sockets_are_at(supervisor->admin_socket, settings->admin_listen)) {
+        log_needs_restart("admin_listen");
+    }
+    if (wanted != supervisor->workers && wanted != 0) {
+        log_needs_restart("workers");
+    }
+}
+
+static bool is_same(const struct xt_identity_files *a, const struct xt_identity_files *b)
+{
+    return xt_span_equal(a->tls.certificate, b->tls.certificate) &&
+           a->tls.key.size == b->tls.key.size &&
+           xt_secret_equal(a->tls.key.data, b->tls.key.data, a->tls.key.size) &&
+           xt_span_equal(a->tls.client_authority, b->tls.client_authority) &&
+           xt_span_equal(a->tls.revocations, b->tls.revocations) &&
+           a->tls.allow_tls12 == b->tls.allow_tls12;
+}
+
+/* A list in force that is simply gone would let everybody in again whom it shut out. */
+static enum xt_status check_revocations(const struct xt_supervisor *supervisor,
+                                        const struct xt_settings *settings,
+                                        const struct xt_identity_files *identity,
+                                        struct xt_failure *failure)
+{
+    if (identity->tls.revocations.size > 0 || supervisor->identity->tls.revocations.size == 0 ||
+        settings->revocations[0] == '\0') {
+        return XT_OK;
+    }
+    return xt_fail(failure, XT_NOT_FOUND,
+                   "the revocation list %s is gone: restore it, or empty [server] revocations",
+                   settings->revocations);
+}
+
+/* Reads and checks everything beside what is in force; on failure nothing has changed. */
+static enum xt_status read_all(const struct xt_supervisor *supervisor, struct xt_settings *settings,
+                               struct xt_identity_files **identity, struct xt_failure *failure)
+{
+    const char *dir = supervisor->plan->dir;
+    enum xt_status status =
+        xt_material_settings(dir, supervisor->plan->overrides, settings, failure);
+    if (status == XT_OK) {
+        status = xt_material_identity(dir, settings, identity, failure);
+    }
+    if (status == XT_OK) {
+        status = check_revocations(supervisor, settings, *identity, failure);
+        if (status != XT_OK) {
+            xt_material_release_identity(*identity);
+        }
+    }
+    return status;
+}
+
+static void take_all(struct xt_supervisor *supervisor, const struct xt_settings *settings,
+                     struct xt_identity_files *identity)
+{
+    /* Memory of requests under way is measured by these, so that only a new process can have others. */
+    bool replace = settings->header_bytes != supervisor->settings.header_bytes ||
+                   settings->body_bytes != supervisor->settings.body_bytes;
+    if (is_same(identity, supervisor->identity)) {
+        xt_material_release_identity(identity);
+    } else {
+        xt_material_release_identity(supervisor->identity);
+        supervisor->identity = identity;
+        supervisor->identity_serial++;
+        supervisor->revocations_warned_s = 0;
+    }
+    supervisor->settings = *settings;
+    xt_workers_sync(supervisor);
+    struct xt_failure failure = {0};
+    if (xt_supervisor_look_at_generation(supervisor, &failure) != XT_OK) {
+        xt_supervisor_log_failure("generation_refused", &failure);
+    }
+    if (replace) {
+        xt_workers_replace(supervisor);
+    }
+}
+
+void xt_supervisor_reload(struct xt_supervisor *supervisor)
+{
+    struct xt_failure failure = {0};
+    struct xt_settings *settings = calloc(1, sizeof(*settings));
+    struct xt_identity_files *identity = NULL;
+    if (supervisor->draining || settings == NULL) {
+        free(settings);
+        return;
+    }
+    xt_notify_reloading(&supervisor->notify);
+    supervisor->reloading = true;
+    enum xt_status status = read_all(supervisor, settings, &identity, &failure);
+    if (status == XT_OK) {
+        status = xt_supervisor_load_partners(supervisor, &failure);
+        if (status == XT_OK) {
+            status = renew_snapshot(supervisor, identity, &failure);
+        }
+        if (status == XT_OK) {
+            xt_supervisor_log_fixed(supervisor, settings);
+            take_all(supervisor, settings, identity);
+        } else {
+            xt_material_release_identity(identity);
+        }
+    }
+    free(settings);
+    if (status != XT_OK) {
+        xt_supervisor_log_failure("reload_refused", &failure);
+        supervisor->reloading = false;
+        xt_supervisor_tell_ready(supervisor);
+    }
+    xt_supervisor_progress(supervisor);
+}

@@ -1,0 +1,244 @@
+/* What the supervisor tells a worker, and the child's command. */
+#include <fcntl.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/command.h"
+#include "net/sandbox.h"
+#include "net/worker.h"
+
+#define START_LIMIT_MS 10000
+
+static void log_failure(const char *event, const struct xt_worker *worker,
+                        const struct xt_failure *failure)
+{
+    struct xt_log_line line;
+    xt_log_begin(&line, XT_LOG_ERROR, event);
+    xt_log_number(&line, "worker", worker->index);
+    xt_log_text(&line, "reason", failure->text);
+    xt_log_end(&line);
+}
+
+/* ---- what is in force ------------------------------------------------------------------------- */
+
+/* A context of the snapshot's certificates; the supervisor has made one like it, so that this fails
+ * where memory is short and nowhere else. */
+static enum xt_status make_tls(struct xt_worker *worker, const struct xt_settings *settings,
+                               const struct xt_snapshot *snapshot, struct xt_span key,
+                               struct xt_tls_context **tls, struct xt_failure *failure)
+{
+    struct xt_tls_server_material material = {.certificate = snapshot->chain,
+                                              .key = key,
+                                              .client_authority = snapshot->authority,
+                                              .revocations = snapshot->revocations,
+                                              .allow_tls12 =
+                                                  strcmp(settings->tls_min_version, "1.2") == 0,
+                                              .revocations_were_in_force = true,
+                                              .tickets = worker->tickets};
+    return xt_tls_server(&material, tls, failure);
+}
+
+static void take_settings(struct xt_worker *worker, const struct xt_settings *settings)
+{
+    /* Requests under way have memory of these sizes: another process will have the new ones. */
+    uint32_t header_bytes = worker->settings.header_bytes;
+    uint32_t body_bytes = worker->settings.body_bytes;
+    worker->settings = *settings;
+    worker->settings.header_bytes = header_bytes;
+    worker->settings.body_bytes = body_bytes;
+    (void)!xt_worker_connections(&worker->settings, &worker->api.limit, NULL);
+}
+
+enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings *settings, int fd,
+                              struct xt_span key, struct xt_failure *failure)
+{
+    struct xt_snapshot snapshot;
+    struct xt_tls_context *tls = NULL;
+    enum xt_status status = xt_snapshot_open(fd, &snapshot, failure);
+    if (status == XT_OK && key.size > 0) {
+        status = make_tls(worker, settings, &snapshot, key, &tls, failure);
+    }
+    if (status == XT_OK) {
+        status = xt_service_take_partners(&worker->service, snapshot.partners, snapshot.cells);
+        if (status != XT_OK) {
+            (void)xt_fail(failure, status, "cannot take the partners: %s", xt_status_name(status));
+        }
+    }
+    if (status == XT_OK) {
+        snapshot.partners = NULL; /* the service's now */
+        take_settings(worker, settings);
+        if (tls != NULL) {
+            xt_listener_set_tls(&worker->api, tls);
+            xt_tls_context_close(worker->tls);
+            worker->tls = tls;
+        }
+    } else {
+        xt_tls_context_close(tls);
+    }
+    xt_snapshot_close(&snapshot);
+    return status;
+}
+
+enum xt_status xt_worker_take_generation(struct xt_worker *worker, uint32_t number,
+                                         struct xt_failure *failure)
+{
+    struct xt_generation *generation = NULL;
+    if (worker->service.generation != NULL &&
+        xt_generation_manifest(worker->service.generation)->number == number) {
+        return XT_OK;
+    }
+    enum xt_status status =
+        xt_generation_open(worker->dir, number, worker->keyring, &generation, failure);
+    if (status != XT_OK) {
+        return status;
+    }
+    xt_service_take_generation(&worker->service, generation);
+    struct xt_log_line line;
+    xt_log_begin(&line, XT_LOG_INFO, "generation_opened");
+    xt_log_number(&line, "worker", worker->index);
+    xt_log_number(&line, "generation", number);
+    xt_log_number(&line, "people", xt_generation_manifest(generation)->people);
+    xt_log_end(&line);
+    return XT_OK;
+}
+
+/* ---- messages --------------------------------------------------------------------------------- */
+
+static void answer(struct xt_worker *worker, const struct xt_control_message *message,
+                   enum xt_status status, enum xt_control_type done,
+                   const struct xt_failure *failure)
+{
+    struct xt_control_message reply = {.type = done, .numbers = {message->numbers[0]}};
+    if (status != XT_OK) {
+        reply.type = XT_CONTROL_REFUSED;
+        reply.numbers[0] = (uint64_t)message->type;
+        reply.numbers[1] = message->numbers[0];
+        reply.blobs[0] = xt_span_of_string(failure->text);
+    }
+    xt_worker_tell(worker, &reply);
+}
+
+static void on_reload(struct xt_worker *worker, const struct xt_control_message *message)
+{
+    struct xt_settings settings;
+    struct xt_failure failure = {0};
+    enum xt_status status = XT_INVALID;
+    if (message->fd_count == 1 && xt_control_copy(message, 0, &settings, sizeof(settings))) {
+        status = xt_worker_take(worker, &settings, message->fds[0], message->blobs[1], &failure);
+    }
+    answer(worker, message, status, XT_CONTROL_RELOADED, &failure);
+}
+
+static void on_generation(struct xt_worker *worker, const struct xt_control_message *message)
+{
+    struct xt_failure failure = {0};
+    enum xt_status status =
+        xt_worker_take_generation(worker, (uint32_t)message->numbers[0], &failure);
+    answer(worker, message, status, XT_CONTROL_OPENED, &failure);
+}
+
+static void on_writer(struct xt_worker *worker, struct xt_control_message *message)
+{
+    int fd = xt_control_take_fd(message, 0);
+    if (fd >= 0 && xt_writer_channel_replace(worker->writer, fd) != XT_OK) {
+        struct xt_failure failure = {.text = "no memory or descriptors for the writer's channel"};
+        log_failure("writer_not_connected", worker, &failure);
+        close(fd);
+    }
+}
+
+void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message)
+{
+    switch (message->type) {
+    case XT_CONTROL_RELOAD:
+        on_reload(worker, message);
+        break;
+    case XT_CONTROL_GENERATION:
+        on_generation(worker, message);
+        break;
+    case XT_CONTROL_WRITER:
+        on_writer(worker, message);
+        break;
+    case XT_CONTROL_DRAIN:
+        xt_worker_drain(worker, (int)message->numbers[0]);
+        break;
+    default: /* of a message that this worker does not know nothing depends */
+        break;
+    }
+}
+
+/* ---- the command ------------------------------------------------------------------------------ */
+
+void xt_process_harden(void)
+{
+    struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)signal(SIGPIPE, SIG_IGN);
+}
+
+/* Signals of the terminal and of the service manager are for the supervisor. SIGTERM also comes when
+ * it ends, beside the end of the channel. */
+static void become_child(void)
+{
+    xt_process_harden();
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGUSR1, SIG_IGN);
+    (void)signal(SIGUSR2, SIG_IGN);
+    (void)prctl(PR_SET_NAME, "xacthuc-worker");
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+}
+
+static void pin(uint64_t cpu)
+{
+    cpu_set_t set;
+    if (cpu < CPU_SETSIZE) {
+        CPU_ZERO(&set);
+        CPU_SET((unsigned)cpu, &set);
+        (void)sched_setaffinity(0, sizeof(set), &set); /* a processor may have been taken away */
+    }
+}
+
+static enum xt_status start(struct xt_worker *worker, struct xt_failure *failure)
+{
+    struct xt_control_message message;
+    struct xt_sandbox_report report;
+    if (fcntl(XT_CONTROL_FD, F_SETFD, FD_CLOEXEC) != 0) {
+        return xt_fail(failure, XT_INVALID, "this is started by xacthuc serve, not by hand");
+    }
+    enum xt_status status = xt_control_wait(XT_CONTROL_FD, START_LIMIT_MS, &message);
+    if (status != XT_OK) {
+        xt_control_release(&message);
+        return xt_fail(failure, status, "the supervisor says nothing: %s", xt_status_name(status));
+    }
+    pin(message.numbers[XT_START_CPU]);
+    status = xt_worker_open(worker, XT_CONTROL_FD, &message, failure);
+    xt_control_release(&message);
+    return status == XT_OK ? xt_sandbox_worker(worker->dir, &report, failure) : status;
+}
+
+int xt_command_serve_worker(int argc, char **argv)
+{
+    struct xt_failure failure = {0};
+    (void)argc;
+    (void)argv;
+    become_child();
+    struct xt_worker *worker = calloc(1, sizeof(*worker));
+    if (worker == NULL) {
+        return XT_EXIT_FAILED;
+    }
+    if (start(worker, &failure) != XT_OK) {
+        log_failure("worker_failed", worker, &failure);
+        _exit(XT_EXIT_FAILED); /* nothing of it is worth taking apart */
+    }
+    xt_worker_run(worker);
+    xt_worker_close(worker);
+    free(worker);
+    _exit(XT_EXIT_OK); /* handlers of exit may want what the sandbox took away */
+}

@@ -1,0 +1,337 @@
+/* The life of the writer process: start, lock, store, serve, drain. */
+#include "net/writer.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "core/command.h"
+#include "crypto/file.h"
+#include "net/control.h"
+#include "net/sandbox.h"
+#include "net/vitals.h"
+#include "net/writer_internal.h"
+
+#define START_WAIT_MS 10000 /* for START: the supervisor sends it right after the start */
+#define LOCK_POLL_MS 20     /* while another writer still has the store */
+#define TICK_MS 1000
+#define READERS_TICKS 10 /* how often places of dead readers are looked for, in ticks */
+
+struct writing {
+    uv_loop_t loop;
+    uv_poll_t control;
+    uv_timer_t timer;    /* waits for the lock, then ticks */
+    uv_timer_t deadline; /* of a drain */
+    uv_signal_t terminate;
+    struct xt_settings settings;
+    char dir[XT_PATH_MAX];
+    struct xt_keyring *keyring;
+    struct xt_shared *shared;
+    struct xt_vitals_source vitals;
+    struct xt_live *live;
+    int lock;
+    uint64_t ticks;
+    bool draining, stopped, failed;
+    struct xt_writer_desk desk;
+};
+
+static void log_reason(enum xt_log_level level, const char *event, const char *reason)
+{
+    struct xt_log_line line;
+    xt_log_begin(&line, level, event);
+    if (reason != NULL) {
+        xt_log_text(&line, "reason", reason);
+    }
+    xt_log_end(&line);
+}
+
+static void tell(enum xt_control_type type)
+{
+    struct xt_control_message message = {.type = type};
+    if (xt_control_send(XT_CONTROL_FD, &message) != XT_OK) {
+        /* The supervisor is gone or about to see us end: the loop hears of the former. */
+    }
+}
+
+/* ---- the end ----------------------------------------------------------------------------------- */
+
+static void stop(struct writing *writing)
+{
+    if (writing->stopped) {
+        return;
+    }
+    writing->stopped = true;
+    xt_writer_desk_close(&writing->desk);
+    uv_close((uv_handle_t *)&writing->control, NULL);
+    uv_close((uv_handle_t *)&writing->timer, NULL);
+    uv_close((uv_handle_t *)&writing->deadline, NULL);
+    uv_close((uv_handle_t *)&writing->terminate, NULL);
+}
+
+/* What was committed and what was not is only in the file now: a new process reads it. */
+static void on_broken(void *context, const struct xt_failure *failure)
+{
+    (void)context;
+    log_reason(XT_LOG_ERROR, "live_failed", failure->text);
+    _exit(XT_EXIT_FAILED);
+}
+
+static void finish(struct writing *writing)
+{
+    if (!writing->stopped) {
+        xt_writer_desk_finish(&writing->desk);
+        stop(writing);
+    }
+}
+
+static void on_deadline(uv_timer_t *timer)
+{
+    log_reason(XT_LOG_WARNING, "drain_timeout", NULL);
+    finish(timer->data);
+}
+
+static void on_peer_gone(void *context)
+{
+    struct writing *writing = context;
+    if (writing->draining && writing->desk.peer_count == 0) {
+        stop(writing);
+    }
+}
+
+/* Until the last channel is closed by its other side. */
+static void drain(struct writing *writing)
+{
+    if (writing->draining || writing->stopped) {
+        return;
+    }
+    writing->draining = true;
+    if (writing->desk.peer_count == 0 || !writing->desk.serving ||
+        uv_timer_start(&writing->deadline, on_deadline, writing->settings.drain_ms, 0) != 0) {
+        finish(writing);
+    }
+}
+
+static void on_terminate(uv_signal_t *signal, int number)
+{
+    (void)number;
+    drain(signal->data);
+}
+
+/* ---- the supervisor's messages ------------------------------------------------------------------ */
+
+static void take_channel(struct writing *writing, struct xt_control_message *message)
+{
+    int fd = xt_control_take_fd(message, 0);
+    bool administers =
+        message->numbers[0] == xt_shared_supervisor_place(xt_shared_workers(writing->shared));
+    if (fd < 0 || xt_writer_desk_add(&writing->desk, fd, administers) != XT_OK) {
+        log_reason(XT_LOG_ERROR, "writer_channel_refused", "no memory or file descriptor");
+    }
+}
+
+static void on_control(uv_poll_t *poll, int status, int events)
+{
+    struct writing *writing = poll->data;
+    (void)events;
+    while (!writing->stopped) {
+        struct xt_control_message message;
+        enum xt_status received =
+            status < 0 ? XT_CLOSED : xt_control_receive(XT_CONTROL_FD, &message);
+        if (received == XT_OK && message.type == XT_CONTROL_CHANNEL) {
+            take_channel(writing, &message);
+        } else if (received == XT_OK && message.type == XT_CONTROL_DRAIN) {
+            finish(writing);
+        } else if (received != XT_OK && received != XT_AGAIN) {
+            (void)uv_poll_stop(poll);
+            drain(writing);
+        }
+        if (status >= 0) {
+            xt_control_release(&message);
+        }
+        if (received != XT_OK) {
+            return;
+        }
+    }
+}
+
+/* ---- the beginning ------------------------------------------------------------------------------ */
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct writing *writing = timer->data;
+    unsigned dead = 0;
+    xt_vitals_update(&writing->vitals);
+    if (++writing->ticks % READERS_TICKS == 0 &&
+        xt_live_check_readers(writing->live, &dead) == XT_OK && dead > 0) {
+        struct xt_log_line line;
+        xt_log_begin(&line, XT_LOG_INFO, "live_readers_cleared");
+        xt_log_number(&line, "readers", dead);
+        xt_log_end(&line);
+    }
+}
+
+static enum xt_status open_store(struct writing *writing, struct xt_failure *failure)
+{
+    struct xt_sandbox_report report;
+    enum xt_status status =
+        xt_live_open_writer(writing->dir, writing->keyring, &writing->live, failure);
+    if (status == XT_OK) {
+        /* Nobody has spoken to us yet but the supervisor. */
+        status = xt_sandbox_writer(writing->dir, &report, failure);
+    }
+    xt_keyring_close(writing->keyring); /* the store has its own keys now */
+    writing->keyring = NULL;
+    if (status == XT_OK && uv_timer_start(&writing->timer, on_tick, TICK_MS, TICK_MS) != 0) {
+        status = xt_fail(failure, XT_IO, "cannot start a timer");
+    }
+    return status;
+}
+
+static void on_lock_poll(uv_timer_t *timer)
+{
+    struct writing *writing = timer->data;
+    struct xt_failure failure = {0};
+    enum xt_status status = xt_live_lock(writing->dir, &writing->lock, &failure);
+    if (status == XT_BUSY) {
+        return;
+    }
+    (void)uv_timer_stop(timer);
+    if (status == XT_OK) {
+        status = open_store(writing, &failure);
+    }
+    if (status != XT_OK) {
+        log_reason(XT_LOG_ERROR, "live_failed", failure.text);
+        writing->failed = true;
+        stop(writing);
+        return;
+    }
+    xt_writer_desk_serve(&writing->desk, writing->live, xt_shared_writer_counters(writing->shared));
+    tell(XT_CONTROL_READY);
+    struct xt_log_line line;
+    xt_log_begin(&line, XT_LOG_INFO, "writer_ready");
+    xt_log_number(&line, "sequence", xt_live_sequence(writing->live));
+    xt_log_end(&line);
+}
+
+/* Takes START apart. */
+static enum xt_status take_start(struct writing *writing, struct xt_control_message *message,
+                                 struct xt_failure *failure)
+{
+    const struct xt_span dir = message->blobs[XT_START_DIR];
+    if (message->type != XT_CONTROL_START || dir.size == 0 || dir.size > sizeof(writing->dir) ||
+        dir.data[dir.size - 1] != '\0' ||
+        !xt_control_copy(message, XT_START_SETTINGS, &writing->settings,
+                         sizeof(writing->settings))) {
+        return xt_fail(failure, XT_INVALID, "the supervisor's first message is not START");
+    }
+    memcpy(writing->dir, dir.data, dir.size);
+    enum xt_status status = xt_keyring_import(message->blobs[XT_START_KEYRING], &writing->keyring);
+    if (status != XT_OK) {
+        return xt_fail(failure, status, "the keys cannot be taken over: %s",
+                       xt_status_name(status));
+    }
+    int fd = xt_control_take_fd(message, XT_START_SHARED);
+    status =
+        xt_shared_attach(fd, (unsigned)message->numbers[XT_START_PLACE], &writing->shared, failure);
+    if (fd >= 0) {
+        close(fd);
+    }
+    if (status == XT_OK) {
+        xt_vitals_open(
+            &writing->vitals,
+            xt_shared_vitals(writing->shared, (unsigned)message->numbers[XT_START_PLACE]));
+    }
+    return status;
+}
+
+static enum xt_status receive_start(struct writing *writing, struct xt_failure *failure)
+{
+    struct xt_control_message message;
+    enum xt_status status = xt_control_wait(XT_CONTROL_FD, START_WAIT_MS, &message);
+    status = status == XT_OK ? take_start(writing, &message, failure)
+                             : xt_fail(failure, status,
+                                       "no START came: this command is not for "
+                                       "operators, run xacthuc serve");
+    xt_control_release(&message);
+    return status;
+}
+
+static enum xt_status open_loop(struct writing *writing, struct xt_failure *failure)
+{
+    if (uv_loop_init(&writing->loop) != 0) {
+        return xt_fail(failure, XT_NO_MEMORY, "cannot start a loop");
+    }
+    enum xt_status status = xt_writer_desk_open(&writing->desk, &writing->loop);
+    writing->desk.gone = on_peer_gone;
+    writing->desk.broken = on_broken;
+    writing->desk.context = writing;
+    writing->control.data = writing->timer.data = writing->deadline.data = writing;
+    writing->terminate.data = writing;
+    if (status != XT_OK || uv_poll_init(&writing->loop, &writing->control, XT_CONTROL_FD) != 0 ||
+        uv_timer_init(&writing->loop, &writing->timer) != 0 ||
+        uv_timer_init(&writing->loop, &writing->deadline) != 0 ||
+        uv_signal_init(&writing->loop, &writing->terminate) != 0 ||
+        uv_poll_start(&writing->control, UV_READABLE, on_control) != 0 ||
+        uv_timer_start(&writing->timer, on_lock_poll, 0, LOCK_POLL_MS) != 0 ||
+        uv_signal_start(&writing->terminate, on_terminate, SIGTERM) != 0) {
+        return xt_fail(failure, XT_IO, "cannot start the loop");
+    }
+    return XT_OK;
+}
+
+/* Keys are in our memory: no core dumps, no ptrace by others of the same user. Ctrl-C and a terminal's
+ * end are the supervisor's business; a file that grows too large is an error like any other. */
+static void harden(void)
+{
+    struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0);
+    (void)prctl(PR_SET_NAME, "xacthuc-writer");
+    (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
+    (void)signal(SIGPIPE, SIG_IGN);
+    (void)signal(SIGINT, SIG_IGN);
+    (void)signal(SIGHUP, SIG_IGN);
+    (void)signal(SIGUSR1, SIG_IGN);
+    (void)signal(SIGUSR2, SIG_IGN);
+    (void)signal(SIGXFSZ, SIG_IGN);
+}
+
+int xt_command_serve_writer(int argc, char **argv)
+{
+    struct xt_failure failure = {0};
+    struct writing *writing = calloc(1, sizeof(*writing)); /* 1 MiB: the group */
+    (void)argc;
+    (void)argv;
+    harden();
+    if (writing == NULL) {
+        return XT_EXIT_FAILED;
+    }
+    writing->lock = -1;
+    enum xt_status status = receive_start(writing, &failure);
+    if (status == XT_OK) {
+        status = open_loop(writing, &failure);
+    }
+    if (status != XT_OK) {
+        log_reason(XT_LOG_ERROR, "writer_failed", failure.text);
+        _exit(XT_EXIT_FAILED); /* nothing of it is worth taking apart */
+    }
+    uv_run(&writing->loop, UV_RUN_DEFAULT);
+    bool failed = writing->failed;
+    if (!failed) {
+        tell(XT_CONTROL_STOPPED);
+        log_reason(XT_LOG_INFO, "writer_stopped", NULL);
+    }
+    xt_live_close(writing->live);
+    xt_keyring_close(writing->keyring);
+    xt_vitals_close(&writing->vitals);
+    xt_shared_close(writing->shared);
+    xt_require(uv_loop_close(&writing->loop) == 0);
+    if (writing->lock >= 0) {
+        close(writing->lock); /* the next writer may go on */
+    }
+    free(writing);
+    /* Not exit: a leak checker would want to trace this process, which the sandbox ends one for. */
+    _exit(failed ? XT_EXIT_FAILED : XT_EXIT_OK);
+}

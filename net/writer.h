@@ -1,0 +1,40 @@
+/* net/writer: the process that alone writes the live store (store/live).
+ *
+ *   worker 0 ──┐  SOCK_SEQPACKET, one packet an event
+ *   worker N ──┼──> read what there is (<= 256) -> one transaction, synced -> epoch -> answers ──> each
+ *   supervisor ┘
+ *
+ * Grouping: a turn of the loop takes what has come, at most XT_LIVE_GROUP_MAX events, and commits it at
+ * once. Nobody waits for company: while one group goes to the disk the next gathers in the sockets, so
+ * groups grow with the load by themselves, and a single event has the disk for itself.
+ * Order: an answer leaves after the commit and after the new epoch stands in shared memory, so who has
+ * the answer, and whoever hears of it from him, sees the change in every process.
+ * Bounds: a channel is not read while XT_WRITER_ANSWERS of its answers wait for their receiver; nothing
+ * else is kept but the group at hand. What is not read waits in the kernel's buffers and then with the
+ * sender, who is told XT_AGAIN (net/writer_channel).
+ * Who may send what: certificate_held and generation_served are the supervisor's; from a worker, which
+ * talks to strangers, they are refused (XT_DENIED).
+ * Full disk: the events are refused (XT_DISK_FULL) and nothing of them is applied; it goes on when there
+ * is room. Any other failure to write ends the process: the supervisor starts another, and who had no
+ * answer sends again with the same id.
+ * The end: DRAIN: takes what was sent, answers, ends. The supervisor gone, or SIGTERM: goes on until
+ * every channel has been closed by its other side, at most limits.drain_timeout, and ends.
+ * One writer: it waits for DIR/live/.lock, that of the one before it (an upgrade), before it is READY.
+ */
+#ifndef XT_NET_WRITER_H
+#define XT_NET_WRITER_H
+
+#include "net/shared.h"
+
+#define XT_WRITER_ANSWERS 1024
+
+/* The child's command: START comes over XT_CONTROL_FD. Not for operators. */
+int xt_command_serve_writer(int argc, char **argv);
+
+/* Changes with every commit: what xt_live_refresh wants. Read it first, then refresh. */
+static inline uint64_t xt_writer_epoch(struct xt_shared *shared)
+{
+    return __atomic_load_n(&xt_shared_writer_counters(shared)->sequence.value, __ATOMIC_ACQUIRE);
+}
+
+#endif

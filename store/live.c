@@ -1,0 +1,367 @@
+#include "store/live.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lmdb.h>
+#include <stdlib.h>
+#include <sys/file.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "core/little_endian.h"
+#include "store/live_internal.h"
+#include "store/local_disk.h"
+
+#define FILE_NAME "live.mdb"
+
+enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int code)
+{
+    switch (code) {
+    case ENOSPC:
+    case EDQUOT:
+    case EFBIG:
+    case MDB_MAP_FULL:
+        return xt_fail(failure, XT_DISK_FULL, "cannot %s: the disk is full; make room", what);
+    case ENOMEM:
+        return xt_fail(failure, XT_NO_MEMORY, "cannot %s: out of memory", what);
+    case EACCES:
+    case EPERM:
+        return xt_fail(failure, XT_DENIED, "cannot %s: %s", what, mdb_strerror(code));
+    case MDB_CORRUPTED:
+    case MDB_PAGE_NOTFOUND:
+    case MDB_INVALID:
+    case MDB_VERSION_MISMATCH:
+    case MDB_INCOMPATIBLE:
+    case MDB_NOTFOUND:
+    case MDB_KEYEXIST:
+        return xt_fail(failure, XT_CORRUPT, "cannot %s: the file is damaged (%s)", what,
+                       mdb_strerror(code));
+    default:
+        return xt_fail(failure, XT_IO, "cannot %s: %s", what, mdb_strerror(code));
+    }
+}
+
+/* ---- paths and the lock ------------------------------------------------------------------------ */
+
+struct paths {
+    char folder[XT_PATH_MAX], file[XT_PATH_MAX];
+};
+
+static enum xt_status find_paths(const char *dir, struct paths *paths, struct xt_failure *failure)
+{
+    if (xt_path_join(paths->folder, dir, "live") != XT_OK ||
+        xt_path_join(paths->file, paths->folder, FILE_NAME) != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    return xt_disk_check(paths->folder, XT_DISK_SHARED_MAPS, failure);
+}
+
+enum xt_status xt_live_lock(const char *dir, int *fd, struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    if (xt_path_join(path, dir, "live/.lock") != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    int lock = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+    if (lock < 0) {
+        return xt_fail(failure, errno == ENOENT ? XT_NOT_FOUND : XT_IO, "cannot lock %s: %s", path,
+                       strerror(errno));
+    }
+    if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
+        enum xt_status status = errno == EWOULDBLOCK ? XT_BUSY : XT_IO;
+        (void)xt_fail(failure, status, "cannot lock %s: %s", path, strerror(errno));
+        close(lock);
+        return status;
+    }
+    *fd = lock;
+    return XT_OK;
+}
+
+/* ---- opening ----------------------------------------------------------------------------------- */
+
+/* Through a transaction of its own: handles are valid for later ones once it was committed. */
+static int open_tables(struct xt_live *live)
+{
+    static const char *const names[XT_LIVE_TABLES] = {"header", "state", "log"};
+    int code = 0;
+    for (unsigned i = 0; code == 0 && i < XT_LIVE_TABLES; i++) {
+        code = mdb_dbi_open(live->txn, names[i], 0, &live->tables[i]);
+    }
+    return code;
+}
+
+static int begin_txn(struct xt_live *live)
+{
+    int code = mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn);
+    if (code == MDB_MAP_RESIZED) { /* the writer has made it larger since it was opened */
+        code = mdb_env_set_mapsize(live->env, 0);
+        code = code == 0 ? mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn) : code;
+    }
+    return code;
+}
+
+static enum xt_status open_environment(struct xt_live *live, const struct paths *paths,
+                                       const struct xt_keyring *keyring, uint64_t map_bytes,
+                                       struct xt_failure *failure)
+{
+    unsigned flags = MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | (live->writes ? 0 : MDB_RDONLY);
+    int code = mdb_env_create(&live->env);
+    if (code == 0) {
+        code = mdb_env_set_maxdbs(live->env, XT_LIVE_TABLES);
+    }
+    if (code == 0) {
+        code = mdb_env_set_maxreaders(live->env, XT_LIVE_READERS);
+    }
+    if (code == 0) {
+        code = mdb_env_set_mapsize(live->env, (size_t)map_bytes);
+    }
+    if (code == 0) {
+        code = mdb_env_open(live->env, paths->file, flags, 0600);
+    }
+    if (code == 0) {
+        code = begin_txn(live);
+    }
+    if (code == 0) {
+        code = open_tables(live);
+    }
+    if (code != 0) {
+        return xt_live_failed(failure, "open the live store", code);
+    }
+    live->active = true;
+    enum xt_status status = xt_live_read_header(live, keyring, failure);
+    if (status != XT_OK) {
+        return status;
+    }
+    code = mdb_txn_commit(live->txn);
+    live->txn = NULL;
+    live->active = false;
+    return code == 0 ? XT_OK : xt_live_failed(failure, "open the live store", code);
+}
+
+static enum xt_status read_position(const struct xt_live *live, uint64_t *sequence,
+                                    uint64_t *time_ms)
+{
+    uint8_t fields[XT_LIVE_RECORD_MAX];
+    size_t size;
+    *sequence = *time_ms = 0;
+    enum xt_status status =
+        xt_live_get(live, XT_LIVE_POSITION, xt_span_of(NULL, 0), fields, &size, NULL);
+    if (status != XT_OK) {
+        return status == XT_NOT_FOUND ? XT_OK : status;
+    }
+    struct xt_taker taker = xt_taker_over(xt_span_of(fields, size));
+    *sequence = xt_take(&taker, 8);
+    *time_ms = xt_take(&taker, 8);
+    return xt_taken_all(&taker) ? XT_OK : XT_CORRUPT;
+}
+
+static enum xt_status begin_reading(struct xt_live *live)
+{
+    int code = begin_txn(live);
+    live->active = code == 0;
+    return code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
+}
+
+/* ---- the writer -------------------------------------------------------------------------------- */
+
+/* The first line in the log tells where the window begins. */
+static enum xt_status load_line(void *context, uint64_t sequence,
+                                const struct xt_window_event *line)
+{
+    struct xt_live *live = context;
+    struct xt_live_window *window = &live->window;
+    uint64_t at;
+    if (xt_live_window_count(window) == 0) {
+        window->first = window->next = sequence;
+    }
+    if (sequence != window->next || xt_live_window_count(window) > window->mask ||
+        xt_live_window_find(window, line->id, &at) != NULL) {
+        return XT_CORRUPT;
+    }
+    xt_live_window_add(window, line);
+    return XT_OK;
+}
+
+enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead)
+{
+    int count = 0;
+    int code = mdb_reader_check(live->env, &count);
+    *dead = code == 0 ? (unsigned)count : 0;
+    return code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
+}
+
+/* Through a write transaction, though nothing is written: a writer that was killed right after its commit
+ * may not have told readers of it yet (LMDB keeps the number of the last transaction in its lock file).
+ * Who takes the writers' mutex next finds that commit in the file, and makes it known to all. */
+static enum xt_status load_window(struct xt_live *live, uint32_t events, struct xt_failure *failure)
+{
+    int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    enum xt_status status = code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
+    live->active = code == 0;
+    if (status == XT_OK) {
+        status = read_position(live, &live->sequence, &live->time_ms);
+    }
+    if (status == XT_OK) {
+        status = xt_live_window_open(&live->window, events, live->sequence + 1);
+    }
+    if (status == XT_OK) {
+        status = xt_live_log_each(live, load_line, live);
+    }
+    if (status == XT_OK && live->window.next != live->sequence + 1) {
+        status = XT_CORRUPT;
+    }
+    if (live->txn != NULL) {
+        mdb_txn_abort(live->txn);
+    }
+    live->txn = NULL;
+    live->active = false;
+    return status == XT_OK
+               ? XT_OK
+               : xt_fail(failure, status, "cannot read the live store: %s", xt_status_name(status));
+}
+
+/* What only the writer does once it is open. */
+static enum xt_status begin_writing(struct xt_live *live, uint32_t window_events,
+                                    struct xt_failure *failure)
+{
+    unsigned dead;
+    enum xt_status status = xt_live_check_readers(live, &dead);
+    return status == XT_OK
+               ? load_window(live, window_events, failure)
+               : xt_fail(failure, status, "cannot look at the readers of the live store");
+}
+
+/* ---- both -------------------------------------------------------------------------------------- */
+
+/* There is one, or the writer makes it. LMDB is not asked: even a failed attempt makes its lock file. */
+static enum xt_status find_store(const struct paths *paths, bool writes,
+                                 const struct xt_keyring *keyring, struct xt_failure *failure)
+{
+    struct stat facts;
+    if (lstat(paths->file, &facts) == 0) {
+        return XT_OK;
+    }
+    if (errno != ENOENT) {
+        return xt_live_failed(failure, "open the live store", errno);
+    }
+    return writes ? xt_live_create(paths->folder, paths->file, keyring, failure)
+                  : xt_fail(failure, XT_NOT_FOUND, "there is no live store yet");
+}
+
+enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring, bool writes,
+                            struct xt_live_sizes sizes, struct xt_live **opened,
+                            struct xt_failure *failure)
+{
+    struct paths paths;
+    enum xt_status status = find_paths(dir, &paths, failure);
+    if (status == XT_OK) {
+        status = find_store(&paths, writes, keyring, failure);
+    }
+    if (status != XT_OK) {
+        return status;
+    }
+    struct xt_live *live = calloc(1, sizeof(*live));
+    if (live == NULL) {
+        return xt_fail(failure, XT_NO_MEMORY, "cannot open the live store: out of memory");
+    }
+    live->writes = writes;
+    status = open_environment(live, &paths, keyring, sizes.map_bytes, failure);
+    if (status == XT_OK && writes) {
+        status = begin_writing(live, sizes.window_events, failure);
+    } else if (status == XT_OK) {
+        status = begin_reading(live);
+    }
+    if (status != XT_OK) {
+        xt_live_close(live);
+        return status;
+    }
+    *opened = live;
+    return XT_OK;
+}
+
+static const struct xt_live_sizes usual_sizes = {XT_LIVE_MAP_LEAST, XT_LIVE_WINDOW_EVENTS};
+
+enum xt_status xt_live_open_writer(const char *dir, const struct xt_keyring *keyring,
+                                   struct xt_live **live, struct xt_failure *failure)
+{
+    return xt_live_open(dir, keyring, true, usual_sizes, live, failure);
+}
+
+enum xt_status xt_live_open_reader(const char *dir, const struct xt_keyring *keyring,
+                                   struct xt_live **live, struct xt_failure *failure)
+{
+    return xt_live_open(dir, keyring, false, usual_sizes, live, failure);
+}
+
+/* ---- readers ----------------------------------------------------------------------------------- */
+
+enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch)
+{
+    xt_require(!live->writes);
+    if (live->active && live->epoch == epoch) {
+        return XT_OK;
+    }
+    xt_live_rest(live);
+    int code = mdb_txn_renew(live->txn);
+    if (code == MDB_MAP_RESIZED) { /* the writer has made it larger */
+        code = mdb_env_set_mapsize(live->env, 0);
+        code = code == 0 ? mdb_txn_renew(live->txn) : code;
+    }
+    live->active = code == 0;
+    live->epoch = epoch;
+    return code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
+}
+
+void xt_live_rest(struct xt_live *live)
+{
+    xt_require(!live->writes);
+    if (live->active) {
+        mdb_txn_reset(live->txn);
+        live->active = false;
+    }
+}
+
+/* ---- the end ----------------------------------------------------------------------------------- */
+
+/* Those that could not be closed, each behind the next: a leak checker is to see that they are not lost. */
+static MDB_env *left_open;
+
+static void close_environment(MDB_env *env)
+{
+    int major = 0;
+    int minor = 0;
+    int patch = 0;
+    (void)mdb_version(&major, &minor, &patch);
+    if (major == 0 && minor == 9 && patch >= 26 && patch <= 31) {
+        (void)mdb_env_set_userctx(env, left_open);
+        left_open = env;
+    } else {
+        mdb_env_close(env);
+    }
+}
+
+void xt_live_close(struct xt_live *live)
+{
+    if (live == NULL) {
+        return;
+    }
+    if (live->txn != NULL) {
+        mdb_txn_abort(live->txn);
+    }
+    if (live->env != NULL) {
+        close_environment(live->env);
+    }
+    xt_live_sealer_close(live->sealer);
+    xt_live_window_close(&live->window);
+    free(live);
+}
+
+uint64_t xt_live_sequence(const struct xt_live *live)
+{
+    uint64_t sequence = 0;
+    uint64_t time_ms;
+    if (live->writes) {
+        return live->sequence;
+    }
+    return read_position(live, &sequence, &time_ms) == XT_OK ? sequence : 0;
+}

@@ -1,0 +1,267 @@
+/* One group of events, applied in one transaction. */
+#include <errno.h>
+#include <lmdb.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/statvfs.h>
+
+#include "core/little_endian.h"
+#include "store/live_internal.h"
+
+/* Lines of the log that one group takes out at most, more than it adds: the window shrinks in the end,
+ * and no group pays for a whole day's. */
+#define FORGET_MOST (2 * XT_LIVE_GROUP_MAX)
+#define ROOM_LEAST                                                                                 \
+    (1U << 20) /* bytes; with less on the disk, what failed did so for want of room */
+
+struct group {
+    struct xt_live *live;
+    const struct xt_span *events;
+    struct xt_live_outcome *outcomes;
+    unsigned count, added;
+    uint64_t sequence, time_ms; /* before the group */
+};
+
+/* An event that was applied before, in this group or in the window. */
+static bool is_known(const struct group *group, const struct xt_window_event *line,
+                     struct xt_live_outcome *outcome)
+{
+    const struct xt_window_event *found =
+        xt_live_window_find(&group->live->window, line->id, &outcome->sequence);
+    if (found == NULL) {
+        return false;
+    }
+    if (found->content == line->content) {
+        outcome->duplicate = true;
+    } else {
+        outcome->status = XT_EXISTS;
+        outcome->sequence = 0;
+    }
+    return true;
+}
+
+static void describe(const struct xt_live *live, const struct xt_event *event,
+                     struct xt_span encoded, struct xt_window_event *line)
+{
+    uint8_t content[XT_LIVE_HASH];
+    xt_live_hash(live->sealer, XT_LIVE_EVENT_ID, xt_span_of(event->id, sizeof(event->id)),
+                 line->id);
+    xt_live_hash(live->sealer, XT_LIVE_EVENT_CONTENT, encoded, content);
+    memcpy(&line->content, content, sizeof(line->content));
+    line->time_ms = live->time_ms;
+}
+
+/* Codes of LMDB's: the group is lost. */
+static int apply_one(struct group *group, struct xt_span encoded, struct xt_live_outcome *outcome)
+{
+    struct xt_live *live = group->live;
+    struct xt_event event;
+    struct xt_window_event line;
+    *outcome = (struct xt_live_outcome){.status = xt_event_decode(encoded, &event)};
+    if (outcome->status != XT_OK) {
+        return 0;
+    }
+    describe(live, &event, encoded, &line);
+    if (is_known(group, &line, outcome)) {
+        return 0;
+    }
+    live->sequence++;
+    int code = xt_live_take_effect(live, &event, &outcome->status);
+    if (code != 0 || outcome->status != XT_OK) {
+        live->sequence--;
+        return code;
+    }
+    code = xt_live_log_append(live, live->sequence, &line, event.type);
+    if (code == 0) {
+        outcome->sequence = live->sequence;
+        xt_live_window_add(&live->window, &line);
+        group->added++;
+    }
+    return code;
+}
+
+/* How many of the oldest ids the log need not keep. */
+static unsigned forgettable(const struct xt_live *live)
+{
+    const struct xt_live_window *window = &live->window;
+    uint64_t count = xt_live_window_count(window);
+    unsigned forget = 0;
+    for (; forget < FORGET_MOST && forget < count; forget++) {
+        const struct xt_window_event *line =
+            &window->events[(window->first + forget) & window->mask];
+        bool full = count - forget > window->mask + 1 - XT_LIVE_GROUP_MAX;
+        if (!full && line->time_ms + XT_LIVE_WINDOW_MS > live->time_ms) {
+            break;
+        }
+    }
+    return forget;
+}
+
+static int write_position(struct xt_live *live)
+{
+    uint8_t fields[16];
+    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
+    xt_put(&writer, live->sequence, 8);
+    xt_put(&writer, live->time_ms, 8);
+    return xt_live_put(live, XT_LIVE_POSITION, xt_span_of(NULL, 0), xt_written(&writer));
+}
+
+/* As it was before the group, in memory. */
+static void take_back(struct group *group)
+{
+    for (; group->added > 0; group->added--) {
+        xt_live_window_take_back(&group->live->window);
+    }
+    group->live->sequence = group->sequence;
+    group->live->time_ms = group->time_ms;
+}
+
+static void end_txn(struct xt_live *live)
+{
+    if (live->txn != NULL) {
+        mdb_txn_abort(live->txn);
+    }
+    live->txn = NULL;
+    live->active = false;
+}
+
+static int try_group(struct group *group, uint64_t now_ms)
+{
+    struct xt_live *live = group->live;
+    unsigned forget = forgettable(live);
+    int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    live->active = code == 0;
+    if (now_ms > live->time_ms) {
+        live->time_ms = now_ms; /* a clock that was set back does not keep ids for longer */
+    }
+    for (unsigned i = 0; code == 0 && i < group->count; i++) {
+        code = apply_one(group, group->events[i], &group->outcomes[i]);
+    }
+    if (code == 0 && group->added == 0) {
+        end_txn(live); /* nothing changed: nothing to wait for */
+        return 0;
+    }
+    for (unsigned i = 0; code == 0 && i < forget; i++) {
+        code = xt_live_log_drop(live, live->window.first + i);
+    }
+    if (code == 0) {
+        code = write_position(live);
+    }
+    if (code == 0) {
+        code = mdb_txn_commit(live->txn);
+        live->txn = NULL; /* whatever came of it */
+    }
+    end_txn(live);
+    for (unsigned i = 0; code == 0 && i < forget; i++) {
+        xt_live_window_forget(&live->window);
+    }
+    return code;
+}
+
+/* After a failed commit: is the store certainly as it was? LMDB notes when writing its meta page failed,
+ * and refuses everything from then on. */
+static bool is_unchanged(struct xt_live *live)
+{
+    MDB_txn *txn = NULL;
+    if (mdb_txn_begin(live->env, NULL, 0, &txn) != 0) {
+        return false;
+    }
+    mdb_txn_abort(txn);
+    return true;
+}
+
+/* Whether the next ROOM_LEAST bytes would find no place, on the disk or below the limit of files. */
+static bool room_is_short(MDB_env *env)
+{
+    int fd = -1;
+    struct statvfs disk;
+    struct stat file;
+    struct rlimit limit;
+    if (mdb_env_get_fd(env, &fd) != 0 || fstatvfs(fd, &disk) != 0 || fstat(fd, &file) != 0 ||
+        getrlimit(RLIMIT_FSIZE, &limit) != 0) {
+        return false;
+    }
+    return (uint64_t)disk.f_bavail * disk.f_frsize < ROOM_LEAST ||
+           (limit.rlim_cur != RLIM_INFINITY &&
+            (uint64_t)file.st_size + ROOM_LEAST > (uint64_t)limit.rlim_cur);
+}
+
+/* LMDB reports a write that was cut short, as on a disk that fills up, as EIO. */
+static bool is_for_want_of_room(struct xt_live *live, int code)
+{
+    return code == ENOSPC || code == EDQUOT || code == EFBIG || code == MDB_MAP_FULL ||
+           (code == EIO && room_is_short(live->env));
+}
+
+/* Doubles the map when half of it is in use, or now. No transaction may be open. */
+static int grow(struct xt_live *live, bool now)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    int code = mdb_env_info(live->env, &info);
+    if (code == 0) {
+        code = mdb_env_stat(live->env, &stat);
+    }
+    if (code != 0) {
+        return code;
+    }
+    uint64_t used = ((uint64_t)info.me_last_pgno + 1) * stat.ms_psize;
+    uint64_t wanted = info.me_mapsize;
+    if (now || used > wanted / 2) {
+        wanted *= 2;
+    }
+    if (wanted == info.me_mapsize) {
+        return 0;
+    }
+    return wanted > XT_LIVE_MAP_MOST ? (now ? MDB_MAP_FULL : 0)
+                                     : mdb_env_set_mapsize(live->env, (size_t)wanted);
+}
+
+/* For want of room, but for those that were applied long ago or never would be. */
+static void refuse_all(struct group *group)
+{
+    for (unsigned i = 0; i < group->count; i++) {
+        struct xt_live_outcome *outcome = &group->outcomes[i];
+        struct xt_event event;
+        struct xt_window_event line;
+        *outcome = (struct xt_live_outcome){.status = xt_event_decode(group->events[i], &event)};
+        if (outcome->status != XT_OK) {
+            continue;
+        }
+        describe(group->live, &event, group->events[i], &line);
+        if (!is_known(group, &line, outcome)) {
+            outcome->status = XT_DISK_FULL;
+        }
+    }
+}
+
+enum xt_status xt_live_apply(struct xt_live *live, uint64_t now_ms, const struct xt_span *events,
+                             unsigned count, struct xt_live_outcome *outcomes,
+                             struct xt_failure *failure)
+{
+    struct group group = {.live = live,
+                          .events = events,
+                          .outcomes = outcomes,
+                          .count = count,
+                          .sequence = live->sequence,
+                          .time_ms = live->time_ms};
+    xt_require(live->writes && count <= XT_LIVE_GROUP_MAX);
+    int code = grow(live, false);
+    for (unsigned tries = 0; code == 0 && tries < 2; tries++) {
+        code = try_group(&group, now_ms);
+        if (code != MDB_MAP_FULL) {
+            break;
+        }
+        take_back(&group);
+        code = tries == 0 ? grow(live, true) : code;
+    }
+    if (code == 0) {
+        return XT_OK;
+    }
+    take_back(&group);
+    if (!is_for_want_of_room(live, code) || !is_unchanged(live)) {
+        return xt_live_failed(failure, "write the live store", code);
+    }
+    refuse_all(&group);
+    return XT_DISK_FULL;
+}

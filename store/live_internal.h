@@ -1,0 +1,86 @@
+/* store/live_internal: what the parts of the live store share. Private to it and to its tests. */
+#ifndef XT_STORE_LIVE_INTERNAL_H
+#define XT_STORE_LIVE_INTERNAL_H
+
+#include "crypto/file.h"
+#include "crypto/live_seal.h"
+#include "store/live.h"
+#include "store/live_window.h"
+
+/* What a record of `state` is about; with its key it makes the keyed hash. Never change a number. */
+enum xt_live_kind {
+    XT_LIVE_POSITION = 1,           /* key "" -> last sequence 8 | time 8 */
+    XT_LIVE_CERTIFICATE_HOLDER = 2, /* key SPKI digest -> partner name */
+    XT_LIVE_SERVED_GENERATION = 3,  /* key "" -> number 4 | digest 32 */
+    XT_LIVE_EVENT_ID = 64,          /* hashes only: an event's id, and its content */
+    XT_LIVE_EVENT_CONTENT = 65,
+};
+
+#define XT_LIVE_RECORD_MAX 4096                       /* bytes of fields in a record */
+#define XT_LIVE_RECORD_HEAD (1 + 1 + 8)               /* kind, version, sequence */
+#define XT_LIVE_LOG_RECORD (XT_LIVE_HASH + 8 + 8 + 2) /* id, content, time, type */
+
+enum xt_live_table { XT_LIVE_HEADER_TABLE, XT_LIVE_STATE, XT_LIVE_LOG, XT_LIVE_TABLES };
+
+struct MDB_env;
+struct MDB_txn;
+
+struct xt_live {
+    struct MDB_env *env;
+    struct MDB_txn *txn; /* of the group under way; of a reader for good, reset while it rests */
+    unsigned tables[XT_LIVE_TABLES];
+    struct xt_live_sealer *sealer;
+    bool writes, active;          /* active: txn may be read through */
+    uint64_t epoch;               /* of a reader's last renewal */
+    uint64_t sequence;            /* of a writer: the last one, of the group under way as well */
+    uint64_t time_ms;             /* of a writer: of the last event, never going back */
+    struct xt_live_window window; /* of a writer */
+};
+
+/* What xt_live_open_writer and xt_live_open_reader set by the constants of store/live.h. */
+struct xt_live_sizes {
+    uint64_t map_bytes;     /* to begin with */
+    uint32_t window_events; /* a power of 2, above XT_LIVE_GROUP_MAX */
+};
+XT_MUST_USE enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring,
+                                        bool writes, struct xt_live_sizes sizes,
+                                        struct xt_live **live, struct xt_failure *failure);
+
+/* Translates a code of LMDB's. */
+enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int code);
+
+/* Makes an empty store at path, whole or not at all. */
+XT_MUST_USE enum xt_status xt_live_create(const char *folder, const char *path,
+                                          const struct xt_keyring *keyring,
+                                          struct xt_failure *failure);
+/* Reads and checks the header through txn, and opens the sealer. */
+XT_MUST_USE enum xt_status xt_live_read_header(struct xt_live *live,
+                                               const struct xt_keyring *keyring,
+                                               struct xt_failure *failure);
+
+/* A record's fields, into memory of at least XT_LIVE_RECORD_MAX; sequence may be NULL. XT_NOT_FOUND,
+ * XT_CORRUPT, XT_IO. */
+XT_MUST_USE enum xt_status xt_live_get(const struct xt_live *live, enum xt_live_kind kind,
+                                       struct xt_span key, uint8_t fields[XT_LIVE_RECORD_MAX],
+                                       size_t *size, uint64_t *sequence);
+/* In a group: writes or takes out a record. Codes of LMDB's. */
+XT_MUST_USE int xt_live_put(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                            struct xt_span fields);
+XT_MUST_USE int xt_live_delete(struct xt_live *live, enum xt_live_kind kind, struct xt_span key);
+
+/* Applies what one event says, after its rules were checked: *refused XT_OK, or why it changed nothing.
+ * Codes of LMDB's: the group is lost. */
+XT_MUST_USE int xt_live_take_effect(struct xt_live *live, const struct xt_event *event,
+                                    enum xt_status *refused);
+
+/* Lines of the log. */
+XT_MUST_USE int xt_live_log_append(struct xt_live *live, uint64_t sequence,
+                                   const struct xt_window_event *line, enum xt_event_type type);
+XT_MUST_USE int xt_live_log_drop(struct xt_live *live, uint64_t sequence);
+/* From the oldest; visit gives XT_OK to go on. XT_CORRUPT: a line does not open, or numbers lack. */
+typedef enum xt_status (*xt_live_visit)(void *context, uint64_t sequence,
+                                        const struct xt_window_event *line);
+XT_MUST_USE enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit,
+                                            void *context);
+
+#endif

@@ -1,0 +1,193 @@
+/* Records of the live store: sealed values under hashed keys, and the log. */
+#include <errno.h>
+#include <lmdb.h>
+
+#include "core/little_endian.h"
+#include "store/live_internal.h"
+
+#define RECORD_VERSION 1
+
+/* A record is bound to its table and its key: moved to another place it does not open. */
+struct place {
+    uint8_t bytes[1 + XT_LIVE_HASH];
+    size_t size;
+};
+
+static struct place place_of(enum xt_live_table table, MDB_val key)
+{
+    struct place place = {.bytes = {(uint8_t)table}, .size = 1 + key.mv_size};
+    xt_require(key.mv_size <= XT_LIVE_HASH);
+    memcpy(place.bytes + 1, key.mv_data, key.mv_size);
+    return place;
+}
+
+static int put_sealed(struct xt_live *live, enum xt_live_table table, MDB_val key,
+                      struct xt_span plain, unsigned flags)
+{
+    struct place place = place_of(table, key);
+    MDB_val value = {.mv_size = plain.size + XT_LIVE_SEAL_OVERHEAD};
+    int code = mdb_put(live->txn, live->tables[table], &key, &value, MDB_RESERVE | flags);
+    if (code == 0) {
+        xt_live_seal(live->sealer, xt_span_of(place.bytes, place.size), plain, value.mv_data);
+    }
+    return code;
+}
+
+static enum xt_status unseal(const struct xt_live *live, enum xt_live_table table, MDB_val key,
+                             MDB_val value, uint8_t *plain, size_t capacity)
+{
+    struct place place = place_of(table, key);
+    if (value.mv_size < XT_LIVE_SEAL_OVERHEAD || value.mv_size - XT_LIVE_SEAL_OVERHEAD > capacity) {
+        return XT_CORRUPT;
+    }
+    return xt_live_unseal(live->sealer, xt_span_of(place.bytes, place.size),
+                          xt_span_of(value.mv_data, value.mv_size), plain);
+}
+
+/* ---- state ------------------------------------------------------------------------------------ */
+
+enum xt_status xt_live_get(const struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                           uint8_t fields[XT_LIVE_RECORD_MAX], size_t *size, uint64_t *sequence)
+{
+    uint8_t hash[XT_LIVE_HASH];
+    uint8_t plain[XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX];
+    MDB_val name = {.mv_size = sizeof(hash), .mv_data = hash};
+    MDB_val value;
+    if (!live->active) {
+        return XT_IO;
+    }
+    xt_live_hash(live->sealer, (uint8_t)kind, key, hash);
+    int code = mdb_get(live->txn, live->tables[XT_LIVE_STATE], &name, &value);
+    if (code != 0) {
+        return code == MDB_NOTFOUND ? XT_NOT_FOUND : xt_live_failed(NULL, "", code);
+    }
+    enum xt_status status = unseal(live, XT_LIVE_STATE, name, value, plain, sizeof(plain));
+    if (status != XT_OK) {
+        return status;
+    }
+    struct xt_taker taker = xt_taker_over(xt_span_of(plain, value.mv_size - XT_LIVE_SEAL_OVERHEAD));
+    uint64_t stored_kind = xt_take(&taker, 1);
+    uint64_t version = xt_take(&taker, 1);
+    uint64_t written = xt_take(&taker, 8);
+    if (taker.bad || stored_kind != (uint64_t)kind || taker.rest.size > XT_LIVE_RECORD_MAX) {
+        status = XT_CORRUPT;
+    } else if (version != RECORD_VERSION) {
+        status = XT_UNSUPPORTED;
+    } else {
+        *size = taker.rest.size;
+        memcpy(fields, taker.rest.data, taker.rest.size);
+        if (sequence != NULL) {
+            *sequence = written;
+        }
+    }
+    xt_wipe(plain, sizeof(plain));
+    return status;
+}
+
+int xt_live_put(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                struct xt_span fields)
+{
+    uint8_t hash[XT_LIVE_HASH];
+    uint8_t plain[XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX];
+    struct xt_writer writer = xt_writer_over(plain, sizeof(plain));
+    xt_put(&writer, (uint64_t)kind, 1);
+    xt_put(&writer, RECORD_VERSION, 1);
+    xt_put(&writer, live->sequence, 8);
+    xt_write_span(&writer, fields);
+    xt_require(!writer.overflow);
+    xt_live_hash(live->sealer, (uint8_t)kind, key, hash);
+    int code =
+        put_sealed(live, XT_LIVE_STATE, (MDB_val){sizeof(hash), hash}, xt_written(&writer), 0);
+    xt_wipe(plain, writer.size);
+    return code;
+}
+
+int xt_live_delete(struct xt_live *live, enum xt_live_kind kind, struct xt_span key)
+{
+    uint8_t hash[XT_LIVE_HASH];
+    MDB_val name = {.mv_size = sizeof(hash), .mv_data = hash};
+    xt_live_hash(live->sealer, (uint8_t)kind, key, hash);
+    int code = mdb_del(live->txn, live->tables[XT_LIVE_STATE], &name, NULL);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* ---- the log ---------------------------------------------------------------------------------- */
+
+/* Big endian, so that LMDB's order is that of the numbers. */
+static void log_key(uint64_t sequence, uint8_t key[8])
+{
+    for (unsigned i = 0; i < 8; i++) {
+        key[i] = (uint8_t)(sequence >> (56 - 8 * i));
+    }
+}
+
+int xt_live_log_append(struct xt_live *live, uint64_t sequence, const struct xt_window_event *line,
+                       enum xt_event_type type)
+{
+    uint8_t key[8];
+    uint8_t plain[XT_LIVE_LOG_RECORD];
+    struct xt_writer writer = xt_writer_over(plain, sizeof(plain));
+    xt_write(&writer, line->id, XT_LIVE_HASH);
+    xt_put(&writer, line->content, 8);
+    xt_put(&writer, line->time_ms, 8);
+    xt_put(&writer, (uint64_t)type, 2);
+    log_key(sequence, key);
+    return put_sealed(live, XT_LIVE_LOG, (MDB_val){sizeof(key), key}, xt_written(&writer),
+                      MDB_APPEND);
+}
+
+int xt_live_log_drop(struct xt_live *live, uint64_t sequence)
+{
+    uint8_t key[8];
+    MDB_val name = {.mv_size = sizeof(key), .mv_data = key};
+    log_key(sequence, key);
+    return mdb_del(live->txn, live->tables[XT_LIVE_LOG], &name, NULL);
+}
+
+static enum xt_status read_line(const struct xt_live *live, MDB_val key, MDB_val value,
+                                uint64_t *sequence, struct xt_window_event *line)
+{
+    uint8_t plain[XT_LIVE_LOG_RECORD];
+    if (key.mv_size != 8 || value.mv_size != sizeof(plain) + XT_LIVE_SEAL_OVERHEAD ||
+        unseal(live, XT_LIVE_LOG, key, value, plain, sizeof(plain)) != XT_OK) {
+        return XT_CORRUPT;
+    }
+    struct xt_taker taker = xt_taker_over(xt_span_of(plain, sizeof(plain)));
+    xt_take_copy(&taker, line->id, sizeof(line->id));
+    line->content = xt_take(&taker, 8);
+    line->time_ms = xt_take(&taker, 8);
+    const uint8_t *bytes = key.mv_data;
+    *sequence = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        *sequence = *sequence << 8 | bytes[i];
+    }
+    return XT_OK;
+}
+
+enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit, void *context)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    uint64_t expected = 0;
+    enum xt_status status = XT_OK;
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_LOG], &cursor);
+    if (code != 0) {
+        return xt_live_failed(NULL, "", code);
+    }
+    while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        uint64_t sequence = 0;
+        struct xt_window_event line;
+        status = read_line(live, key, value, &sequence, &line);
+        if (status == XT_OK && expected != 0 && sequence != expected) {
+            status = XT_CORRUPT;
+        }
+        if (status == XT_OK) {
+            expected = sequence + 1;
+            status = visit(context, sequence, &line);
+        }
+    }
+    mdb_cursor_close(cursor);
+    return status != XT_OK || code == 0 || code == MDB_NOTFOUND ? status
+                                                                : xt_live_failed(NULL, "", code);
+}
