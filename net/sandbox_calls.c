@@ -2,12 +2,15 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <seccomp.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 #if defined(__SANITIZE_ADDRESS__)
@@ -152,15 +155,10 @@ static const int allowed_in_children[] = {
     SCMP_SYS(sendmsg),
     SCMP_SYS(recvfrom),
     SCMP_SYS(sendto),
-    SCMP_SYS(recvmmsg),
-    SCMP_SYS(sendmmsg),
-    SCMP_SYS(shutdown),
     SCMP_SYS(close),
     SCMP_SYS(getsockname),
     SCMP_SYS(getpeername),
     SCMP_SYS(getsockopt),
-    SCMP_SYS(setsockopt),
-    SCMP_SYS(fcntl),
     SCMP_SYS(eventfd2),
     /* files that are opened for reading, and their maps */
     SCMP_SYS(fstat),
@@ -181,9 +179,6 @@ static const int allowed_in_children[] = {
     SCMP_SYS(faccessat2),
     SCMP_SYS(fadvise64),
     SCMP_SYS(readahead),
-    SCMP_SYS(fdatasync),
-    SCMP_SYS(fsync),
-    SCMP_SYS(flock),
     SCMP_SYS(munmap),
     SCMP_SYS(madvise),
     SCMP_SYS(mincore),
@@ -233,9 +228,9 @@ static const int allowed_in_children[] = {
 
 /* The writer makes, grows and cuts files below DIR/live. */
 static const int allowed_in_writer[] = {
-    SCMP_SYS(pwrite64),  SCMP_SYS(pwritev),         SCMP_SYS(ftruncate),
-    SCMP_SYS(fallocate), SCMP_SYS(msync),           SCMP_SYS(unlink),
-    SCMP_SYS(unlinkat),  SCMP_SYS(sync_file_range), END,
+    SCMP_SYS(fdatasync), SCMP_SYS(fsync),     SCMP_SYS(flock),           SCMP_SYS(pwrite64),
+    SCMP_SYS(pwritev),   SCMP_SYS(ftruncate), SCMP_SYS(fallocate),       SCMP_SYS(msync),
+    SCMP_SYS(unlink),    SCMP_SYS(unlinkat),  SCMP_SYS(sync_file_range), END,
 };
 
 static bool add_list(scmp_filter_ctx filter, uint32_t action, const int *list)
@@ -271,6 +266,52 @@ static bool allow_exactly(scmp_filter_ctx filter, int call, unsigned argument, u
 {
     return add_when(filter, SCMP_ACT_ALLOW, call,
                     (struct scmp_arg_cmp){argument, SCMP_CMP_EQ, value, 0});
+}
+
+static bool allow_two(scmp_filter_ctx filter, int call, struct scmp_arg_cmp first,
+                      struct scmp_arg_cmp second)
+{
+    const struct scmp_arg_cmp both[] = {first, second};
+    return seccomp_rule_add_array(filter, SCMP_ACT_ALLOW, call, 2, both) == 0;
+}
+
+/* A listening socket is one with the supervisor's: what is changed on it would outlive this process, and
+ * so would a filter, a linger time or a signal's receiver. */
+static bool add_sockets(scmp_filter_ctx filter)
+{
+    static const int options[] = {TCP_NODELAY, TCP_USER_TIMEOUT, TCP_NOTSENT_LOWAT};
+    bool fine = allow_exactly(filter, SCMP_SYS(shutdown), 1, SHUT_WR);
+    for (size_t i = 0; fine && i < sizeof(options) / sizeof(options[0]); i++) {
+        fine = allow_two(filter, SCMP_SYS(setsockopt),
+                         (struct scmp_arg_cmp){1, SCMP_CMP_EQ, IPPROTO_TCP, 0},
+                         (struct scmp_arg_cmp){2, SCMP_CMP_EQ, (uint64_t)options[i], 0});
+    }
+    return fine;
+}
+
+/* Of fcntl neither a receiver of signals nor a socket that blocks; locks are the writer's. */
+static bool add_descriptors(scmp_filter_ctx filter, bool locks)
+{
+    static const int commands[] = {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC};
+    static const int locking[] = {F_GETLK, F_SETLK, F_SETLKW};
+    bool fine =
+        allow_two(filter, SCMP_SYS(fcntl), (struct scmp_arg_cmp){1, SCMP_CMP_EQ, F_SETFL, 0},
+                  (struct scmp_arg_cmp){2, SCMP_CMP_MASKED_EQ, O_NONBLOCK | O_ASYNC, O_NONBLOCK});
+    for (size_t i = 0; fine && i < sizeof(commands) / sizeof(commands[0]); i++) {
+        fine = allow_exactly(filter, SCMP_SYS(fcntl), 1, (uint64_t)commands[i]);
+    }
+    for (size_t i = 0; fine && locks && i < sizeof(locking) / sizeof(locking[0]); i++) {
+        fine = allow_exactly(filter, SCMP_SYS(fcntl), 1, (uint64_t)locking[i]);
+    }
+    return fine;
+}
+
+/* Limits are read, of the own process. */
+static bool add_limits(scmp_filter_ctx filter)
+{
+    return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(getrlimit), 0) == 0 &&
+           allow_two(filter, SCMP_SYS(prlimit64), (struct scmp_arg_cmp){0, SCMP_CMP_EQ, 0, 0},
+                     (struct scmp_arg_cmp){2, SCMP_CMP_EQ, 0, 0});
 }
 
 /* Memory is never executable that was not so at the start. */
@@ -312,9 +353,11 @@ static bool fill(scmp_filter_ctx filter, enum xt_sandbox_calls who)
         return fine;
     }
     fine = add_list(filter, SCMP_ACT_KILL_PROCESS, never_in_children);
-    return fine && (SANITIZED ||
-                    (add_list(filter, SCMP_ACT_ALLOW, allowed_in_children) && add_memory(filter) &&
-                     add_threads(filter) && add_files(filter, who == XT_SANDBOX_WRITER)));
+    bool writes = who == XT_SANDBOX_WRITER;
+    return fine && (SANITIZED || (add_list(filter, SCMP_ACT_ALLOW, allowed_in_children) &&
+                                  add_memory(filter) && add_threads(filter) &&
+                                  add_sockets(filter) && add_descriptors(filter, writes) &&
+                                  add_limits(filter) && add_files(filter, writes)));
 }
 
 enum xt_status xt_sandbox_calls(enum xt_sandbox_calls who, struct xt_failure *failure)
