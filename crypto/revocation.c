@@ -12,8 +12,8 @@
 
 struct list {
     X509_CRL *entries;
-    uint8_t issuer[XT_SPKI_SHA256]; /* whose it is */
-    int64_t from, until;            /* thisUpdate, nextUpdate */
+    uint8_t issuer[XT_SPKI_SHA256]; /* whose it is: this key, and the name that the list has */
+    int64_t from, until; /* thisUpdate; nextUpdate, once loaded the latest of its issuer's */
 };
 
 struct xt_revocations {
@@ -93,14 +93,7 @@ static enum xt_status take(X509_CRL *crl, const char *name, size_t number,
                        "list %zu of %s does not say until when it is in force (nextUpdate)", number,
                        name);
     }
-    bool any_time = unix_s == XT_REVOCATIONS_ANY_TIME;
-    if (!any_time && unix_s > list->until) {
-        return xt_fail(failure, XT_DENIED,
-                       "list %zu of %s has expired: get a new one from its authority (of our own: "
-                       "xacthuc partner revoke DIR)",
-                       number, name);
-    }
-    if (!any_time && unix_s < list->from) {
+    if (unix_s != XT_REVOCATIONS_ANY_TIME && unix_s < list->from) {
         return xt_fail(failure, XT_DENIED,
                        "list %zu of %s is not in force yet: look at this machine's clock", number,
                        name);
@@ -129,6 +122,15 @@ static enum xt_status read_lists(BIO *bio, const char *name, STACK_OF(X509) * au
     return status == XT_NOT_FOUND ? XT_OK : status;
 }
 
+/* Two authorities may have one name, or one key under two names; a list only ever says something of
+ * certificates that name its issuer (RFC 5280, 6.3.3). */
+static bool is_of(const struct list *list, const X509_NAME *name,
+                  const uint8_t spki[XT_SPKI_SHA256])
+{
+    return memcmp(list->issuer, spki, XT_SPKI_SHA256) == 0 &&
+           X509_NAME_cmp(X509_CRL_get_issuer(list->entries), name) == 0;
+}
+
 static bool covers(const struct xt_revocations *revocations, const X509 *authority)
 {
     uint8_t spki[XT_SPKI_SHA256];
@@ -136,11 +138,27 @@ static bool covers(const struct xt_revocations *revocations, const X509 *authori
         return false;
     }
     for (size_t i = 0; i < revocations->count; i++) {
-        if (memcmp(revocations->lists[i].issuer, spki, sizeof(spki)) == 0) {
+        if (is_of(&revocations->lists[i], X509_get_subject_name(authority), spki)) {
             return true;
         }
     }
     return false;
+}
+
+/* An authority is silent only when the last of its lists has ended: an old one that was left beside its
+ * successor must not shut its clients out. */
+static void extend_ends(struct xt_revocations *revocations)
+{
+    for (size_t i = 0; i < revocations->count; i++) {
+        struct list *list = &revocations->lists[i];
+        for (size_t j = 0; j < revocations->count; j++) {
+            const struct list *other = &revocations->lists[j];
+            if (other->until > list->until &&
+                is_of(other, X509_CRL_get_issuer(list->entries), list->issuer)) {
+                list->until = other->until;
+            }
+        }
+    }
 }
 
 enum xt_status xt_revocations_load(struct xt_span pem, const char *name,
@@ -180,6 +198,7 @@ enum xt_status xt_revocations_load(struct xt_span pem, const char *name,
         xt_revocations_free(made);
         return status;
     }
+    extend_ends(made);
     *revocations = made;
     return XT_OK;
 }
@@ -217,7 +236,7 @@ static enum xt_revocation judge(const struct xt_revocations *revocations, X509 *
     for (size_t i = 0; i < revocations->count; i++) {
         const struct list *list = &revocations->lists[i];
         X509_REVOKED *entry;
-        if (memcmp(list->issuer, spki, sizeof(spki)) != 0) {
+        if (!is_of(list, X509_get_subject_name(issuer), spki)) {
             continue;
         }
         if (X509_CRL_get0_by_cert(list->entries, &entry, certificate) != 0) {

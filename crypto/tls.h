@@ -7,7 +7,9 @@
  *
  * Input is borrowed only during the call that is given it, and what was not consumed is kept by the
  * connection (at most one partial record); output collects in a buffer borrowed from a pool of the
- * context and bounded by XT_TLS_OUTPUT_MAX, so that an idle connection holds next to nothing.
+ * context and bounded by XT_TLS_OUTPUT_MAX, so that an idle connection holds next to nothing. A server's
+ * context lends at most XT_TLS_LENT_MAX buffers for more than a record: clients that do not read what
+ * they asked for cost no more, and one who comes on top has XT_NO_MEMORY and is closed.
  *
  * Server: TLS 1.3 (1.2 by configuration), mutual: a client without a certificate of the authority, or
  * with a revoked one, is refused in the handshake; a resumed session's certificate is judged again
@@ -27,7 +29,11 @@
 #include "core/status.h"
 #include "crypto/authority.h"
 
-#define XT_TLS_OUTPUT_MAX (64U << 10)     /* bytes of ciphertext waiting; more is XT_AGAIN */
+#define XT_TLS_OUTPUT_MAX (96U << 10) /* bytes of ciphertext waiting; more is XT_AGAIN */
+/* Of these, what a write of up to 64 KiB may come with: records around it, an alert, and before the
+ * first a ticket, which has the client's certificates in it (16 KiB at most). */
+#define XT_TLS_OVERHEAD_MAX (24U << 10)
+#define XT_TLS_LENT_MAX 1024              /* large buffers: 96 MiB */
 #define XT_TLS_INPUT_KEPT_MAX (17U << 10) /* bytes that xt_tls_settle keeps: a record and a bit */
 
 struct xt_tls_context; /* opaque: server or client configuration; counted by its connections */
@@ -46,12 +52,12 @@ struct xt_tls_server_material {
     /* What failures call each of them, a path for example; NULL: words of our own. */
     const char *certificate_name, *key_name, *client_authority_name, *revocations_name;
     bool allow_tls12;
-    /* For a worker, whose supervisor refused lists that were not in force when it loaded them: one that
-     * ended since must not keep a replaced worker from starting, and refuses its clients either way. */
+    /* For a worker, whose supervisor refused lists that were not yet in force when it loaded them: a
+     * clock that was set back since must not keep a replaced worker from starting. */
     bool revocations_were_in_force;
     struct xt_tickets *tickets; /* NULL: tickets of this context only, in this process only */
 };
-/* XT_INVALID, XT_TOO_LARGE, XT_DENIED (expired lists, lists of a stranger): the reason for the
+/* XT_INVALID, XT_TOO_LARGE, XT_DENIED (lists not yet in force, lists of a stranger): the reason for the
  * operator is in *failure and nothing was made. */
 XT_MUST_USE enum xt_status xt_tls_server(const struct xt_tls_server_material *material,
                                          struct xt_tls_context **context,
@@ -71,9 +77,9 @@ XT_MUST_USE enum xt_status xt_tls_material_read(const struct xt_tls_server_files
                                                 struct xt_failure *failure);
 void xt_tls_material_release(struct xt_tls_server_material *material);
 
-/* When the first of the context's revocation lists ends, Unix seconds; INT64_MAX: it has none. From
- * then on every client certificate of that list's authority is refused until a newer list is loaded:
- * warn the operator long before. */
+/* When the first of the context's authorities has no revocation list in force any more, Unix seconds;
+ * INT64_MAX: there are no lists. It may have passed when the context was made. From then on every client
+ * certificate of that authority is refused until a newer list is loaded: warn the operator long before. */
 int64_t xt_tls_revocations_until(const struct xt_tls_context *context);
 
 struct xt_tls_client_files {

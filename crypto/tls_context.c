@@ -46,6 +46,9 @@ struct xt_tls_buffer *xt_tls_buffer_take(struct xt_tls_context *context, size_t 
     bool is_small = capacity <= XT_TLS_SMALL_BYTES;
     struct xt_tls_buffer **list = is_small ? &context->small : &context->large;
     struct xt_tls_buffer *buffer = *list;
+    if (!is_small && context->server && context->large_lent >= XT_TLS_LENT_MAX) {
+        return NULL;
+    }
     if (buffer != NULL) {
         *list = buffer->next;
         *(is_small ? &context->small_count : &context->large_count) -= 1;
@@ -58,6 +61,7 @@ struct xt_tls_buffer *xt_tls_buffer_take(struct xt_tls_context *context, size_t 
         }
         buffer->capacity = size;
     }
+    context->large_lent += !is_small;
     buffer->next = NULL;
     buffer->begin = 0;
     buffer->end = 0;
@@ -71,6 +75,7 @@ void xt_tls_buffer_give(struct xt_tls_context *context, struct xt_tls_buffer *bu
     }
     bool is_small = buffer->capacity == XT_TLS_SMALL_BYTES;
     size_t *count = is_small ? &context->small_count : &context->large_count;
+    context->large_lent -= !is_small;
     if (!POOLING || *count >= (is_small ? XT_TLS_SMALL_KEPT : XT_TLS_LARGE_KEPT)) {
         free(buffer);
         return;

@@ -30,7 +30,7 @@ struct xt_revocations;
 #define XT_TLS_LARGE_BYTES XT_TLS_OUTPUT_MAX
 _Static_assert(XT_TLS_RECORD_MAX <= XT_TLS_SMALL_BYTES, "a record fits into a small buffer");
 
-/* Free buffers that a context keeps: 4.25 MiB of small ones and 2 MiB of large ones. */
+/* Free buffers that a context keeps: 4.25 MiB of small ones and 3 MiB of large ones. */
 #define XT_TLS_SMALL_KEPT 256
 #define XT_TLS_LARGE_KEPT 32
 
@@ -64,6 +64,7 @@ struct xt_tls_context {
 
     struct xt_tls_buffer *small, *large;
     size_t small_count, large_count;
+    size_t large_lent;
 
     struct ssl_session_st *sessions[XT_TLS_SESSIONS_KEPT];
     size_t session_count;
@@ -88,7 +89,7 @@ struct xt_tls {
     char server_name[]; /* what a client expects; empty for a server */
 };
 
-/* Buffers of a context's pool. NULL: out of memory. */
+/* Buffers of a context's pool. NULL: out of memory, or a server has lent XT_TLS_LENT_MAX large ones. */
 struct xt_tls_buffer *xt_tls_buffer_take(struct xt_tls_context *context, size_t capacity);
 void xt_tls_buffer_give(struct xt_tls_context *context, struct xt_tls_buffer *buffer);
 

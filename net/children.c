@@ -14,8 +14,10 @@ struct xt_child {
     int channel;
     uint64_t started_ms;
     unsigned open_handles;
-    bool deaf; /* the channel has ended */
-    bool gone; /* the process has */
+    bool deaf;   /* the channel has ended */
+    bool gone;   /* the process has */
+    bool closed; /* its handles and the channel are: nothing of it may be used */
+    bool retold; /* the channel was found writable, and what is to be said is being said again */
 };
 
 static void on_closed(uv_handle_t *handle)
@@ -46,8 +48,8 @@ static bool read_channel(struct xt_child *child, unsigned at_most)
             child->plan.told(child->plan.context, child, &message);
         }
         xt_control_release(&message);
-        if (status == XT_AGAIN || status == XT_NO_MEMORY) {
-            return true;
+        if (child->closed || status == XT_AGAIN || status == XT_NO_MEMORY) {
+            return true; /* what it said may have been that nobody wants to hear more of it */
         }
         if (status != XT_OK) {
             return false;
@@ -61,9 +63,21 @@ static void on_channel(uv_poll_t *poll, int status, int events)
     struct xt_child *child = poll->data;
     if (status == 0 && (events & UV_WRITABLE) != 0) {
         listen_to(child, false);
+        child->retold = true;
         child->plan.writable(child->plan.context, child);
+        child->retold = false;
     }
-    if (child->gone || read_channel(child, MESSAGES_PER_TURN)) {
+    if (child->gone) {
+        return;
+    }
+    bool more = read_channel(child, MESSAGES_PER_TURN);
+    if (child->gone) {
+        return;
+    }
+    if (more) {
+        if (status < 0) {
+            listen_to(child, false); /* libuv stops at an error, and the last words may be many */
+        }
         return;
     }
     /* It closed the channel or sent what is none of our messages: nothing can be asked of it any
@@ -77,6 +91,7 @@ static void on_channel(uv_poll_t *poll, int status, int events)
 
 static void close_handles(struct xt_child *child)
 {
+    child->closed = true;
     uv_close((uv_handle_t *)&child->process, on_closed);
     uv_close((uv_handle_t *)&child->poll, on_closed);
     close(child->channel); /* libuv has let go of it */
@@ -91,6 +106,9 @@ static void on_process_end(uv_process_t *process, int64_t status, int signal)
     child->gone = true;
     if (!child->deaf) {
         (void)read_channel(child, MESSAGES_PER_TURN); /* its last words */
+    }
+    if (child->closed) {
+        return;
     }
     child->plan.ended(child->plan.context, child, &end);
     close_handles(child);
@@ -143,6 +161,7 @@ enum xt_status xt_child_start(uv_loop_t *loop, const struct xt_child_plan *plan,
     }
     child->plan = *plan;
     child->channel = ends[0];
+    xt_control_take_no_descriptors(child->channel);
     uv_update_time(loop);
     child->started_ms = uv_now(loop);
     child->poll.data = child;
@@ -159,7 +178,9 @@ enum xt_status xt_child_start(uv_loop_t *loop, const struct xt_child_plan *plan,
     if (error != 0) {
         uv_close((uv_handle_t *)&child->poll, on_closed);
         close(ends[0]);
-        return xt_fail(failure, XT_IO, "cannot start %s: %s", plan->command[0], uv_strerror(error));
+        return xt_fail(failure, error == UV_EACCES ? XT_DENIED : XT_IO, "cannot start %s: %s",
+                       plan->program != NULL ? plan->program : plan->command[0],
+                       uv_strerror(error));
     }
     child->open_handles++;
     listen_to(child, false);
@@ -171,8 +192,8 @@ enum xt_status xt_child_send(struct xt_child *child, const struct xt_control_mes
 {
     enum xt_status status =
         child->deaf || child->gone ? XT_CLOSED : xt_control_send(child->channel, message);
-    if (status == XT_AGAIN) {
-        listen_to(child, true);
+    if (status == XT_AGAIN && !child->retold) {
+        listen_to(child, true); /* said again: waiting for what holds already would never end */
     }
     return status;
 }

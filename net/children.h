@@ -37,10 +37,11 @@ struct xt_child_plan {
     void *context;
 };
 
+/* XT_DENIED: the program may not be run. XT_NO_MEMORY. XT_IO. */
 XT_MUST_USE enum xt_status xt_child_start(uv_loop_t *loop, const struct xt_child_plan *plan,
                                           struct xt_child **child, struct xt_failure *failure);
 
-/* XT_AGAIN: `writable` will be told. XT_CLOSED: it is going; `ended` will be told. */
+/* XT_AGAIN: `writable` will be told; from within `writable`: try again in a second. XT_CLOSED: it is going; `ended` will be told. */
 XT_MUST_USE enum xt_status xt_child_send(struct xt_child *child,
                                          const struct xt_control_message *message);
 void xt_child_signal(struct xt_child *child, int signal);

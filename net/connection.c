@@ -8,6 +8,14 @@
  * byte in each has thousands, at about half a microsecond. */
 #define RECORDS_PER_TURN 64
 
+/* Bytes of a handshake that are read and wait for more of the same flight: so few cost less than a step
+ * even with a record around each, so that whoever trickles takes nobody's turn. */
+#define TRICKLE_MAX 1024
+
+_Static_assert(XT_OUTPUT_MAX + XT_TLS_OVERHEAD_MAX <= XT_TLS_OUTPUT_MAX,
+               "what a turn writes fits into the output of TLS");
+_Static_assert(XT_OUTPUT_MAX <= XT_READ_BUFFER, "a lent buffer holds an output");
+
 /* ---- states ----------------------------------------------------------------------------------- */
 
 void xt_connection_set_phase(struct xt_connection *connection, enum xt_phase phase)
@@ -152,6 +160,7 @@ static void output_taken(struct xt_connection *connection, size_t size)
 static void on_written(uv_write_t *request, int status)
 {
     struct xt_connection *connection = request->handle->data;
+    connection->writing = false;
     if (connection->closing) {
         return;
     }
@@ -167,7 +176,30 @@ static void on_written(uv_write_t *request, int status)
     }
 }
 
-/* Sends what is pending: at once what the socket takes, the rest by one uv_write. */
+/* The rest by one uv_write. An answer in pieces has one time for all of its writes: whoever takes it byte
+ * by byte must not keep it under way for ever. */
+static enum xt_flow wait_for_socket(struct xt_connection *connection, struct xt_span output)
+{
+    uv_buf_t buffer = {.base = (char *)(uintptr_t)output.data, .len = output.size};
+    uint64_t now = uv_now(connection->all->loop);
+    if (connection->write_began_ms == 0) {
+        connection->write_began_ms = now;
+    }
+    xt_require(!connection->writing); /* libuv would link the one request into its queue twice */
+    xt_connection_set_reading(connection, false);
+    if (now - connection->write_began_ms >= connection->all->settings->write_ms ||
+        uv_write(&connection->write, (uv_stream_t *)&connection->tcp, &buffer, 1, on_written) !=
+            0) {
+        xt_connection_close(connection);
+        return XT_FLOW_GONE;
+    }
+    connection->writing = true;
+    xt_connection_set_phase(connection, XT_PHASE_WRITING);
+    connection->write_left = output.size;
+    return XT_FLOW_WAITING;
+}
+
+/* Sends what is pending: at once what the socket takes, the rest when it takes more. */
 static enum xt_flow flush(struct xt_connection *connection)
 {
     uv_stream_t *stream = (uv_stream_t *)&connection->tcp;
@@ -188,16 +220,7 @@ static enum xt_flow flush(struct xt_connection *connection)
             return XT_FLOW_DRAINED;
         }
     }
-    buffer = (uv_buf_t){.base = (char *)(uintptr_t)output.data, .len = output.size};
-    xt_connection_set_reading(connection, false);
-    if (uv_write(&connection->write, stream, &buffer, 1, on_written) != 0) {
-        xt_connection_close(connection);
-        return XT_FLOW_GONE;
-    }
-    xt_connection_set_phase(connection, XT_PHASE_WRITING);
-    connection->write_began_ms = connection->since_ms;
-    connection->write_left = output.size;
-    return XT_FLOW_WAITING;
+    return wait_for_socket(connection, output);
 }
 
 /* Plain connections: straight from the shared output to the socket, a copy of the rest is kept. */
@@ -237,6 +260,9 @@ static enum xt_flow push(struct xt_connection *connection, const struct xt_write
     if (output->size > 0) {
         size_t taken = 0;
         enum xt_status status = xt_tls_write(connection->tls, xt_written(output), &taken);
+        if (status == XT_NO_MEMORY) {
+            xt_counter_add(&connection->all->service->counters->shed[XT_SHED_NO_BUFFER], 1);
+        }
         if (status != XT_OK || taken != output->size) {
             xt_connection_close(connection);
             return XT_FLOW_GONE;
@@ -287,6 +313,11 @@ static void judge_again(struct xt_connection *connection)
 static enum xt_exchange_result shake(struct xt_connection *connection)
 {
     enum xt_status status = xt_tls_handshake(connection->tls);
+    /* What costs something, keys and signatures, ends in output, in a refusal or with the handshake. */
+    if (status == XT_AGAIN && xt_tls_output(connection->tls).size == 0) {
+        xt_turn_return_step(connection);
+    }
+    connection->stepping = false;
     if (status == XT_AGAIN) {
         return XT_EXCHANGE_MORE;
     }
@@ -383,8 +414,9 @@ static bool hold_buffers(struct xt_connection *connection)
     return true;
 }
 
-static void release_buffers(struct xt_connection *connection)
+void xt_connection_forget_input(struct xt_connection *connection)
 {
+    connection->input_size = 0;
     xt_pool_give(&connection->all->buffers, connection->held_read);
     xt_pool_give(&connection->all->buffers, connection->held_plain);
     connection->held_read = connection->held_plain = NULL;
@@ -394,6 +426,10 @@ static void release_buffers(struct xt_connection *connection)
 void xt_connection_advance(struct xt_connection *connection)
 {
     struct xt_connections *all = connection->all;
+    xt_require(!connection->writing);
+    if (connection->exchange.pieces == NULL) {
+        connection->write_began_ms = 0;
+    }
     xt_connections_set_time(all);
     judge_again(connection);
     connection->exchange.overloaded = xt_turn_is_overloaded(all);
@@ -405,7 +441,6 @@ void xt_connection_advance(struct xt_connection *connection)
         enum xt_exchange_result result = consume(connection, &output);
         if (result == XT_EXCHANGE_LAST) {
             connection->last = true;
-            connection->input_size = 0; /* whatever follows is not read */
         } else if (result == XT_EXCHANGE_MORE && connection->tls != NULL &&
                    xt_tls_settle(connection->tls) != XT_OK) {
             xt_connection_close(connection);
@@ -432,7 +467,8 @@ void xt_connection_advance(struct xt_connection *connection)
             }
             return;
         }
-        release_buffers(connection); /* all input is used, or copied by xt_tls_settle */
+        /* All input is used, or copied by xt_tls_settle, or follows the last request. */
+        xt_connection_forget_input(connection);
         if (flow == XT_FLOW_WAITING) {
             return;
         }
@@ -453,6 +489,9 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
         !xt_ring_is_empty(&connection->turn)) {
         xt_connection_set_reading(connection, false); /* put off, perhaps behind many others */
     }
+    if (got <= 0) {
+        xt_turn_return_step(connection);
+    }
     if (got == 0 || got == UV_ENOBUFS || connection->closing) {
         return; /* libuv's word for EAGAIN */
     }
@@ -463,6 +502,7 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
     struct xt_connections *all = connection->all;
     xt_counter_add(&all->service->counters->bytes_in[xt_connections_kind(all)], (size_t)got);
     connection->had_full_read = (size_t)got == XT_READ_BUFFER;
+    connection->stepping = connection->stepping && got <= TRICKLE_MAX;
     if (connection->phase == XT_PHASE_LINGERING) {
         connection->lingered += (size_t)got;
         if (connection->lingered > XT_LINGER_BYTES) {

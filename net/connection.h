@@ -13,8 +13,8 @@
  *
  * Fairness: a turn answers a few requests of each connection; input left over waits for the next turn,
  * which comes at once. Steps of handshakes over the turn's number stay in their sockets and are taken
- * in the order they came; meanwhile nobody new is accepted. A turn that lasts too long answers the rest
- * of its requests 503.
+ * in the order they came; meanwhile only a quarter as many new clients are accepted. A few bytes that
+ * do not complete a flight are no step. A turn that lasts too long answers the rest of its requests 503.
  *
  * Memory: between requests a connection holds its struct and its TLS state only. The buffers of the
  *         loop are lent to it during a read; while it waits for the socket with input left over it

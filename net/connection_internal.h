@@ -14,7 +14,7 @@ struct xt_connection {
     enum xt_phase phase;
     uint64_t since_ms; /* when the phase (and, in HEAD and BODY, this request) began */
     uint64_t opened_ms;
-    uint64_t write_began_ms;
+    uint64_t write_began_ms;         /* 0: nothing waits, and no answer is under way in pieces */
     size_t write_left;               /* bytes at the last look: less means progress */
     size_t lingered;                 /* bytes thrown away */
     struct xt_tls *tls;              /* NULL: plain */
@@ -23,10 +23,11 @@ struct xt_connection {
     size_t output_at, output_size;
     const uint8_t *input; /* plaintext not handled yet, in one of the buffers */
     size_t input_size;
-    uint32_t answered; /* of the exchange, when the phase was set */
-    bool shaking, reading, last, closing;
-    bool had_full_read; /* the next read waits for the next turn */
-    bool admitted;      /* its handshake may take a step */
+    uint32_t answered;                             /* of the exchange, when the phase was set */
+    bool shaking, reading, writing, last, closing; /* writing: libuv has the one uv_write_t */
+    bool had_full_read;                            /* the next read waits for the next turn */
+    bool admitted;                                 /* its handshake may take a step */
+    bool stepping; /* and one of this turn's was taken for what is being read */
     struct xt_exchange exchange;
 };
 
@@ -47,8 +48,12 @@ enum xt_flow xt_connection_push(struct xt_connection *connection, const struct x
 /* After the last answer is with the kernel. */
 void xt_connection_linger(struct xt_connection *connection);
 
-/* Handles what input there is, within what one turn has for it. */
+/* Handles what input there is, within what one turn has for it. Never while a write is under way. */
 void xt_connection_advance(struct xt_connection *connection);
+
+/* What was read and not handled is thrown away, and the loop's buffers that hold it go back. The last
+ * answer has been decided on: nothing is handled after it. */
+void xt_connection_forget_input(struct xt_connection *connection);
 
 /* ---- turns (connection_turn.c) ---------------------------------------------------------------- */
 
@@ -61,6 +66,8 @@ bool xt_turn_is_overloaded(struct xt_connections *connections);
 void xt_turn_wait(struct xt_connection *connection);
 /* Whether a handshake may take a step now; false: it is put off and must not be read from. */
 bool xt_turn_may_shake(struct xt_connection *connection);
+/* What was read was no step, and cost next to nothing: another may have it. */
+void xt_turn_return_step(struct xt_connection *connection);
 
 /* The one way down. What is in flight is cancelled by libuv before the struct is given back. */
 void xt_connection_close(struct xt_connection *connection);

@@ -99,12 +99,23 @@ bool xt_turn_may_shake(struct xt_connection *connection)
     struct xt_connections *all = connection->all;
     if (connection->admitted) {
         connection->admitted = false;
+        connection->stepping = true;
         return true;
     }
     if (all->handshakes_left > 0 && xt_ring_is_empty(&all->shakes)) {
         all->handshakes_left--;
+        connection->stepping = true;
         return true;
     }
     xt_ring_append(&all->shakes, &connection->turn);
     return false;
+}
+
+void xt_turn_return_step(struct xt_connection *connection)
+{
+    struct xt_connections *all = connection->all;
+    if (connection->stepping && all->handshakes_left < all->settings->handshakes_per_turn) {
+        all->handshakes_left++;
+    }
+    connection->stepping = false;
 }

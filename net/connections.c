@@ -132,6 +132,10 @@ static void time_out(struct xt_connection *connection)
         return;
     }
     struct xt_writer output = xt_writer_over(connection->all->output, XT_OUTPUT_MAX);
+    /* Input left over may wait for its turn, which must not come while the answer is being sent. */
+    xt_ring_remove(&connection->turn);
+    xt_connection_forget_input(connection);
+    connection->write_began_ms = 0;
     xt_connections_set_time(connection->all);
     xt_exchange_refuse(&connection->exchange, XT_PROBLEM_REQUEST_TIMEOUT, &output);
     connection->last = true;
@@ -259,7 +263,11 @@ bool xt_connections_close_idlest(struct xt_connections *all)
 
 void xt_connections_drain(struct xt_connections *all)
 {
+    struct xt_ring *idle = &all->phases[XT_PHASE_IDLE];
     all->draining = true;
+    for (struct xt_ring *link = idle->next; link != idle; link = link->next) {
+        xt_ring_entry(link, struct xt_connection, link)->since_ms = uv_now(all->loop);
+    }
 }
 
 void xt_connections_abort(struct xt_connections *all)

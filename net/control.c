@@ -9,6 +9,10 @@
 
 #include "crypto/keyring.h"
 
+#ifndef SO_PASSRIGHTS /* since Linux 6.16 */
+#define SO_PASSRIGHTS 83
+#endif
+
 #define MAGIC 0x31435458U /* "XTC1" */
 #define ALIGNMENT 8U
 #define SEND_BUFFER                                                                                \
@@ -46,6 +50,13 @@ enum xt_status xt_control_pair(int ends[2], struct xt_failure *failure)
     return XT_OK;
 }
 
+void xt_control_take_no_descriptors(int channel)
+{
+    int none = 0;
+    /* An older kernel does not know it; what came all the same is closed with its message. */
+    (void)setsockopt(channel, SOL_SOCKET, SO_PASSRIGHTS, &none, sizeof(none));
+}
+
 /* ---- sending ---------------------------------------------------------------------------------- */
 
 static enum xt_status send_packet(int channel, struct xt_span packet,
@@ -74,6 +85,7 @@ static enum xt_status send_packet(int channel, struct xt_span packet,
     switch (errno) {
     case EAGAIN:
     case ENOBUFS:
+    case ETOOMANYREFS: /* descriptors on their way count for the user, whoever of his processes sent them */
         return XT_AGAIN;
     case EPIPE:
     case ECONNRESET:

@@ -33,16 +33,17 @@
 enum xt_control_type {
     /* To a worker: numbers as enum xt_start_number, blobs as enum xt_start_blob, descriptors as enum
      * xt_start_fd. To the writer: the same without tickets, TLS key, sockets and snapshot, and the
-     * shared memory as its only descriptor (index 0). */
+     * descriptors of the shared memory alone. */
     XT_CONTROL_START = 1,
     /* numbers[0] a serial number that the answer repeats; blobs[0] struct xt_settings; blobs[1] the TLS
      * key in PEM, empty: certificate, key, authority and revocations are as before; fds[0] the
      * snapshot. */
     XT_CONTROL_RELOAD,
-    XT_CONTROL_GENERATION, /* numbers[0] the number of the generation to open */
-    XT_CONTROL_WRITER,     /* fds[0] a channel to a new writer */
-    XT_CONTROL_CHANNEL,    /* numbers[0] the worker's place; fds[0] the channel to that worker */
-    XT_CONTROL_DRAIN,      /* numbers[0] enum xt_drain; a later one may ask for more */
+    XT_CONTROL_GENERATION, /* numbers[0] the number of the generation to open, blobs[0] the digest of the
+                            * one that was checked: what lies under the number now may be another */
+    XT_CONTROL_WRITER,  /* fds[0] a channel to a new writer */
+    XT_CONTROL_CHANNEL, /* numbers[0] the worker's place; fds[0] the channel to that worker */
+    XT_CONTROL_DRAIN,   /* numbers[0] enum xt_drain; a later one may ask for more */
 
     XT_CONTROL_READY = 32, /* it serves */
     XT_CONTROL_RELOADED,   /* numbers[0] the serial number */
@@ -55,10 +56,14 @@ enum xt_control_type {
 
     /* Between two supervisors (net/upgrade). */
     /* To the new one: numbers[0] the version of what follows, [1] workers, [2] the period of the ticket
-     * seed; blobs[0] its secret; fds: the admin socket, then the api sockets. */
+     * seed, [3] whether a revocation list is in force; blobs[0] the secret of the seed; fds: the api
+     * sockets. */
     XT_CONTROL_TAKE_OVER = 64,
     XT_CONTROL_UPGRADED, /* from the new one: all its workers serve */
-    XT_CONTROL_TAKEN     /* to the new one: go on alone; the old one drains now */
+    XT_CONTROL_TAKEN,    /* to the new one: go on alone; the old one drains now */
+    /* To the new one, right after TAKE_OVER: fds: the admin sockets. In one message the descriptors of
+     * 128 workers would be more than the kernel passes. */
+    XT_CONTROL_TAKE_OVER_ADMIN
 };
 
 enum xt_start_number {
@@ -68,7 +73,8 @@ enum xt_start_number {
     XT_START_CPU,        /* to be pinned to; XT_START_NO_CPU: none */
     XT_START_SERIAL,     /* of the snapshot, as in RELOAD */
     XT_START_GENERATION, /* to open first; 0: there is none yet */
-    XT_START_TICKET_PERIOD
+    XT_START_TICKET_PERIOD,
+    XT_START_LOCK_WAIT_MS /* for the writer: how long to wait for one that has the store; 0: for ever */
 };
 #define XT_START_NO_CPU UINT32_MAX
 
@@ -82,11 +88,12 @@ enum xt_start_blob {
     XT_START_SETTINGS, /* struct xt_settings */
     XT_START_KEYRING,  /* as xt_keyring_export writes it */
     XT_START_TICKET_SECRET,
-    XT_START_TLS_KEY /* PEM */
+    XT_START_TLS_KEY, /* PEM */
+    XT_START_DIGEST   /* of the generation */
 };
 enum xt_start_fd {
-    XT_START_SHARED,
-    XT_START_API,
+    XT_START_SHARED, /* the first of four: enum xt_shared_fd */
+    XT_START_API = XT_START_SHARED + 4,
     XT_START_ADMIN,
     XT_START_SNAPSHOT,
     XT_START_WRITER,
@@ -106,8 +113,13 @@ struct xt_control_message {
 /* A pair of ends, cloexec and non-blocking, with room for a message of the largest size. */
 XT_MUST_USE enum xt_status xt_control_pair(int ends[2], struct xt_failure *failure);
 
+/* From now on nobody can send descriptors to this end, where the kernel knows how (Linux 6.16). For
+ * ends to which nobody has any to send: who got hold of the other side could fill our table. */
+void xt_control_take_no_descriptors(int channel);
+
 /* Sends one message; its descriptors stay the caller's. Never waits. XT_AGAIN: the other side does not
- * read; try again when the channel is writable. XT_CLOSED: it has gone. XT_TOO_LARGE. XT_IO. */
+ * read, or too many descriptors are on their way; try again when the channel is writable, and a while
+ * later if it was so already. XT_CLOSED: it has gone. XT_TOO_LARGE. XT_IO. */
 XT_MUST_USE enum xt_status xt_control_send(int channel, const struct xt_control_message *message);
 
 /* Takes one message; give it back with xt_control_release whatever the status was. Never waits.

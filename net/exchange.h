@@ -13,7 +13,8 @@
 #include "net/route.h"
 #include "net/service.h"
 
-#define XT_OUTPUT_MAX 61440 /* bytes an output must hold; with TLS records around it below 64 KiB */
+/* Bytes an output must hold; TLS has room for them and for what it adds. */
+#define XT_OUTPUT_MAX 61440
 
 struct xt_exchange {
     struct xt_http http;

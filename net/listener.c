@@ -229,8 +229,11 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     (void)events;
     if (status < 0) {
         pause_accepting(listener); /* the sweep tries again */
-    } else if (xt_ring_is_empty(&all->shakes)) {
-        take_clients(listener, all->settings->accepts_per_turn);
+    } else {
+        /* Fewer while handshakes wait for their turn, but never nobody: those who keep it so are
+         * strangers, and who is behind them in the kernel's queue may be a partner. */
+        unsigned most = all->settings->accepts_per_turn;
+        take_clients(listener, xt_ring_is_empty(&all->shakes) ? most : (most + 3) / 4);
     }
 }
 

@@ -1,8 +1,8 @@
 /* net/listener: accepts clients of one listening socket into its connections.
  *
- * A readiness watcher and accept4, not uv_listen: takes at most `accepts_per_turn` in one turn, none
- * while handshakes wait for their turn (the kernel's queue is the place to wait), and stops watching
- * when there is no room or no file descriptor, instead of spinning on EMFILE.
+ * A readiness watcher and accept4, not uv_listen: takes at most `accepts_per_turn` in one turn, a
+ * quarter of that while handshakes wait for their turn (the kernel's queue is the place to wait), and
+ * stops watching when there is no room or no file descriptor, instead of spinning on EMFILE.
  */
 #ifndef XT_NET_LISTENER_H
 #define XT_NET_LISTENER_H

@@ -6,6 +6,10 @@
 #define UNITS_PER_SECOND (UNITS_PER_NS * 1000000000ULL)
 #define UNITS_PER_MS (UNITS_PER_NS * 1000000ULL)
 
+/* Attempts at a compare-and-swap. That a few workers who each take a request undo so many in a row does
+ * not happen; one that writes without end, to hold up the others, can. */
+#define ATTEMPTS 1000
+
 struct xt_rate xt_rate_of(uint32_t per_second, uint32_t burst)
 {
     struct xt_rate rate = {0, 0};
@@ -26,7 +30,7 @@ bool xt_rate_take(uint64_t *word, const struct xt_rate *rate, uint64_t now_ns,
     }
     uint64_t now = now_ns * UNITS_PER_NS;
     uint64_t due = __atomic_load_n(word, __ATOMIC_RELAXED);
-    for (;;) {
+    for (unsigned i = 0; i < ATTEMPTS; i++) {
         uint64_t ahead = due > now ? due - now : 0;
         if (ahead > rate->tolerance) {
             *retry_after_ms = (ahead - rate->tolerance + UNITS_PER_MS - 1) / UNITS_PER_MS;
@@ -39,6 +43,8 @@ bool xt_rate_take(uint64_t *word, const struct xt_rate *rate, uint64_t now_ns,
             return true;
         }
     }
+    *retry_after_ms = 1;
+    return false;
 }
 
 void xt_rate_change(uint64_t *word, const struct xt_rate *before, const struct xt_rate *after,
@@ -49,7 +55,7 @@ void xt_rate_change(uint64_t *word, const struct xt_rate *before, const struct x
     }
     uint64_t now = now_ns * UNITS_PER_NS;
     uint64_t due = __atomic_load_n(word, __ATOMIC_RELAXED), changed = 0;
-    do {
+    for (unsigned i = 0; i < ATTEMPTS; i++) {
         uint64_t ahead = due > now ? due - now : 0, all = after->tolerance + after->interval;
         changed = 0;
         if (ahead > 0 && before->interval > 0 && after->interval > 0) {
@@ -58,8 +64,12 @@ void xt_rate_change(uint64_t *word, const struct xt_rate *before, const struct x
             double used = (double)ahead / (double)before->interval * (double)after->interval;
             changed = now + (used < (double)all ? (uint64_t)used : all);
         }
-    } while (!__atomic_compare_exchange_n(word, &due, changed, true, __ATOMIC_RELAXED,
-                                          __ATOMIC_RELAXED));
+        if (__atomic_compare_exchange_n(word, &due, changed, true, __ATOMIC_RELAXED,
+                                        __ATOMIC_RELAXED)) {
+            return;
+        }
+    }
+    __atomic_store_n(word, changed, __ATOMIC_RELAXED);
 }
 
 /* ---- the partners of a set -------------------------------------------------------------------- */

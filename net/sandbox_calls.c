@@ -136,7 +136,9 @@ static const int never_in_children[] = {
     END,
 };
 
-/* All that an answering process needs once everything is open. */
+/* All that an answering process needs once everything is open. Not mremap, by which the one row of
+ * shared memory that a child may write (net/shared) would grow over those of others; realloc copies
+ * instead. */
 static const int allowed_in_children[] = {
     /* the loop and its sockets */
     SCMP_SYS(epoll_wait),
@@ -186,7 +188,6 @@ static const int allowed_in_children[] = {
     SCMP_SYS(mlock),
     SCMP_SYS(mlock2),
     SCMP_SYS(munlock),
-    SCMP_SYS(mremap),
     SCMP_SYS(membarrier),
     /* time, threads of our own, signals to oneself, the end */
     SCMP_SYS(clock_gettime),

@@ -118,8 +118,9 @@ static enum xt_status find_dir(struct serving *serving, const char *dir, struct 
     return XT_OK;
 }
 
-/* What an upgrade is to start: the path by which we were started, links and all, since a deployment may
- * be switched by a link. */
+/* What an upgrade is to start: the path by which we were started. A link to the program itself may be
+ * switched, below the folder of that path or /usr; a link in the place of the folder may not, since the
+ * sandbox knows the folder that it meant at the start: put the new program into that folder. */
 static enum xt_status find_program(struct serving *serving, struct xt_failure *failure)
 {
     char folder[XT_PATH_MAX];

@@ -1,19 +1,32 @@
 /* net/shared: the one piece of memory that all processes of `serve` have in common: numbers only, no
  * secret and nothing of any request.
  *
- *   memory file (sealed: nobody can shrink or grow it)                        written by
+ *   three memory files (sealed: nobody can shrink or grow them)               written by
  *   +--------------------------------------------------------------------+
  *   | header: version of the layout, workers, time of the start          |   supervisor, once
  *   | processes: workers 0 .. N-1, writer, supervisor: pid, state, ...   |   supervisor
- *   | names of the partners' cells                                       |   supervisor
+ *   | names of the partners' cells; vitals of the supervisor             |   supervisor
+ *   +--------------------------------------------------------------------+
  *   +--------------------------------------------------------------------+
  *   | rate cells: one 64-bit word for each partner (net/rates)           |   all workers, compare-and-swap
  *   +--------------------------------------------------------------------+
+ *   +--------------------------------------------------------------------+
  *   | counters of worker 0   | counters of worker 1 | ... | of N-1       |   that worker only
+ *   | counters of the writer                                             |   writer
  *   +--------------------------------------------------------------------+
- *   | counters of the writer | vitals of the supervisor                  |   that process only
- *   +--------------------------------------------------------------------+
- *   Every row begins on a page of its own; a process can write to no row but its own and the cells.
+ *   Every row begins on a page of its own.
+ *
+ * Who may write is held by the kernel, against a child that strangers have taken over. The header is
+ * sealed against any writable map but the supervisor's (F_SEAL_FUTURE_WRITE, fcntl(2)). A child maps
+ * the rows through a descriptor that can only read, and its own row alone through one that can write;
+ * a map made by a reading descriptor can never be made writable (mprotect(2): EACCES). It closes all of
+ * them before it hears a stranger. One way past is left to the sandbox, which denies it: to let the map
+ * of one's own row grow over those behind it (mremap(2)).
+ * What such a child can write is numbers. No index, no length and no bound of a loop is taken from
+ * memory that a child can write; what the supervisor decides by (who has which cell) it keeps in memory
+ * of its own and only publishes here; and each process keeps what it once checked of the header. So the
+ * worst that a child does with it is wrong counters of its own, and partners' rates: to let through or
+ * to refuse.
  *
  * Counters have one writer each, so adding is a plain load and store (relaxed atomics, no locked
  * instruction, no shared cache line). They belong to the place and not to the process: who replaces a
@@ -115,6 +128,7 @@ struct xt_partner_counters { /* three cache lines */
 struct xt_vitals {
     struct xt_counter cpu_us, major_faults; /* counters, over all processes of this place */
     struct xt_counter resident_bytes;       /* gauge; 0: not known */
+    struct xt_counter beats; /* one each second; one that stands still tells of a process that hangs */
 };
 
 enum xt_entrance_kind { XT_ENTRANCE_API, XT_ENTRANCE_ADMIN, XT_ENTRANCE_COUNT };
@@ -182,23 +196,34 @@ struct xt_process {
 
 struct xt_shared; /* opaque: this process's view */
 
-/* Makes the memory; every state is NONE but the supervisor's (this process), SERVING. *fd is for the
- * children (cloexec; XT_IO, XT_NO_MEMORY, XT_INVALID: too many workers). The caller closes it at the
- * end. */
-XT_MUST_USE enum xt_status xt_shared_create(unsigned workers, struct xt_shared **shared, int *fd,
+/* What a child needs to attach, in this order. */
+enum xt_shared_fd {
+    XT_SHARED_HEADER,
+    XT_SHARED_RATES,
+    XT_SHARED_ROWS, /* to map its own row */
+    XT_SHARED_VIEW, /* the rows again, to be read only */
+    XT_SHARED_FDS
+};
+
+/* Makes the memory; every state is NONE but the supervisor's (this process), SERVING. XT_IO,
+ * XT_NO_MEMORY; XT_INVALID: too many workers. */
+XT_MUST_USE enum xt_status xt_shared_create(unsigned workers, struct xt_shared **shared,
                                             struct xt_failure *failure);
-/* In the process of that place: its gauges are zeroed, its counters go on. fd stays the caller's and
- * should be closed: the map alone cannot be widened. XT_UNSUPPORTED: of another program's layout;
- * XT_INVALID: no such place. */
-XT_MUST_USE enum xt_status xt_shared_attach(int fd, unsigned place, struct xt_shared **shared,
-                                            struct xt_failure *failure);
-/* Unmaps; NULL is fine. */
+/* Supervisor only: the descriptors for a child; they stay those of `shared` (cloexec). */
+void xt_shared_hand(const struct xt_shared *shared, int fds[XT_SHARED_FDS]);
+/* In the process of that place: its gauges are zeroed, its counters go on. The descriptors stay the
+ * caller's, who must close them before any stranger is heard: whoever has them can map every row to
+ * write. XT_UNSUPPORTED: of another program's layout; XT_INVALID: no such place. */
+XT_MUST_USE enum xt_status xt_shared_attach(const int fds[XT_SHARED_FDS], unsigned place,
+                                            struct xt_shared **shared, struct xt_failure *failure);
+/* Unmaps; in the supervisor also closes the descriptors. NULL is fine. */
 void xt_shared_close(struct xt_shared *shared);
 
 /* Places for workers. */
 unsigned xt_shared_workers(const struct xt_shared *shared);
 /* A worker that is replaced without a gap has several places, of which one serves at a time: place p is
- * of worker p % slots. Supervisor only, before the first child; without it each place is a worker. */
+ * of worker p % slots. Supervisor only, before the first child attaches, who keeps what he finds;
+ * without it each place is a worker. */
 void xt_shared_set_slots(struct xt_shared *shared, unsigned slots);
 unsigned xt_shared_slots(const struct xt_shared *shared);
 static inline unsigned xt_shared_writer_place(unsigned workers)
@@ -212,9 +237,9 @@ static inline unsigned xt_shared_supervisor_place(unsigned workers)
 uint64_t xt_shared_started_unix_ms(const struct xt_shared *shared);
 
 /* Read by all; written by that place's process only (others get SIGSEGV). */
-struct xt_counters *xt_shared_counters(struct xt_shared *shared, unsigned worker);
-struct xt_writer_counters *xt_shared_writer_counters(struct xt_shared *shared);
-struct xt_vitals *xt_shared_vitals(struct xt_shared *shared, unsigned place);
+struct xt_counters *xt_shared_counters(const struct xt_shared *shared, unsigned worker);
+struct xt_writer_counters *xt_shared_writer_counters(const struct xt_shared *shared);
+struct xt_vitals *xt_shared_vitals(const struct xt_shared *shared, unsigned place);
 
 /* Written by the supervisor only. */
 const struct xt_process *xt_shared_process(const struct xt_shared *shared, unsigned place);
@@ -243,7 +268,8 @@ void xt_shared_assign(struct xt_shared *shared, const struct xt_partners *partne
 /* A worker that begins to use a cell; its counters by partner begin anew if another had it before. */
 void xt_shared_use(struct xt_shared *shared, unsigned worker, uint32_t cell);
 
-/* The word of net/rates; NULL for a cell that is not there. */
+/* The word of net/rates; NULL for a cell that is not there, and in the writer. Any worker may have
+ * written anything there. */
 uint64_t *xt_shared_rate(struct xt_shared *shared, uint32_t cell);
 
 /* The name of a cell that is reported now, and its epoch, under which each worker's counters of it are

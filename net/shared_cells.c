@@ -1,39 +1,48 @@
 /* net/shared_cells: which partner has which cell, and since when. */
 #include "net/shared_internal.h"
 
-/* Gives the cell to a name that had none. */
-static void name_cell(struct xt_shared_cell *cell, const char *name)
+/* ---- the supervisor's ------------------------------------------------------------------------- */
+
+/* Gives the cell to a name that had none, and tells of it. The version is made of the epoch, so that
+ * nothing is read back from where it is published. */
+static void name_cell(struct xt_shared *shared, uint32_t at, const char *name)
 {
+    struct xt_booked_cell *booked = &shared->book->cells[at];
+    struct xt_shared_cell *cell = &shared->header->cells[at];
     uint64_t words[XT_CELL_NAME_WORDS] = {0};
-    size_t size = strlen(name);
-    memcpy(words, name, size);
-    __atomic_store_n(&cell->version, cell->version + 1, __ATOMIC_RELAXED);
+    booked->name_size = strlen(name);
+    xt_require(booked->name_size <= XT_PARTNER_NAME_MAX);
+    memcpy(booked->name, name, booked->name_size);
+    memcpy(words, name, booked->name_size);
+    booked->retired_ms = 0;
+    booked->epoch++;
+    __atomic_store_n(&cell->version, 2 * booked->epoch - 1, __ATOMIC_RELAXED);
     __atomic_thread_fence(__ATOMIC_RELEASE);
     for (unsigned i = 0; i < XT_CELL_NAME_WORDS; i++) {
         __atomic_store_n(&cell->name[i], words[i], __ATOMIC_RELAXED);
     }
-    __atomic_store_n(&cell->name_size, size, __ATOMIC_RELAXED);
-    __atomic_store_n(&cell->epoch, cell->epoch + 1, __ATOMIC_RELAXED);
+    __atomic_store_n(&cell->name_size, booked->name_size, __ATOMIC_RELAXED);
+    __atomic_store_n(&cell->epoch, booked->epoch, __ATOMIC_RELAXED);
     __atomic_store_n(&cell->retired_ms, 0, __ATOMIC_RELAXED);
-    __atomic_store_n(&cell->version, cell->version + 1, __ATOMIC_RELEASE);
+    __atomic_store_n(&cell->version, 2 * booked->epoch, __ATOMIC_RELEASE);
 }
 
 /* A word of its own: seen with the name before or after, it is right for both. */
-static void set_retired(struct xt_shared_cell *cell, uint64_t retired_ms)
+static void set_retired(struct xt_shared *shared, uint32_t at, uint64_t retired_ms)
 {
-    __atomic_store_n(&cell->retired_ms, retired_ms, __ATOMIC_RELAXED);
+    shared->book->cells[at].retired_ms = retired_ms;
+    __atomic_store_n(&shared->header->cells[at].retired_ms, retired_ms, __ATOMIC_RELAXED);
 }
 
-static size_t slot_of(const struct xt_shared *shared, const char *name, size_t size)
+static size_t slot_of(const struct xt_shared_book *book, const char *name, size_t size)
 {
-    const struct xt_shared_cell *cells = xt_shared_header_of(shared)->cells;
     uint64_t hash = 0xcbf29ce484222325ULL; /* FNV-1a */
     for (size_t i = 0; i < size; i++) {
         hash = (hash ^ (uint8_t)name[i]) * 0x100000001b3ULL;
     }
     size_t at = (hash ^ hash >> 32) % XT_CELL_SLOTS;
-    while (shared->slots[at] != 0) {
-        const struct xt_shared_cell *cell = &cells[shared->slots[at] - 1];
+    while (book->slots[at] != 0) {
+        const struct xt_booked_cell *cell = &book->cells[book->slots[at] - 1];
         if (cell->name_size == size && memcmp(cell->name, name, size) == 0) {
             break;
         }
@@ -42,87 +51,92 @@ static size_t slot_of(const struct xt_shared *shared, const char *name, size_t s
     return at;
 }
 
-static void index_cells(struct xt_shared *shared)
+static void index_cells(struct xt_shared_book *book)
 {
-    const struct xt_shared_cell *cells = xt_shared_header_of(shared)->cells;
-    memset(shared->slots, 0, sizeof(shared->slots));
+    memset(book->slots, 0, sizeof(book->slots));
     for (uint32_t i = 0; i < XT_CELLS; i++) {
-        if (cells[i].epoch != 0) {
-            size_t at = slot_of(shared, (const char *)cells[i].name, cells[i].name_size);
-            shared->slots[at] = (uint16_t)(i + 1);
+        const struct xt_booked_cell *cell = &book->cells[i];
+        if (cell->epoch != 0) {
+            book->slots[slot_of(book, cell->name, cell->name_size)] = (uint16_t)(i + 1);
         }
     }
 }
 
 /* One that was never used, else the one retired first. */
-static struct xt_shared_cell *free_cell(struct xt_shared_header *header)
+static uint32_t free_cell(const struct xt_shared_book *book)
 {
-    struct xt_shared_cell *oldest = NULL;
+    uint32_t oldest = XT_NO_CELL;
     for (uint32_t i = 0; i < XT_CELLS; i++) {
-        struct xt_shared_cell *cell = &header->cells[i];
+        const struct xt_booked_cell *cell = &book->cells[i];
         if (cell->epoch == 0) {
-            return cell;
+            return i;
         }
-        if (cell->retired_ms != 0 && (oldest == NULL || cell->retired_ms < oldest->retired_ms)) {
-            oldest = cell;
+        if (cell->retired_ms != 0 &&
+            (oldest == XT_NO_CELL || cell->retired_ms < book->cells[oldest].retired_ms)) {
+            oldest = i;
         }
     }
-    xt_require(oldest != NULL); /* there are twice as many as partners */
+    xt_require(oldest != XT_NO_CELL); /* there are twice as many as partners */
     return oldest;
 }
 
 /* A partner of the set before, or one that comes back. */
-static void keep_cell(struct xt_shared_cell *cell, const struct xt_partner *partner, uint64_t *word,
+static void keep_cell(struct xt_shared *shared, uint32_t at, const struct xt_partner *partner,
                       uint64_t now_ms)
 {
+    struct xt_booked_cell *cell = &shared->book->cells[at];
     struct xt_rate rate = xt_rate_of(partner->rate_per_second, partner->rate_burst);
-    xt_rate_change(word, &cell->rate, &rate, now_ms * 1000000);
+    xt_rate_change(xt_shared_rate(shared, at), &cell->rate, &rate, now_ms * 1000000);
     cell->rate = rate;
-    set_retired(cell, 0);
+    set_retired(shared, at, 0);
+}
+
+static void take_cell(struct xt_shared *shared, uint32_t at, const struct xt_partner *partner)
+{
+    shared->book->cells[at].rate = xt_rate_of(partner->rate_per_second, partner->rate_burst);
+    __atomic_store_n(xt_shared_rate(shared, at), 0, __ATOMIC_RELAXED);
+    name_cell(shared, at, partner->name);
 }
 
 void xt_shared_assign(struct xt_shared *shared, const struct xt_partners *partners, uint64_t now_ms,
                       uint32_t *cells)
 {
-    struct xt_shared_header *header = xt_shared_header_of(shared);
+    struct xt_shared_book *book = shared->book;
     unsigned count = xt_partners_count(partners);
-    xt_require(count <= XT_PARTNERS_MAX);
+    xt_require(book != NULL && count <= XT_PARTNERS_MAX);
     now_ms = now_ms == 0 ? 1 : now_ms;
-    index_cells(shared);
+    index_cells(book);
     uint8_t kept[XT_CELLS / 8] = {0};
     for (unsigned i = 0; i < count; i++) {
         const struct xt_partner *partner = xt_partners_at(partners, i);
-        uint16_t known = shared->slots[slot_of(shared, partner->name, strlen(partner->name))];
+        uint16_t known = book->slots[slot_of(book, partner->name, strlen(partner->name))];
         cells[i] = known == 0 ? XT_NO_CELL : known - 1U;
         if (known != 0) {
             kept[cells[i] / 8] |= (uint8_t)(1U << cells[i] % 8);
-            keep_cell(&header->cells[cells[i]], partner, xt_shared_rate(shared, cells[i]), now_ms);
+            keep_cell(shared, cells[i], partner, now_ms);
         }
     }
     for (uint32_t i = 0; i < XT_CELLS; i++) {
-        struct xt_shared_cell *cell = &header->cells[i];
+        const struct xt_booked_cell *cell = &book->cells[i];
         if (cell->epoch != 0 && cell->retired_ms == 0 && (kept[i / 8] & 1U << i % 8) == 0) {
-            set_retired(cell, now_ms);
+            set_retired(shared, i, now_ms);
         }
     }
     for (unsigned i = 0; i < count; i++) { /* now that nobody is about to come back for his cell */
         if (cells[i] == XT_NO_CELL) {
-            const struct xt_partner *partner = xt_partners_at(partners, i);
-            struct xt_shared_cell *cell = free_cell(header);
-            cells[i] = (uint32_t)(cell - header->cells);
-            cell->rate = xt_rate_of(partner->rate_per_second, partner->rate_burst);
-            __atomic_store_n(xt_shared_rate(shared, cells[i]), 0, __ATOMIC_RELAXED);
-            name_cell(cell, partner->name);
+            cells[i] = free_cell(book);
+            take_cell(shared, cells[i], xt_partners_at(partners, i));
         }
     }
 }
+
+/* ---- a worker's ------------------------------------------------------------------------------- */
 
 void xt_shared_use(struct xt_shared *shared, unsigned worker, uint32_t cell)
 {
     xt_require(cell < XT_CELLS);
     struct xt_partner_counters *counters = &xt_shared_counters(shared, worker)->by_partner[cell];
-    uint64_t epoch =
-        __atomic_load_n(&xt_shared_header_of(shared)->cells[cell].epoch, __ATOMIC_RELAXED);
+    uint64_t epoch = __atomic_load_n(&shared->header->cells[cell].epoch, __ATOMIC_RELAXED);
     if (xt_counter_get(&counters->epoch) != epoch) {
         for (unsigned route = 0; route < XT_ROUTE_PARTNERS_COUNT; route++) {
             for (unsigned outcome = 0; outcome < XT_OUTCOME_COUNT; outcome++) {
@@ -135,13 +149,14 @@ void xt_shared_use(struct xt_shared *shared, unsigned worker, uint32_t cell)
 
 uint64_t *xt_shared_rate(struct xt_shared *shared, uint32_t cell)
 {
-    return cell < XT_CELLS ? &xt_shared_rates_of(shared)->cells[cell].word : NULL;
+    return cell < XT_CELLS && shared->rates != NULL ? &shared->rates->cells[cell].word : NULL;
 }
 
 bool xt_shared_cell(const struct xt_shared *shared, uint32_t cell, uint64_t now_ms,
                     char name[XT_PARTNER_NAME_MAX + 1], uint64_t *epoch)
 {
-    const struct xt_shared_cell *read = &xt_shared_header_of(shared)->cells[cell];
+    xt_require(cell < XT_CELLS);
+    const struct xt_shared_cell *read = &shared->header->cells[cell];
     uint64_t words[XT_CELL_NAME_WORDS], size = 0, retired_ms = 0, before = 0, after = 0;
     /* The supervisor writes a few hundred bytes at most between odd and even; if it dies there, the
      * cell is given up. */

@@ -1,4 +1,5 @@
-/* net/shared_internal: the layout, for shared.c (memory and processes) and shared_cells.c (partners). */
+/* net/shared_internal: the layout, for shared.c (memory), shared_processes.c (who serves) and
+ * shared_cells.c (partners). */
 #ifndef XT_NET_SHARED_INTERNAL_H
 #define XT_NET_SHARED_INTERNAL_H
 
@@ -10,7 +11,7 @@
 #define XT_CELL_NAME_WORDS (XT_PARTNER_NAME_MAX / 8)
 #define XT_CELL_SLOTS (4 * XT_CELLS)
 
-/* One partner's name, as the supervisor writes it. Read by workers while it is written: version is odd
+/* One partner's name, as the supervisor publishes it. Read by workers while it is written: version is odd
  * meanwhile, and a reader that saw it change looks again. */
 struct xt_shared_cell {
     uint64_t version;
@@ -18,15 +19,17 @@ struct xt_shared_cell {
     uint64_t retired_ms; /* 0: in use */
     uint64_t name_size;
     uint64_t name[XT_CELL_NAME_WORDS];
-    struct xt_rate rate; /* as of the last assignment; the supervisor's alone */
 };
 
 struct xt_shared_header {
-    uint64_t magic, layout, size;
-    uint64_t started_unix_ms;
-    uint32_t workers; /* places */
-    uint32_t slots;
+    struct xt_shared_start {
+        uint64_t magic, layout;
+        uint64_t started_unix_ms;
+        uint32_t workers; /* places */
+        uint32_t slots;
+    } start;
     struct xt_process processes[XT_SHARED_PLACES_MAX];
+    struct xt_vitals supervisor;
     struct xt_shared_cell cells[XT_CELLS];
 };
 
@@ -37,31 +40,33 @@ struct xt_shared_rates {
     } cells[XT_CELLS];
 };
 
-/* Each on pages of its own. */
-struct xt_shared_last {
-    union {
-        struct xt_writer_counters writer;
-        uint8_t writer_page[XT_SHARED_PAGE];
-    };
-    union {
-        struct xt_vitals supervisor;
-        uint8_t supervisor_page[XT_SHARED_PAGE];
-    };
+/* What the supervisor knows of the cells, by which it decides; no other process sees it. */
+struct xt_shared_book {
+    struct xt_booked_cell {
+        uint64_t epoch, retired_ms; /* as in struct xt_shared_cell */
+        size_t name_size;
+        char name[XT_PARTNER_NAME_MAX];
+        struct xt_rate rate; /* as of the last assignment */
+    } cells[XT_CELLS];
+    /* Cells by name, open addressing, cell + 1; built anew with each assignment. */
+    uint16_t slots[XT_CELL_SLOTS];
 };
 
+/* One process's view. What is a number here was checked when it was opened and is not read again. */
 struct xt_shared {
-    uint8_t *map;
-    size_t size;
-    unsigned workers;
-    /* The supervisor's: cells by name, open addressing, cell + 1; built anew with each assignment. */
-    uint16_t slots[XT_CELL_SLOTS];
+    unsigned workers, slots;
+    unsigned place;
+    uint64_t started_unix_ms;
+    struct xt_shared_header *header; /* read only but in the supervisor */
+    struct xt_shared_rates *rates;   /* NULL: the writer has no use for them */
+    uint8_t *rows;                   /* of all, read only */
+    uint8_t *own;                    /* the row of this place, to write; NULL: the supervisor */
+    struct xt_shared_book *book;     /* the supervisor's; NULL in a child */
+    int fds[XT_SHARED_FDS];          /* the supervisor's; -1 in a child */
 };
 
 _Static_assert(XT_PARTNER_NAME_MAX % 8 == 0, "names are kept in words");
 _Static_assert(XT_CELLS < UINT16_MAX, "cells fit in slots");
 _Static_assert(sizeof(struct xt_partner_counters) % 64 == 0, "no two partners share a cache line");
-
-struct xt_shared_header *xt_shared_header_of(const struct xt_shared *shared);
-struct xt_shared_rates *xt_shared_rates_of(const struct xt_shared *shared);
 
 #endif

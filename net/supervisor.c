@@ -89,7 +89,7 @@ static void log_listening(const struct xt_supervisor *supervisor)
     /* It was asked before anything was started; 0 would only stand in this line. */
     (void)!xt_worker_connections(&supervisor->settings, &connections, NULL);
     xt_listening_address(supervisor->slots[0].api_socket, api);
-    xt_listening_address(supervisor->admin_socket, admin);
+    xt_listening_address(supervisor->slots[0].admin_socket, admin);
     xt_log_begin(&line, XT_LOG_INFO, "listening");
     xt_log_text(&line, "listen", api);
     xt_log_text(&line, "admin", admin);
@@ -115,7 +115,18 @@ void xt_supervisor_tell_ready(struct xt_supervisor *supervisor)
 static void progress_of_service(struct xt_supervisor *supervisor)
 {
     bool heir = supervisor->plan->take_over;
-    if (!supervisor->serving && xt_workers_all_serve(supervisor)) {
+    if (supervisor->reloading && xt_workers_are_current(supervisor)) {
+        struct xt_log_line line;
+        supervisor->reloading = false;
+        xt_log_begin(&line, XT_LOG_INFO, "reloaded");
+        xt_log_number(&line, "partners", xt_partners_count(supervisor->partners));
+        xt_log_end(&line);
+        if (supervisor->serving) {
+            xt_supervisor_tell_ready(supervisor);
+        }
+    }
+    if (!supervisor->serving && xt_workers_all_serve(supervisor) &&
+        xt_workers_are_current(supervisor)) {
         /* An heir's writer waits for the one before it, and that one for us. */
         if (supervisor->upgrade.poll_open) {
             xt_upgrade_announce(supervisor);
@@ -124,14 +135,6 @@ static void progress_of_service(struct xt_supervisor *supervisor)
             log_listening(supervisor);
             xt_supervisor_tell_ready(supervisor);
         }
-    }
-    if (supervisor->reloading && xt_workers_are_current(supervisor)) {
-        struct xt_log_line line;
-        supervisor->reloading = false;
-        xt_log_begin(&line, XT_LOG_INFO, "reloaded");
-        xt_log_number(&line, "partners", xt_partners_count(supervisor->partners));
-        xt_log_end(&line);
-        xt_supervisor_tell_ready(supervisor);
     }
 }
 
@@ -245,4 +248,8 @@ void xt_supervisor_tick(uv_timer_t *timer)
     }
     warn_of_revocations(supervisor, now);
     tick_record(supervisor);
+    /* What could not be told when its channel was writable last. */
+    xt_workers_sync(supervisor);
+    xt_writer_slot_sync(supervisor);
+    xt_pulse_tick(supervisor);
 }

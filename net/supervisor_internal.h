@@ -5,6 +5,7 @@
  *   supervisor_reload.c    settings, certificates, partners and generations that change
  *   supervisor_workers.c   which worker runs where, what each was told, who replaces whom
  *   supervisor_messages.c  what workers say and what becomes of it
+ *   supervisor_pulse.c     which child runs and does nothing
  *   supervisor_writer.c    the writer, and everybody's channel to it
  *   supervisor_sockets.c   the listening sockets, made or taken over
  *   upgrade.c              both sides of a hand-over
@@ -27,6 +28,9 @@
 #define XT_BACKOFF_MOST_MS 5000
 #define XT_START_LIMIT_MS 30000 /* for a child to serve after it was started */
 #define XT_KILL_GRACE_MS 2000   /* past its own time limit, a child is killed */
+#define XT_SILENT_TICKS 11 /* a worker without a heartbeat: 10 s of the supervisor's own clock */
+#define XT_SILENT_WRITER_TICKS 31 /* 30 s: a commit waits for the disk */
+#define XT_BEHIND_TICKS 6         /* a worker that does not take what it was told: 5 s */
 #define XT_NEVER UINT64_MAX
 #define XT_SUPERVISOR_SIGNALS 4
 
@@ -37,6 +41,14 @@ struct xt_backoff {
 };
 /* After a death: sets when to start again. */
 void xt_backoff_set(struct xt_backoff *backoff, uint64_t now_ms, bool quick);
+
+/* What is known of a child's life. Counted in ticks of ours and not in time, so that nobody is found
+ * silent because we ourselves did not run. */
+struct xt_pulse {
+    uint64_t beats; /* of its row in the shared memory, when it was last looked at */
+    unsigned silent_ticks, behind_ticks;
+    bool hung; /* it was told to be killed for it */
+};
 
 enum xt_role { XT_ROLE_ABSENT, XT_ROLE_STARTING, XT_ROLE_SERVING, XT_ROLE_LEAVING };
 
@@ -50,6 +62,9 @@ struct xt_member {
     uint64_t sent_serial, known_serial; /* snapshot: told of, in force */
     uint64_t sent_identity;             /* certificates: told of */
     uint32_t sent_generation, known_generation;
+    uint64_t answered_serial; /* taken or refused */
+    uint32_t answered_generation;
+    struct xt_pulse pulse;
     int drain_wanted, drain_sent; /* enum xt_drain; -1: none */
     bool stopped;                 /* it has nothing under way any more */
     int writer_end;               /* a channel to the writer, to be told to it; -1 */
@@ -57,10 +72,11 @@ struct xt_member {
     uint64_t kill_at_ms;
 };
 
-/* One worker: its socket and its two places. */
+/* One worker: its sockets and its two places. No other worker has these sockets: what a worker does to
+ * them it does to its successors at most, and those get them set right again. */
 struct xt_slot {
     unsigned index;
-    int api_socket;
+    int api_socket, admin_socket;
     struct xt_member members[2];
     struct xt_backoff backoff;
     bool replace; /* the one that serves is to be replaced */
@@ -70,9 +86,11 @@ struct xt_writer_slot {
     struct xt_child *child; /* NULL: none */
     enum xt_role role;
     bool drain_sent;
+    bool waits; /* an heir's, for the writer before it: that one serves all the same */
     struct xt_writer_channel *channel; /* ours to it */
     int far_end;                       /* of our channel, to be told to it; -1 */
     struct xt_backoff backoff;
+    struct xt_pulse pulse;
     uint64_t kill_at_ms;
 };
 
@@ -82,6 +100,7 @@ struct xt_upgrade {
     bool handed_over;
     int channel; /* of ours to the one before; -1: we took over from nobody, or have done so */
     bool poll_open, announced;
+    bool list_in_force; /* the one before had a revocation list */
     uv_poll_t poll;
 };
 
@@ -93,20 +112,19 @@ struct xt_supervisor {
     struct xt_keyring *keyring;
     struct xt_identity_files *identity;
     struct xt_partners *partners;
-    int snapshot;                   /* of both */
-    uint64_t serial;                /* of the snapshot and settings */
-    uint64_t identity_serial;       /* of the certificates */
-    uint32_t generation;            /* 0: none */
-    struct xt_ticket_seed *tickets; /* in locked memory */
+    int snapshot;                         /* of both */
+    uint64_t serial;                      /* of the snapshot and settings */
+    uint64_t identity_serial;             /* of the certificates */
+    uint32_t generation;                  /* 0: none */
+    uint8_t digest[XT_GENERATION_DIGEST]; /* of the generation that was checked */
+    struct xt_ticket_seed *tickets;       /* in locked memory */
     struct xt_shared *shared;
-    int shared_fd;
 
     unsigned workers;
     struct xt_slot *slots;
     struct xt_writer_slot writer;
     struct xt_writer_record record; /* who held which certificate; the last generation */
     enum xt_status refused_told;    /* what the log says of it */
-    int admin_socket;
     unsigned cpu_count;
     unsigned cpus[XT_WORKERS_MAX];
 
@@ -154,6 +172,11 @@ void xt_supervisor_take_partners(struct xt_supervisor *supervisor);
 /* Logs which of these settings only a start can change. */
 void xt_supervisor_log_fixed(const struct xt_supervisor *supervisor,
                              const struct xt_settings *settings);
+/* A list in force that is simply gone would let everybody in again whom it shut out. */
+XT_MUST_USE enum xt_status xt_supervisor_check_revocations(bool list_in_force,
+                                                           const struct xt_settings *settings,
+                                                           const struct xt_identity_files *identity,
+                                                           struct xt_failure *failure);
 /* Looks which generation is current, checks it and tells the workers. */
 XT_MUST_USE enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor,
                                                             struct xt_failure *failure);
@@ -187,6 +210,12 @@ void xt_member_told(void *context, struct xt_child *child, struct xt_control_mes
 void xt_member_writable(void *context, struct xt_child *child);
 void xt_member_ended(void *context, struct xt_child *child, const struct xt_child_end *end);
 
+/* ---- supervisor_pulse.c ---- */
+/* Another process in that place. */
+void xt_pulse_begin(struct xt_pulse *pulse);
+/* Each second: kills who hangs; it is replaced when it has ended. */
+void xt_pulse_tick(struct xt_supervisor *supervisor);
+
 /* ---- supervisor_writer.c ---- */
 void xt_writer_slot_start(struct xt_supervisor *supervisor);
 void xt_writer_slot_sync(struct xt_supervisor *supervisor);
@@ -196,11 +225,13 @@ uint64_t xt_writer_slot_due(struct xt_supervisor *supervisor, uint64_t now_ms);
 void xt_writer_slot_connect(struct xt_member *member);
 
 /* ---- supervisor_sockets.c ---- */
-/* The slots' sockets and the admin socket, bound and listening. */
+/* The slots' sockets, bound and listening. */
 XT_MUST_USE enum xt_status xt_sockets_open(struct xt_supervisor *supervisor,
                                            struct xt_failure *failure);
 /* Ours; the workers have theirs. */
 void xt_sockets_close(struct xt_supervisor *supervisor);
+/* Before a worker gets them: non-blocking, whatever the one before it did to them. */
+void xt_sockets_set_right(const struct xt_slot *slot);
 /* Whether the settings mean where we listen already. */
 bool xt_sockets_are_at(int socket, const char *address);
 
@@ -217,6 +248,8 @@ void xt_upgrade_begin(struct xt_supervisor *supervisor);
 /* It is not to take over after all. */
 void xt_upgrade_abandon(struct xt_supervisor *supervisor, const char *why);
 uint64_t xt_upgrade_due(struct xt_supervisor *supervisor, uint64_t now_ms);
+/* SIGHUP while we drain: the one that took over is meant. */
+void xt_upgrade_pass_on_reload(struct xt_supervisor *supervisor);
 void xt_upgrade_close(struct xt_supervisor *supervisor);
 
 #endif

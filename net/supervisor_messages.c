@@ -48,6 +48,11 @@ static void on_leaving(struct xt_member *member)
 static void on_refused(struct xt_member *member, const struct xt_control_message *message)
 {
     struct xt_supervisor *supervisor = member->supervisor;
+    if (message->numbers[0] == XT_CONTROL_GENERATION) {
+        member->answered_generation = (uint32_t)message->numbers[1];
+    } else {
+        member->answered_serial = message->numbers[1];
+    }
     struct xt_span reason = message->blobs[0];
     struct xt_log_line line;
     xt_log_begin(&line, XT_LOG_ERROR, "worker_refused");
@@ -78,15 +83,16 @@ void xt_member_told(void *context, struct xt_child *child, struct xt_control_mes
 {
     struct xt_member *member = context;
     (void)child;
+    member->pulse.behind_ticks = 0; /* slow, perhaps, with much that was told; it answers */
     switch (message->type) {
     case XT_CONTROL_READY:
         on_ready(member);
         break;
     case XT_CONTROL_RELOADED:
-        member->known_serial = message->numbers[0];
+        member->known_serial = member->answered_serial = message->numbers[0];
         break;
     case XT_CONTROL_OPENED:
-        member->known_generation = (uint32_t)message->numbers[0];
+        member->known_generation = member->answered_generation = (uint32_t)message->numbers[0];
         break;
     case XT_CONTROL_REFUSED:
         on_refused(member, message);

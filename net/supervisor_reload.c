@@ -35,6 +35,7 @@ enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor
     }
     xt_writer_record_generation(&supervisor->record, number, digest, rollback);
     supervisor->generation = number;
+    memcpy(supervisor->digest, digest, sizeof(digest));
     xt_workers_sync(supervisor);
     return XT_OK;
 }
@@ -109,7 +110,7 @@ void xt_supervisor_log_fixed(const struct xt_supervisor *supervisor,
     if (!xt_sockets_are_at(supervisor->slots[0].api_socket, settings->listen)) {
         log_needs_restart("listen");
     }
-    if (!xt_sockets_are_at(supervisor->admin_socket, settings->admin_listen)) {
+    if (!xt_sockets_are_at(supervisor->slots[0].admin_socket, settings->admin_listen)) {
         log_needs_restart("admin_listen");
     }
     if (wanted != supervisor->workers && wanted != 0) {
@@ -127,14 +128,12 @@ static bool is_same(const struct xt_identity_files *a, const struct xt_identity_
            a->tls.allow_tls12 == b->tls.allow_tls12;
 }
 
-/* A list in force that is simply gone would let everybody in again whom it shut out. */
-static enum xt_status check_revocations(const struct xt_supervisor *supervisor,
-                                        const struct xt_settings *settings,
-                                        const struct xt_identity_files *identity,
-                                        struct xt_failure *failure)
+enum xt_status xt_supervisor_check_revocations(bool list_in_force,
+                                               const struct xt_settings *settings,
+                                               const struct xt_identity_files *identity,
+                                               struct xt_failure *failure)
 {
-    if (identity->tls.revocations.size > 0 || supervisor->identity->tls.revocations.size == 0 ||
-        settings->revocations[0] == '\0') {
+    if (identity->tls.revocations.size > 0 || !list_in_force || settings->revocations[0] == '\0') {
         return XT_OK;
     }
     return xt_fail(failure, XT_NOT_FOUND,
@@ -153,7 +152,8 @@ static enum xt_status read_all(const struct xt_supervisor *supervisor, struct xt
         status = xt_material_identity(dir, settings, identity, failure);
     }
     if (status == XT_OK) {
-        status = check_revocations(supervisor, settings, *identity, failure);
+        status = xt_supervisor_check_revocations(supervisor->identity->tls.revocations.size > 0,
+                                                 settings, *identity, failure);
         if (status != XT_OK) {
             xt_material_release_identity(*identity);
         }
@@ -192,10 +192,13 @@ void xt_supervisor_reload(struct xt_supervisor *supervisor)
     struct xt_settings *settings = calloc(1, sizeof(*settings));
     struct xt_identity_files *identity = NULL;
     if (supervisor->draining || settings == NULL) {
+        xt_upgrade_pass_on_reload(supervisor);
         free(settings);
         return;
     }
-    xt_notify_reloading(&supervisor->notify);
+    if (supervisor->serving) { /* else the manager waits for READY anyway */
+        xt_notify_reloading(&supervisor->notify);
+    }
     supervisor->reloading = true;
     enum xt_status status = read_all(supervisor, settings, &identity, &failure);
     if (status == XT_OK) {
@@ -214,7 +217,9 @@ void xt_supervisor_reload(struct xt_supervisor *supervisor)
     if (status != XT_OK) {
         xt_supervisor_log_failure("reload_refused", &failure);
         supervisor->reloading = false;
-        xt_supervisor_tell_ready(supervisor);
+        if (supervisor->serving) {
+            xt_supervisor_tell_ready(supervisor);
+        }
     }
     xt_supervisor_progress(supervisor);
 }

@@ -3,9 +3,11 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "core/settings.h"
 #include "net/sandbox.h"
 #include "store/command_line.h"
 
@@ -67,20 +69,57 @@ static enum xt_status open_loop(struct xt_supervisor *supervisor, struct xt_fail
     return supervisor->plan->take_over ? xt_upgrade_listen(supervisor, failure) : XT_OK;
 }
 
+/* What init makes and a copy of a deployment may lack: the writer's first file would fail there. */
+static enum xt_status check_live(const char *dir, struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    struct stat found;
+    if (xt_path_join(path, dir, "live") != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path %s is too long", dir);
+    }
+    return stat(path, &found) == 0 && S_ISDIR(found.st_mode)
+               ? XT_OK
+               : xt_fail(failure, XT_NOT_FOUND, "there is no folder %s: mkdir -m 700 %s", path,
+                         path);
+}
+
+/* A list that was in force must be there still. Who starts without one that is only named by default
+ * needs none yet; one that was named on purpose is missed. */
+static enum xt_status check_list(const struct xt_supervisor *supervisor, struct xt_failure *failure)
+{
+    const struct xt_settings *settings = &supervisor->settings;
+    struct xt_settings defaults;
+    xt_settings_defaults(&defaults);
+    if (supervisor->identity->tls.revocations.size == 0 && settings->revocations[0] != '\0' &&
+        strcmp(settings->revocations, defaults.revocations) != 0) {
+        struct xt_log_line line;
+        xt_log_begin(&line, XT_LOG_WARNING, "revocations_missing");
+        xt_log_text(&line, "file", settings->revocations);
+        xt_log_end(&line);
+    }
+    return xt_supervisor_check_revocations(supervisor->upgrade.list_in_force, settings,
+                                           supervisor->identity, failure);
+}
+
 /* Everything that can be wrong, before anything is started. */
 static enum xt_status prepare(struct xt_supervisor *supervisor, struct xt_failure *failure)
 {
     const char *dir = supervisor->plan->dir;
-    enum xt_status status = xt_deployment_keyring(dir, &supervisor->keyring, failure);
+    enum xt_status status = check_live(dir, failure);
+    if (status == XT_OK) {
+        status = xt_deployment_keyring(dir, &supervisor->keyring, failure);
+    }
     if (status == XT_OK) {
         status = xt_material_identity(dir, &supervisor->settings, &supervisor->identity, failure);
+    }
+    if (status == XT_OK) {
+        status = check_list(supervisor, failure);
     }
     if (status == XT_OK) {
         status = supervisor->plan->take_over ? XT_OK : xt_workers_open(supervisor, failure);
     }
     if (status == XT_OK) {
-        status = xt_shared_create(2 * supervisor->workers, &supervisor->shared,
-                                  &supervisor->shared_fd, failure);
+        status = xt_shared_create(2 * supervisor->workers, &supervisor->shared, failure);
     }
     if (status == XT_OK) {
         xt_shared_set_slots(supervisor->shared, supervisor->workers);
@@ -118,9 +157,6 @@ static void release(struct xt_supervisor *supervisor)
     xt_notify_close(&supervisor->notify);
     if (supervisor->snapshot >= 0) {
         close(supervisor->snapshot);
-    }
-    if (supervisor->shared_fd >= 0) {
-        close(supervisor->shared_fd);
     }
     xt_vitals_close(&supervisor->vitals);
     xt_shared_close(supervisor->shared);
@@ -165,6 +201,7 @@ static enum xt_status serve(struct xt_supervisor *supervisor, struct xt_failure 
     xt_vitals_open(
         &supervisor->vitals,
         xt_shared_vitals(supervisor->shared, xt_shared_supervisor_place(2 * supervisor->workers)));
+    supervisor->writer.waits = supervisor->plan->take_over;
     xt_writer_slot_start(supervisor);
     for (unsigned i = 0; i < supervisor->workers; i++) {
         xt_worker_start_in(&supervisor->slots[i]);
@@ -190,8 +227,6 @@ enum xt_status xt_supervisor_run(const struct xt_supervisor_plan *plan, struct x
     *supervisor = (struct xt_supervisor){.plan = plan,
                                          .settings = plan->settings,
                                          .snapshot = -1,
-                                         .shared_fd = -1,
-                                         .admin_socket = -1,
                                          .tickets = tickets,
                                          .serial = 1,
                                          .identity_serial = 1,

@@ -67,9 +67,12 @@ static enum xt_status send_start(struct xt_member *member)
     message.blobs[XT_START_TICKET_SECRET] =
         xt_span_of(supervisor->tickets->secret, sizeof(supervisor->tickets->secret));
     message.blobs[XT_START_TLS_KEY] = supervisor->identity->tls.key;
-    message.fds[XT_START_SHARED] = supervisor->shared_fd;
+    message.blobs[XT_START_DIGEST] = xt_span_of(supervisor->digest, sizeof(supervisor->digest));
+    xt_sockets_set_right(member->slot);
+    _Static_assert(XT_START_API == XT_START_SHARED + XT_SHARED_FDS, "all of them have a place");
+    xt_shared_hand(supervisor->shared, &message.fds[XT_START_SHARED]);
     message.fds[XT_START_API] = member->slot->api_socket;
-    message.fds[XT_START_ADMIN] = supervisor->admin_socket;
+    message.fds[XT_START_ADMIN] = member->slot->admin_socket;
     message.fds[XT_START_SNAPSHOT] = supervisor->snapshot;
     message.fd_count =
         XT_START_WRITER; /* the channel to the writer follows in a message of its own */
@@ -79,6 +82,8 @@ static enum xt_status send_start(struct xt_member *member)
         member->sent_serial = member->known_serial = supervisor->serial;
         member->sent_identity = supervisor->identity_serial;
         member->sent_generation = supervisor->generation;
+        member->answered_serial = supervisor->serial; /* READY is the answer to all of that */
+        member->answered_generation = supervisor->generation;
     }
     return status;
 }
@@ -100,6 +105,7 @@ static enum xt_status start_member(struct xt_member *member, struct xt_failure *
     member->drain_wanted = member->drain_sent = -1;
     member->stopped = false;
     member->known_generation = 0;
+    xt_pulse_begin(&member->pulse);
     member->kill_at_ms = xt_supervisor_now(supervisor) + XT_START_LIMIT_MS;
     pid_t pid = xt_child_pid(member->child);
     xt_shared_set_process(supervisor->shared, member->place, XT_PROCESS_STARTING, pid);
@@ -112,11 +118,23 @@ static enum xt_status start_member(struct xt_member *member, struct xt_failure *
     return XT_OK;
 }
 
+/* Both drain, and nobody serves: the one that has drained for longer makes room. */
+static void make_room(struct xt_slot *slot)
+{
+    struct xt_member *first = &slot->members[0], *second = &slot->members[1];
+    if (first->role == XT_ROLE_LEAVING && second->role == XT_ROLE_LEAVING) {
+        xt_member_leave(first->kill_at_ms <= second->kill_at_ms ? first : second, XT_DRAIN_NOW);
+    }
+}
+
 void xt_worker_start_in(struct xt_slot *slot)
 {
     struct xt_member *member = xt_slot_in_role(slot, XT_ROLE_ABSENT);
-    if (member == NULL || slot->members[0].role == XT_ROLE_STARTING ||
-        slot->members[1].role == XT_ROLE_STARTING) {
+    if (member == NULL) {
+        make_room(slot); /* its end asks again */
+        return;
+    }
+    if (slot->members[0].role == XT_ROLE_STARTING || slot->members[1].role == XT_ROLE_STARTING) {
         return; /* when a place is free, xt_workers_due asks again */
     }
     struct xt_failure failure = {0};
@@ -163,8 +181,8 @@ enum xt_status xt_workers_open(struct xt_supervisor *supervisor, struct xt_failu
     }
     for (unsigned i = 0; i < supervisor->workers; i++) {
         struct xt_slot *slot = &supervisor->slots[i];
-        *slot =
-            (struct xt_slot){.index = i, .api_socket = -1, .backoff = {.start_at_ms = XT_NEVER}};
+        *slot = (struct xt_slot){
+            .index = i, .api_socket = -1, .admin_socket = -1, .backoff = {.start_at_ms = XT_NEVER}};
         for (unsigned j = 0; j < 2; j++) {
             slot->members[j] = (struct xt_member){.supervisor = supervisor,
                                                   .slot = slot,
@@ -211,6 +229,15 @@ static enum xt_status send_number(struct xt_member *member, enum xt_control_type
     return xt_child_send(member->child, &message);
 }
 
+static enum xt_status send_generation(struct xt_member *member)
+{
+    struct xt_supervisor *supervisor = member->supervisor;
+    struct xt_control_message message = {.type = XT_CONTROL_GENERATION,
+                                         .numbers = {supervisor->generation}};
+    message.blobs[0] = xt_span_of(supervisor->digest, sizeof(supervisor->digest));
+    return xt_child_send(member->child, &message);
+}
+
 static enum xt_status send_writer_end(struct xt_member *member)
 {
     struct xt_control_message message = {
@@ -243,7 +270,7 @@ void xt_member_sync(struct xt_member *member)
         status = send_writer_end(member);
     }
     if (status == XT_OK && member->sent_generation != supervisor->generation) {
-        status = send_number(member, XT_CONTROL_GENERATION, supervisor->generation);
+        status = send_generation(member);
         member->sent_generation =
             status == XT_OK ? supervisor->generation : member->sent_generation;
     }

@@ -10,6 +10,7 @@ static void writer_told(void *context, struct xt_child *child, struct xt_control
     struct xt_writer_slot *writer = &supervisor->writer;
     if (message->type == XT_CONTROL_READY && writer->role == XT_ROLE_STARTING) {
         writer->role = XT_ROLE_SERVING;
+        writer->waits = false;
         writer->kill_at_ms = XT_NEVER;
         xt_shared_set_process(supervisor->shared, xt_shared_writer_place(2 * supervisor->workers),
                               XT_PROCESS_SERVING, xt_child_pid(child));
@@ -44,6 +45,7 @@ static void writer_ended(void *context, struct xt_child *child, const struct xt_
     xt_log_end(&line);
     writer->child = NULL;
     writer->role = XT_ROLE_ABSENT;
+    writer->waits = false;
     writer->kill_at_ms = XT_NEVER;
     if (expected) {
         xt_shared_set_process(supervisor->shared, place, XT_PROCESS_NONE, 0);
@@ -56,6 +58,13 @@ static void writer_ended(void *context, struct xt_child *child, const struct xt_
         xt_backoff_set(&writer->backoff, xt_supervisor_now(supervisor), quick);
     }
     xt_supervisor_progress(supervisor);
+}
+
+/* Events and answers are bytes only. */
+static void take_no_descriptors(const int ends[2])
+{
+    xt_control_take_no_descriptors(ends[0]);
+    xt_control_take_no_descriptors(ends[1]);
 }
 
 /* A new pair of ends; what was not told of the pair before is void. */
@@ -77,6 +86,7 @@ void xt_writer_slot_connect(struct xt_member *member)
     if (member->channel_end >= 0) {
         close(member->channel_end);
     }
+    take_no_descriptors(ends);
     member->writer_end = ends[0];
     member->channel_end = ends[1];
     xt_member_sync(member);
@@ -92,6 +102,7 @@ static void connect_supervisor(struct xt_supervisor *supervisor)
         xt_supervisor_log_failure("writer_not_connected", &failure);
         return;
     }
+    take_no_descriptors(ends);
     if (xt_writer_channel_replace(supervisor->writer.channel, ends[0]) != XT_OK) {
         close(ends[0]);
         close(ends[1]);
@@ -112,12 +123,15 @@ static enum xt_status send_start(struct xt_supervisor *supervisor)
     struct xt_writer writer = xt_writer_over(keys, XT_KEYRING_EXPORT_MAX);
     xt_keyring_export(supervisor->keyring, &writer);
     xt_require(!writer.overflow);
-    struct xt_control_message message = {.type = XT_CONTROL_START,
-                                         .fds = {[XT_START_SHARED] = supervisor->shared_fd}};
-    message.fd_count = 1;
+    struct xt_control_message message = {.type = XT_CONTROL_START, .fd_count = XT_SHARED_FDS};
+    xt_shared_hand(supervisor->shared, &message.fds[XT_START_SHARED]);
     message.numbers[XT_START_PLACE] = xt_shared_writer_place(2 * supervisor->workers);
     message.numbers[XT_START_WORKERS] = 2 * (uint64_t)supervisor->workers;
     message.numbers[XT_START_CPU] = XT_START_NO_CPU;
+    /* The writer before an heir's drains for as long as it needs to. A store that anybody else has is
+     * served already, or a server that was killed is just letting go of it. */
+    message.numbers[XT_START_LOCK_WAIT_MS] =
+        supervisor->plan->take_over ? 0 : supervisor->settings.drain_ms + XT_KILL_GRACE_MS;
     message.blobs[XT_START_DIR] =
         xt_span_of(supervisor->plan->dir, strlen(supervisor->plan->dir) + 1);
     message.blobs[XT_START_SETTINGS] =
@@ -148,8 +162,10 @@ void xt_writer_slot_start(struct xt_supervisor *supervisor)
     writer->drain_sent = false;
     /* At an upgrade it waits for the writer before it, which serves until its workers have drained. */
     writer->kill_at_ms = XT_NEVER;
+    xt_pulse_begin(&writer->pulse);
     xt_shared_set_process(supervisor->shared, xt_shared_writer_place(2 * supervisor->workers),
-                          XT_PROCESS_STARTING, xt_child_pid(writer->child));
+                          writer->waits ? XT_PROCESS_NONE : XT_PROCESS_STARTING,
+                          xt_child_pid(writer->child));
     if (send_start(supervisor) != XT_OK) {
         xt_child_signal(writer->child, SIGKILL);
         return;

@@ -17,7 +17,7 @@ static enum xt_status take(struct xt_supervisor *supervisor, struct xt_control_m
 {
     uint64_t workers = message->numbers[1];
     if (message->type != XT_CONTROL_TAKE_OVER || message->numbers[0] != XT_UPGRADE_VERSION ||
-        workers == 0 || workers > XT_WORKERS_MAX || message->fd_count != workers + 1 ||
+        workers == 0 || workers > XT_WORKERS_MAX || message->fd_count != workers ||
         !xt_control_copy(message, 0, supervisor->tickets->secret,
                          sizeof(supervisor->tickets->secret))) {
         return xt_fail(failure, XT_UNSUPPORTED,
@@ -25,33 +25,55 @@ static enum xt_status take(struct xt_supervisor *supervisor, struct xt_control_m
                        "stop it and start this one");
     }
     supervisor->tickets->period = message->numbers[2];
+    supervisor->upgrade.list_in_force = message->numbers[3] != 0;
     supervisor->workers = (unsigned)workers;
     enum xt_status status = xt_workers_open(supervisor, failure);
     if (status != XT_OK) {
         return status;
     }
-    supervisor->admin_socket = xt_control_take_fd(message, 0);
     for (unsigned i = 0; i < supervisor->workers; i++) {
-        supervisor->slots[i].api_socket = xt_control_take_fd(message, i + 1);
+        supervisor->slots[i].api_socket = xt_control_take_fd(message, i);
     }
     return XT_OK;
 }
 
-enum xt_status xt_upgrade_receive(struct xt_supervisor *supervisor, struct xt_failure *failure)
+static enum xt_status take_admin(struct xt_supervisor *supervisor,
+                                 struct xt_control_message *message, struct xt_failure *failure)
+{
+    if (message->type != XT_CONTROL_TAKE_OVER_ADMIN || message->fd_count != supervisor->workers) {
+        return xt_fail(failure, XT_UNSUPPORTED, "the running version hands over other sockets");
+    }
+    for (unsigned i = 0; i < supervisor->workers; i++) {
+        supervisor->slots[i].admin_socket = xt_control_take_fd(message, i);
+    }
+    return XT_OK;
+}
+
+static enum xt_status receive(struct xt_supervisor *supervisor,
+                              enum xt_status (*take_it)(struct xt_supervisor *supervisor,
+                                                        struct xt_control_message *message,
+                                                        struct xt_failure *failure),
+                              struct xt_failure *failure)
 {
     struct xt_control_message message;
-    if (fcntl(XT_CONTROL_FD, F_SETFD, FD_CLOEXEC) != 0) {
-        return xt_fail(failure, XT_INVALID, "nobody hands over: start it without %s",
-                       XT_UPGRADE_OPTION);
-    }
     enum xt_status status = xt_control_wait(XT_CONTROL_FD, RECEIVE_LIMIT_MS, &message);
     if (status == XT_OK) {
-        status = take(supervisor, &message, failure);
+        status = take_it(supervisor, &message, failure);
     } else {
         status = xt_fail(failure, status, "nobody hands over: %s", xt_status_name(status));
     }
     xt_control_release(&message);
     return status;
+}
+
+enum xt_status xt_upgrade_receive(struct xt_supervisor *supervisor, struct xt_failure *failure)
+{
+    if (fcntl(XT_CONTROL_FD, F_SETFD, FD_CLOEXEC) != 0) {
+        return xt_fail(failure, XT_INVALID, "nobody hands over: start it without %s",
+                       XT_UPGRADE_OPTION);
+    }
+    enum xt_status status = receive(supervisor, take, failure);
+    return status == XT_OK ? receive(supervisor, take_admin, failure) : status;
 }
 
 static void on_channel_closed(uv_handle_t *handle)
@@ -91,6 +113,8 @@ static void on_channel(uv_poll_t *poll, int status, int events)
     }
     xt_log_end(&line);
     close_channel(supervisor);
+    /* What the operator changed and told the one before since we read it. */
+    xt_supervisor_reload(supervisor);
     xt_supervisor_progress(supervisor);
 }
 
@@ -195,14 +219,31 @@ static enum xt_status send_take_over(struct xt_supervisor *supervisor)
 {
     struct xt_control_message message = {
         .type = XT_CONTROL_TAKE_OVER,
-        .numbers = {XT_UPGRADE_VERSION, supervisor->workers, supervisor->tickets->period},
-        .fds = {supervisor->admin_socket},
-        .fd_count = supervisor->workers + 1};
+        .numbers = {XT_UPGRADE_VERSION, supervisor->workers, supervisor->tickets->period,
+                    supervisor->identity->tls.revocations.size > 0},
+        .fd_count = supervisor->workers};
+    struct xt_control_message admin = {.type = XT_CONTROL_TAKE_OVER_ADMIN,
+                                       .fd_count = supervisor->workers};
     message.blobs[0] = xt_span_of(supervisor->tickets->secret, sizeof(supervisor->tickets->secret));
     for (unsigned i = 0; i < supervisor->workers; i++) {
-        message.fds[i + 1] = supervisor->slots[i].api_socket;
+        message.fds[i] = supervisor->slots[i].api_socket;
+        admin.fds[i] = supervisor->slots[i].admin_socket;
     }
-    return xt_child_send(supervisor->upgrade.heir, &message);
+    enum xt_status status = xt_child_send(supervisor->upgrade.heir, &message);
+    return status == XT_OK ? xt_child_send(supervisor->upgrade.heir, &admin) : status;
+}
+
+/* The sandbox of the start knows folders and not their names: a link that was switched to another
+ * folder since leads to where nothing may be run. */
+static void log_not_run(enum xt_status status, const struct xt_failure *failure)
+{
+    char why[sizeof(failure->text) + 256];
+    (void)snprintf(why, sizeof(why), "%s%s", failure->text,
+                   status != XT_DENIED
+                       ? ""
+                       : "; it must lie in the folder in which it lay at the start, "
+                         "not behind a link that was switched since, or below /usr");
+    log_failed(why);
 }
 
 static void start_heir(struct xt_supervisor *supervisor)
@@ -232,7 +273,7 @@ static void start_heir(struct xt_supervisor *supervisor)
         xt_child_start(&supervisor->loop, &heir, &supervisor->upgrade.heir, &failure);
     xt_notify_take_back();
     if (status != XT_OK) {
-        log_failed(failure.text);
+        log_not_run(status, &failure);
         return;
     }
     supervisor->upgrade.give_up_at_ms = xt_supervisor_now(supervisor) + XT_UPGRADE_LIMIT_MS;
@@ -262,6 +303,13 @@ uint64_t xt_upgrade_due(struct xt_supervisor *supervisor, uint64_t now_ms)
         xt_upgrade_abandon(supervisor, "it did not serve in time");
     }
     return supervisor->upgrade.heir != NULL ? supervisor->upgrade.give_up_at_ms : XT_NEVER;
+}
+
+void xt_upgrade_pass_on_reload(struct xt_supervisor *supervisor)
+{
+    if (supervisor->upgrade.heir != NULL && supervisor->upgrade.handed_over) {
+        xt_child_signal(supervisor->upgrade.heir, SIGHUP);
+    }
 }
 
 void xt_upgrade_close(struct xt_supervisor *supervisor)

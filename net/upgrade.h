@@ -13,14 +13,15 @@
  * killed, `upgrade_failed` is logged, and everything is as before. If the one before ends first, the
  * heir goes on: somebody must.
  * What passes is the listening sockets and the ticket seed, so that sessions are resumed. Settings,
- * certificates and partners are read again; the addresses and the number of workers stay as they were,
+ * certificates and partners are read again, and once more when it goes on alone: SIGHUP and what was
+ * written meanwhile are not lost. A revocation list that was in force must be there. The addresses and the number of workers stay as they were,
  * since clients wait in these very sockets. Rates and counters begin anew.
  * The functions of both sides stand in net/supervisor_internal.h.
  */
 #ifndef XT_NET_UPGRADE_H
 #define XT_NET_UPGRADE_H
 
-#define XT_UPGRADE_VERSION 1
+#define XT_UPGRADE_VERSION 2
 #define XT_UPGRADE_LIMIT_MS 60000
 #define XT_UPGRADE_OPTION "--take-over" /* of `serve`; not for operators */
 

@@ -43,6 +43,7 @@ void xt_vitals_update(struct xt_vitals_source *source)
         xt_counter_set(&source->told->major_faults,
                        source->major_faults_before + (uint64_t)usage.ru_majflt);
     }
+    xt_counter_add(&source->told->beats, 1);
     xt_counter_set(&source->told->resident_bytes, resident_bytes(source->statm));
 }
 

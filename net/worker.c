@@ -87,10 +87,18 @@ static void finish(struct xt_worker *worker)
     }
 }
 
+/* Whose place others take ends when its probes have their answers, too; in a service that ends it goes
+ * on answering them. */
+static bool has_drained(const struct xt_worker *worker)
+{
+    return worker->api.connections.count == 0 &&
+           (worker->drain_mode == XT_DRAIN_SERVICE || worker->admin.connections.count == 0);
+}
+
 static void on_connection_gone(void *context)
 {
     struct xt_worker *worker = context;
-    if (worker->drain_mode != XT_NOT_DRAINING && worker->api.connections.count == 0) {
+    if (worker->drain_mode != XT_NOT_DRAINING && has_drained(worker)) {
         finish(worker);
     } else if (worker->api.paused) {
         xt_listener_sweep(&worker->api);
@@ -123,7 +131,7 @@ void xt_worker_drain(struct xt_worker *worker, int mode)
     if (mode == XT_DRAIN_LEAVE) {
         xt_listener_drain(&worker->admin); /* others answer probes, or nobody needs to */
     }
-    if (worker->api.connections.count == 0) {
+    if (has_drained(worker)) {
         finish(worker);
     }
 }
@@ -156,7 +164,10 @@ static void on_sweep(uv_timer_t *timer)
         worker->timed_out = true;
         log_event(worker, "drain_timeout");
         xt_connections_abort(&worker->api.connections);
-        if (worker->api.connections.count == 0) {
+        if (worker->drain_mode != XT_DRAIN_SERVICE) {
+            xt_connections_abort(&worker->admin.connections);
+        }
+        if (has_drained(worker)) {
             finish(worker);
         }
     }
@@ -174,6 +185,9 @@ static void on_control(uv_poll_t *poll, int status, int events)
         enum xt_status got = xt_control_receive(worker->channel, &message);
         if (got == XT_OK) {
             xt_worker_told(worker, &message);
+            /* Opening what is new took time that the clients of this turn must not pay for. */
+            worker->api.connections.turn_began_ns = worker->admin.connections.turn_began_ns = 0;
+            worker->service.clock_ns = 0;
         }
         xt_control_release(&message);
         if (got == XT_AGAIN || got == XT_NO_MEMORY) {
@@ -237,7 +251,7 @@ static enum xt_status open_service(struct xt_worker *worker, const struct xt_con
     if (status != XT_OK) {
         return xt_fail(failure, status, "no memory for the service");
     }
-    status = xt_shared_attach(start->fds[XT_START_SHARED], place, &worker->shared, failure);
+    status = xt_shared_attach(&start->fds[XT_START_SHARED], place, &worker->shared, failure);
     if (status == XT_OK) {
         xt_service_share(&worker->service, worker->shared, place);
         xt_vitals_open(&worker->vitals, xt_shared_vitals(worker->shared, place));
@@ -260,10 +274,14 @@ static enum xt_status open_listeners(struct xt_worker *worker, struct xt_control
                               connections, &api, &worker->settings, &worker->service,
                               on_connection_gone, worker);
     if (status == XT_OK) {
-        status = xt_listener_open(&worker->admin, &worker->loop,
-                                  xt_control_take_fd(start, XT_START_ADMIN), ADMIN_CONNECTIONS,
-                                  &admin, &worker->settings, &worker->service, NULL, NULL);
+        status =
+            xt_listener_open(&worker->admin, &worker->loop,
+                             xt_control_take_fd(start, XT_START_ADMIN), ADMIN_CONNECTIONS, &admin,
+                             &worker->settings, &worker->service, on_connection_gone, worker);
         worker->admin.connections.probes = true;
+    }
+    if (status == XT_OK) { /* what settings to come may ask for, now that the limit can be read */
+        status = xt_worker_connections(&(struct xt_settings){0}, &worker->room, failure);
     }
     return status == XT_OK ? XT_OK
                            : xt_fail(failure, status, "cannot listen: %s", xt_status_name(status));
@@ -294,7 +312,7 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
     }
     if (status == XT_OK && start->numbers[XT_START_GENERATION] != 0) {
         status = xt_worker_take_generation(worker, (uint32_t)start->numbers[XT_START_GENERATION],
-                                           failure);
+                                           start->blobs[XT_START_DIGEST], failure);
     }
     return status == XT_OK ? open_listeners(worker, start, failure) : status;
 }

@@ -37,6 +37,7 @@ struct xt_worker {
     struct xt_tls_context *tls; /* of new clients */
     struct xt_tickets *tickets; /* outlives every context */
     struct xt_listener api, admin;
+    unsigned room; /* connections that its descriptors allow; 0: it has not opened its listeners */
     struct xt_writer_channel *writer;
     int channel; /* to the supervisor; closed by the end of the process only */
     uv_poll_t control;
@@ -76,7 +77,9 @@ void xt_process_harden(void);
 XT_MUST_USE enum xt_status xt_worker_take(struct xt_worker *worker,
                                           const struct xt_settings *settings, int snapshot,
                                           struct xt_span key, struct xt_failure *failure);
+/* digest: of the one that the supervisor has checked. XT_CORRUPT: another lies there. */
 XT_MUST_USE enum xt_status xt_worker_take_generation(struct xt_worker *worker, uint32_t number,
+                                                     struct xt_span digest,
                                                      struct xt_failure *failure);
 void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message);
 /* mode: enum xt_drain. */

@@ -45,13 +45,12 @@ static enum xt_status make_tls(struct xt_worker *worker, const struct xt_setting
 
 static void take_settings(struct xt_worker *worker, const struct xt_settings *settings)
 {
-    /* Requests under way have memory of these sizes: another process will have the new ones. */
-    uint32_t header_bytes = worker->settings.header_bytes;
-    uint32_t body_bytes = worker->settings.body_bytes;
+    unsigned wanted = settings->connections, room = worker->room;
     worker->settings = *settings;
-    worker->settings.header_bytes = header_bytes;
-    worker->settings.body_bytes = body_bytes;
-    (void)!xt_worker_connections(&worker->settings, &worker->api.limit, NULL);
+    if (room > 0) { /* else this is the start: they open with these settings afterwards */
+        xt_listener_reload(&worker->api, wanted != 0 && wanted < room ? wanted : room);
+        xt_listener_reload(&worker->admin, worker->admin.limit);
+    }
 }
 
 enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings *settings, int fd,
@@ -84,18 +83,31 @@ enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings
     return status;
 }
 
+static bool is_of(const struct xt_generation *generation, struct xt_span digest)
+{
+    const struct xt_manifest *manifest = xt_generation_manifest(generation);
+    return xt_span_equal(xt_span_of(manifest->digest, sizeof(manifest->digest)), digest);
+}
+
 enum xt_status xt_worker_take_generation(struct xt_worker *worker, uint32_t number,
-                                         struct xt_failure *failure)
+                                         struct xt_span digest, struct xt_failure *failure)
 {
     struct xt_generation *generation = NULL;
     if (worker->service.generation != NULL &&
-        xt_generation_manifest(worker->service.generation)->number == number) {
+        xt_generation_manifest(worker->service.generation)->number == number &&
+        is_of(worker->service.generation, digest)) {
         return XT_OK;
     }
     enum xt_status status =
         xt_generation_open(worker->dir, number, worker->keyring, &generation, failure);
     if (status != XT_OK) {
         return status;
+    }
+    if (!is_of(generation, digest)) {
+        xt_generation_close(generation);
+        return xt_fail(failure, XT_CORRUPT,
+                       "generation %u is not the one that was checked: it was exchanged meanwhile",
+                       number);
     }
     xt_service_take_generation(&worker->service, generation);
     struct xt_log_line line;
@@ -137,8 +149,8 @@ static void on_reload(struct xt_worker *worker, const struct xt_control_message 
 static void on_generation(struct xt_worker *worker, const struct xt_control_message *message)
 {
     struct xt_failure failure = {0};
-    enum xt_status status =
-        xt_worker_take_generation(worker, (uint32_t)message->numbers[0], &failure);
+    enum xt_status status = xt_worker_take_generation(worker, (uint32_t)message->numbers[0],
+                                                      message->blobs[0], &failure);
     answer(worker, message, status, XT_CONTROL_OPENED, &failure);
 }
 
@@ -180,6 +192,8 @@ void xt_process_harden(void)
     (void)setrlimit(RLIMIT_CORE, &none);
     (void)prctl(PR_SET_DUMPABLE, 0);
     (void)signal(SIGPIPE, SIG_IGN);
+    /* What whoever started us left open is none of ours, and a worker could use it. */
+    (void)close_range(XT_CONTROL_FD + 1, ~0U, 0);
 }
 
 /* Signals of the terminal and of the service manager are for the supervisor. SIGTERM also comes when

@@ -4,7 +4,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/command.h"
@@ -12,6 +11,7 @@
 #include "net/control.h"
 #include "net/sandbox.h"
 #include "net/vitals.h"
+#include "net/worker.h"
 #include "net/writer_internal.h"
 
 #define START_WAIT_MS 10000 /* for START: the supervisor sends it right after the start */
@@ -33,6 +33,7 @@ struct writing {
     struct xt_live *live;
     int lock;
     uint64_t ticks;
+    uint64_t lock_wait_ms, waiting_since_ms; /* for the one that has the store; 0: for ever; not yet */
     bool draining, stopped, failed;
     struct xt_writer_desk desk;
 };
@@ -189,13 +190,28 @@ static enum xt_status open_store(struct writing *writing, struct xt_failure *fai
     return status;
 }
 
+static bool waits_for_lock(struct writing *writing)
+{
+    uint64_t now = uv_now(&writing->loop);
+    if (writing->waiting_since_ms == 0) {
+        writing->waiting_since_ms = now;
+        log_reason(XT_LOG_INFO, "writer_waits", "another process has the live store still");
+    }
+    return writing->lock_wait_ms == 0 || now - writing->waiting_since_ms < writing->lock_wait_ms;
+}
+
 static void on_lock_poll(uv_timer_t *timer)
 {
     struct writing *writing = timer->data;
     struct xt_failure failure = {0};
     enum xt_status status = xt_live_lock(writing->dir, &writing->lock, &failure);
     if (status == XT_BUSY) {
-        return;
+        if (waits_for_lock(writing)) {
+            return;
+        }
+        (void)xt_fail(&failure, status,
+                      "another process has %s/live: is xacthuc serve running there already?",
+                      writing->dir);
     }
     (void)uv_timer_stop(timer);
     if (status == XT_OK) {
@@ -227,17 +243,17 @@ static enum xt_status take_start(struct writing *writing, struct xt_control_mess
         return xt_fail(failure, XT_INVALID, "the supervisor's first message is not START");
     }
     memcpy(writing->dir, dir.data, dir.size);
+    writing->lock_wait_ms = message->numbers[XT_START_LOCK_WAIT_MS];
     enum xt_status status = xt_keyring_import(message->blobs[XT_START_KEYRING], &writing->keyring);
     if (status != XT_OK) {
         return xt_fail(failure, status, "the keys cannot be taken over: %s",
                        xt_status_name(status));
     }
-    int fd = xt_control_take_fd(message, XT_START_SHARED);
-    status =
-        xt_shared_attach(fd, (unsigned)message->numbers[XT_START_PLACE], &writing->shared, failure);
-    if (fd >= 0) {
-        close(fd);
+    if (message->fd_count != XT_SHARED_FDS) {
+        return xt_fail(failure, XT_INVALID, "the shared memory did not come with START");
     }
+    status = xt_shared_attach(&message->fds[XT_START_SHARED],
+                              (unsigned)message->numbers[XT_START_PLACE], &writing->shared, failure);
     if (status == XT_OK) {
         xt_vitals_open(
             &writing->vitals,
@@ -285,12 +301,9 @@ static enum xt_status open_loop(struct writing *writing, struct xt_failure *fail
  * end are the supervisor's business; a file that grows too large is an error like any other. */
 static void harden(void)
 {
-    struct rlimit none = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0);
+    xt_process_harden();
     (void)prctl(PR_SET_NAME, "xacthuc-writer");
     (void)prctl(PR_SET_PDEATHSIG, SIGTERM);
-    (void)signal(SIGPIPE, SIG_IGN);
     (void)signal(SIGINT, SIG_IGN);
     (void)signal(SIGHUP, SIG_IGN);
     (void)signal(SIGUSR1, SIG_IGN);

@@ -5,6 +5,7 @@
 #include <lmdb.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -164,7 +165,8 @@ static enum xt_status begin_reading(struct xt_live *live)
 
 /* ---- the writer -------------------------------------------------------------------------------- */
 
-/* The first line in the log tells where the window begins. */
+/* The first line in the log tells where the window begins. Lines that are too many for it are forgotten
+ * here and leave the log with the next group: a full disk must not keep the store from opening. */
 static enum xt_status load_line(void *context, uint64_t sequence,
                                 const struct xt_window_event *line)
 {
@@ -172,10 +174,12 @@ static enum xt_status load_line(void *context, uint64_t sequence,
     struct xt_live_window *window = &live->window;
     uint64_t at;
     if (xt_live_window_count(window) == 0) {
-        window->first = window->next = sequence;
+        window->first = window->next = live->log_first = sequence;
     }
-    if (sequence != window->next || xt_live_window_count(window) > window->mask ||
-        xt_live_window_find(window, line->id, &at) != NULL) {
+    if (xt_live_window_count(window) == xt_live_window_kept(window)) {
+        xt_live_window_forget(window);
+    }
+    if (sequence != window->next || xt_live_window_find(window, line->id, &at) != NULL) {
         return XT_CORRUPT;
     }
     xt_live_window_add(window, line);
@@ -205,6 +209,7 @@ static enum xt_status load_window(struct xt_live *live, uint32_t events, struct 
         status = xt_live_window_open(&live->window, events, live->sequence + 1);
     }
     if (status == XT_OK) {
+        live->log_first = live->window.first;
         status = xt_live_log_each(live, load_line, live);
     }
     if (status == XT_OK && live->window.next != live->sequence + 1) {
@@ -225,6 +230,10 @@ static enum xt_status begin_writing(struct xt_live *live, uint32_t window_events
                                     struct xt_failure *failure)
 {
     unsigned dead;
+    struct rlimit limit;
+    live->file_limit = getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY
+                           ? (uint64_t)limit.rlim_cur
+                           : UINT64_MAX;
     enum xt_status status = xt_live_check_readers(live, &dead);
     return status == XT_OK
                ? load_window(live, window_events, failure)
@@ -253,6 +262,7 @@ enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring, b
                             struct xt_failure *failure)
 {
     struct paths paths;
+    xt_require(!writes || sizes.window_events >= XT_LIVE_WINDOW_LEAST);
     enum xt_status status = find_paths(dir, &paths, failure);
     if (status == XT_OK) {
         status = find_store(&paths, writes, keyring, failure);

@@ -15,8 +15,9 @@
  * line in the log and the position (the last number) are in one transaction, so after a crash an event
  * was applied whole or not at all, and replay from the position applies each once.
  * Idempotent: an event whose id is in the log is not applied again; the answer is that of the first
- * time. The log keeps an id for XT_LIVE_WINDOW_MS, but at most XT_LIVE_WINDOW_EVENTS of them: whoever
- * sends an event again later than that sends a new one.
+ * time. The log keeps an id for XT_LIVE_WINDOW_MS, but at most XT_LIVE_WINDOW_EVENTS of them (the newest
+ * XT_LIVE_WINDOW_EVENTS - 2 * XT_LIVE_GROUP_MAX for certain): whoever sends an event again later than
+ * that sends a new one.
  *
  * Open it after fork(), and at most once in a process at a time (LMDB's file locks end when a process
  * closes the file elsewhere). LMDB trusts the pages of its own tree: who can write live.mdb can crash
@@ -53,7 +54,9 @@ XT_MUST_USE enum xt_status xt_live_lock(const char *dir, int *fd, struct xt_fail
 
 /* With the lock held. Makes an empty store where there is none; forgets readers that were killed;
  * reads the window (about 1 us an event). XT_UNSUPPORTED: of another version, or not on a local disk;
- * XT_DENIED: sealed under a master key that the keyring has not; XT_CORRUPT; XT_DISK_FULL; XT_IO. */
+ * XT_DENIED: sealed under a master key that the keyring has not; XT_CORRUPT; XT_DISK_FULL; XT_IO.
+ * Before a sandbox and after RLIMIT_FSIZE was set: what that is now tells a full disk from a broken one
+ * later. */
 XT_MUST_USE enum xt_status xt_live_open_writer(const char *dir, const struct xt_keyring *keyring,
                                                struct xt_live **live, struct xt_failure *failure);
 

@@ -1,7 +1,6 @@
 /* One group of events, applied in one transaction. */
 #include <errno.h>
 #include <lmdb.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
 
@@ -80,7 +79,8 @@ static int apply_one(struct group *group, struct xt_span encoded, struct xt_live
     return code;
 }
 
-/* How many of the oldest ids the log need not keep. */
+/* How many of the oldest ids the log need not keep. The count alone is bound enough: after a clock that
+ * ran ahead no id grows old until the time comes that it showed. */
 static unsigned forgettable(const struct xt_live *live)
 {
     const struct xt_live_window *window = &live->window;
@@ -89,7 +89,7 @@ static unsigned forgettable(const struct xt_live *live)
     for (; forget < FORGET_MOST && forget < count; forget++) {
         const struct xt_window_event *line =
             &window->events[(window->first + forget) & window->mask];
-        bool full = count - forget > window->mask + 1 - XT_LIVE_GROUP_MAX;
+        bool full = count - forget > xt_live_window_kept(window);
         if (!full && line->time_ms + XT_LIVE_WINDOW_MS > live->time_ms) {
             break;
         }
@@ -141,8 +141,9 @@ static int try_group(struct group *group, uint64_t now_ms)
         end_txn(live); /* nothing changed: nothing to wait for */
         return 0;
     }
-    for (unsigned i = 0; code == 0 && i < forget; i++) {
-        code = xt_live_log_drop(live, live->window.first + i);
+    uint64_t first = live->window.first + forget;
+    for (uint64_t line = live->log_first; code == 0 && line < first; line++) {
+        code = xt_live_log_drop(live, line);
     }
     if (code == 0) {
         code = write_position(live);
@@ -152,10 +153,14 @@ static int try_group(struct group *group, uint64_t now_ms)
         live->txn = NULL; /* whatever came of it */
     }
     end_txn(live);
-    for (unsigned i = 0; code == 0 && i < forget; i++) {
+    if (code != 0) {
+        return code;
+    }
+    for (unsigned i = 0; i < forget; i++) {
         xt_live_window_forget(&live->window);
     }
-    return code;
+    live->log_first = first;
+    return 0;
 }
 
 /* After a failed commit: is the store certainly as it was? LMDB notes when writing its meta page failed,
@@ -170,27 +175,25 @@ static bool is_unchanged(struct xt_live *live)
     return true;
 }
 
-/* Whether the next ROOM_LEAST bytes would find no place, on the disk or below the limit of files. */
-static bool room_is_short(MDB_env *env)
+/* Whether the next ROOM_LEAST bytes would find no place, on the disk or below the limit of files. The
+ * limit is that of the opening: a sandboxed process need not be allowed to ask for it. */
+static bool room_is_short(const struct xt_live *live)
 {
     int fd = -1;
     struct statvfs disk;
     struct stat file;
-    struct rlimit limit;
-    if (mdb_env_get_fd(env, &fd) != 0 || fstatvfs(fd, &disk) != 0 || fstat(fd, &file) != 0 ||
-        getrlimit(RLIMIT_FSIZE, &limit) != 0) {
+    if (mdb_env_get_fd(live->env, &fd) != 0 || fstatvfs(fd, &disk) != 0 || fstat(fd, &file) != 0) {
         return false;
     }
-    return (uint64_t)disk.f_bavail * disk.f_frsize < ROOM_LEAST ||
-           (limit.rlim_cur != RLIM_INFINITY &&
-            (uint64_t)file.st_size + ROOM_LEAST > (uint64_t)limit.rlim_cur);
+    return (uint64_t)disk.f_bavail * disk.f_frsize < ROOM_LEAST || live->file_limit < ROOM_LEAST ||
+           (uint64_t)file.st_size > live->file_limit - ROOM_LEAST;
 }
 
 /* LMDB reports a write that was cut short, as on a disk that fills up, as EIO. */
 static bool is_for_want_of_room(struct xt_live *live, int code)
 {
     return code == ENOSPC || code == EDQUOT || code == EFBIG || code == MDB_MAP_FULL ||
-           (code == EIO && room_is_short(live->env));
+           (code == EIO && room_is_short(live));
 }
 
 /* Doubles the map when half of it is in use, or now. No transaction may be open. */

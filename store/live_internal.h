@@ -16,6 +16,7 @@ enum xt_live_kind {
     XT_LIVE_EVENT_CONTENT = 65,
 };
 
+#define XT_LIVE_WINDOW_LEAST (4 * XT_LIVE_GROUP_MAX)
 #define XT_LIVE_RECORD_MAX 4096                       /* bytes of fields in a record */
 #define XT_LIVE_RECORD_HEAD (1 + 1 + 8)               /* kind, version, sequence */
 #define XT_LIVE_LOG_RECORD (XT_LIVE_HASH + 8 + 8 + 2) /* id, content, time, type */
@@ -34,13 +35,22 @@ struct xt_live {
     uint64_t epoch;               /* of a reader's last renewal */
     uint64_t sequence;            /* of a writer: the last one, of the group under way as well */
     uint64_t time_ms;             /* of a writer: of the last event, never going back */
+    uint64_t log_first;           /* of a writer: the oldest line in the log; <= window.first */
+    uint64_t file_limit;          /* of a writer: RLIMIT_FSIZE when it was opened, bytes */
     struct xt_live_window window; /* of a writer */
 };
+
+/* What may stay in the window when a group begins is this and what the group before added. Such a group
+ * adds up to XT_LIVE_GROUP_MAX before it forgets, since it only forgets what is gone from the disk. */
+static inline uint64_t xt_live_window_kept(const struct xt_live_window *window)
+{
+    return (uint64_t)window->mask + 1 - 2 * XT_LIVE_GROUP_MAX;
+}
 
 /* What xt_live_open_writer and xt_live_open_reader set by the constants of store/live.h. */
 struct xt_live_sizes {
     uint64_t map_bytes;     /* to begin with */
-    uint32_t window_events; /* a power of 2, above XT_LIVE_GROUP_MAX */
+    uint32_t window_events; /* a power of 2, at least XT_LIVE_WINDOW_LEAST */
 };
 XT_MUST_USE enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring,
                                         bool writes, struct xt_live_sizes sizes,

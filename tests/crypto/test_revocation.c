@@ -256,9 +256,8 @@ static void once_the_list_has_ended_nobody_of_its_authority_comes_in(void **stat
 
     ahead = 3 * DAY + 10;
     link_issue("ca", "server-long", XT_CERTIFICATE_SERVER, now - 300, now + 10 * DAY);
-    assert_int_equal(lasting_server(false, &server), XT_DENIED);
-    assert_non_null(strstr(failure.text, "has expired"));
-    assert_int_equal(lasting_server(true, &server), XT_OK); /* a worker that is replaced */
+    assert_int_equal(lasting_server(false, &server), XT_OK); /* a restart, or a reload */
+    assert_true(xt_tls_revocations_until(server) == made.until);
     connect_as("longer", server);
     assert_refused("revocation_list_expired", "alert_certificate_unknown");
     xt_tls_context_close(server);
@@ -270,6 +269,122 @@ static void once_the_list_has_ended_nobody_of_its_authority_comes_in(void **stat
     ahead = 0;
     assert_int_equal(lasting_server(false, &server), XT_DENIED);
     assert_non_null(strstr(failure.text, "not in force yet"));
+    assert_int_equal(lasting_server(true, &server), XT_OK); /* a worker that is replaced */
+    xt_tls_context_close(server);
+}
+
+static void join(const char *first, const char *second, const char *made)
+{
+    char text[SHELL_TEXT_MAX];
+    assert_true(scratch_shell(text, "cat %s %s > %s", first, second, made));
+}
+
+/* What is urgent of one authority comes in beside another's list that has ended. */
+static void a_list_that_has_ended_shuts_out_its_own_authority_only(void **state)
+{
+    (void)state;
+    struct xt_revocation_list ended;
+    struct xt_revocation_list made;
+    struct xt_tls_context *server;
+    forget("o.crl");
+    forget("p.crl");
+    ahead = -4 * DAY;
+    assert_int_equal(revoke_by("other-ca", NULL, "o.crl", 2, &ended), XT_OK);
+    ahead = 0;
+    assert_int_equal(revoke_by("ca", "second", "p.crl", 30, &made), XT_OK);
+    join("ca.crt", "other-ca.crt", "two.crt");
+    join("o.crl", "p.crl", "two.crl");
+    assert_int_equal(server_of("two.crt", "two.crl", NULL, &server), XT_OK);
+    assert_true(xt_tls_revocations_until(server) == ended.until);
+    connect_as("client", server);
+    assert_accepted();
+    connect_as("second", server);
+    assert_refused("certificate_revoked", "alert_certificate_revoked");
+    connect_as("stranger", server);
+    assert_refused("revocation_list_expired", "alert_certificate_unknown");
+    xt_tls_context_close(server);
+
+    /* Beside its successor it no longer does; what either revokes is revoked. */
+    assert_true(scratch_shell((char[SHELL_TEXT_MAX]){0}, "cp o.crl q.crl"));
+    assert_int_equal(revoke_by("other-ca", NULL, "q.crl", 30, &made), XT_OK);
+    join("two.crl", "q.crl", "three.crl");
+    assert_int_equal(server_of("two.crt", "three.crl", NULL, &server), XT_OK);
+    assert_true(xt_tls_revocations_until(server) > (int64_t)time(NULL));
+    connect_as("stranger", server);
+    assert_accepted();
+    connect_as("second", server);
+    assert_refused("certificate_revoked", "alert_certificate_revoked");
+    xt_tls_context_close(server);
+}
+
+/* The authority under another name: it kept its key. */
+static void make_renamed(void)
+{
+    char text[SHELL_TEXT_MAX];
+    if (!have_openssl()) {
+        skip();
+    }
+    assert_true(scratch_shell(
+        text, "openssl req -x509 -new -key ca.key -subj '/CN=Renamed' -days 30 -out renamed.crt "
+              "-addext 'keyUsage=critical,keyCertSign,cRLSign' && cp ca.key renamed.key"));
+}
+
+static void a_list_of_the_same_key_and_another_name_covers_nobody(void **state)
+{
+    (void)state;
+    struct xt_revocation_list made;
+    struct xt_tls_context *server;
+    time_t now = time(NULL);
+    make_renamed();
+    link_issue("renamed", "moved", XT_CERTIFICATE_CLIENT, now - 300, now + DAY);
+    join("ca.crt", "renamed.crt", "names.crt");
+    forget("r.crl");
+    forget("s.crl");
+    put_on("client", "r.crl");
+    assert_int_equal(server_of("names.crt", "r.crl", NULL, &server), XT_INVALID);
+    assert_non_null(strstr(failure.text, "no list of authority 2"));
+    assert_int_equal(revoke_by("renamed", "moved", "s.crl", 30, &made), XT_OK);
+    assert_int_equal(server_of("names.crt", "s.crl", NULL, &server), XT_INVALID);
+    assert_non_null(strstr(failure.text, "no list of authority 1"));
+    join("r.crl", "s.crl", "names.crl");
+    assert_int_equal(server_of("names.crt", "names.crl", NULL, &server), XT_OK);
+    connect_as("client", server);
+    assert_refused("certificate_revoked", "alert_certificate_revoked");
+    connect_as("moved", server);
+    assert_refused("certificate_revoked", "alert_certificate_revoked");
+    connect_as("second", server);
+    assert_accepted();
+    xt_tls_context_close(server);
+}
+
+/* The other one is no trusted one: nobody asks for its list until a client of it comes. */
+static void an_intermediate_is_not_covered_by_a_list_of_another_name(void **state)
+{
+    (void)state;
+    char text[SHELL_TEXT_MAX];
+    struct xt_revocation_list made;
+    struct xt_tls_context *server;
+    time_t now = time(NULL);
+    make_renamed();
+    forget("t.crl");
+    assert_int_equal(revoke_by("renamed", NULL, "t.crl", 30, &made), XT_OK);
+    assert_true(scratch_shell(
+        text,
+        "printf 'basicConstraints=critical,CA:TRUE\nkeyUsage=critical,keyCertSign' > b.cnf && "
+        "openssl req -new -key ca.key -subj '/CN=Between' -out between.csr && "
+        "openssl x509 -req -in between.csr -CA renamed.crt -CAkey ca.key -days 30 "
+        "-set_serial 77 -extfile b.cnf -out between.crt && cp ca.key between.key"));
+    link_issue("between", "beyond", XT_CERTIFICATE_CLIENT, now - 300, now + DAY);
+    join("beyond.crt", "between.crt", "chain.crt");
+    assert_true(scratch_shell(text, "cp beyond.key chain.key"));
+    assert_int_equal(server_of("renamed.crt", NULL, NULL, &server), XT_OK);
+    connect_as("chain", server);
+    assert_accepted();
+    xt_tls_context_close(server);
+    assert_int_equal(server_of("renamed.crt", "t.crl", NULL, &server), XT_OK);
+    connect_as("chain", server);
+    assert_refused("revocation_unknown", "alert_certificate_unknown");
+    xt_tls_context_close(server);
 }
 
 /* ---- loading ---- */
@@ -287,12 +402,6 @@ static void assert_load(const char *authority, const char *list, enum xt_status 
         assert_non_null(strstr(failure.text, words));
     }
     xt_tls_context_close(context);
-}
-
-static void join(const char *first, const char *second, const char *made)
-{
-    char text[SHELL_TEXT_MAX];
-    assert_true(scratch_shell(text, "cat %s %s > %s", first, second, made));
 }
 
 static void lists_that_cannot_be_trusted_are_refused_by_name(void **state)
@@ -518,6 +627,9 @@ int main(void)
         cmocka_unit_test(a_session_does_not_outlive_its_revocation),
         cmocka_unit_test(an_open_connection_is_judged_by_the_context_of_now),
         cmocka_unit_test(once_the_list_has_ended_nobody_of_its_authority_comes_in),
+        cmocka_unit_test(a_list_that_has_ended_shuts_out_its_own_authority_only),
+        cmocka_unit_test(a_list_of_the_same_key_and_another_name_covers_nobody),
+        cmocka_unit_test(an_intermediate_is_not_covered_by_a_list_of_another_name),
         cmocka_unit_test(lists_that_cannot_be_trusted_are_refused_by_name),
         cmocka_unit_test(every_changed_byte_of_a_list_is_noticed),
         cmocka_unit_test(every_authority_needs_a_list),

@@ -1,7 +1,9 @@
 /* Rates over several processes, and the memory that they share: cells of partners, counters. */
 #include <errno.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -11,6 +13,7 @@
 #include <unistd.h>
 
 #include "net/rates.h"
+#include "net/shared_internal.h"
 #include "tests/test.h"
 
 #define S 1000000000ULL /* nanoseconds */
@@ -250,11 +253,11 @@ struct tree {
 static void tree_open(struct tree *tree)
 {
     struct xt_failure failure;
-    int fd = -1;
-    assert_int_equal(xt_shared_create(2, &tree->supervisor, &fd, &failure), XT_OK);
-    assert_int_equal(xt_shared_attach(fd, 0, &tree->workers[0], &failure), XT_OK);
-    assert_int_equal(xt_shared_attach(fd, 1, &tree->workers[1], &failure), XT_OK);
-    close(fd);
+    int fds[XT_SHARED_FDS];
+    assert_int_equal(xt_shared_create(2, &tree->supervisor, &failure), XT_OK);
+    xt_shared_hand(tree->supervisor, fds);
+    assert_int_equal(xt_shared_attach(fds, 0, &tree->workers[0], &failure), XT_OK);
+    assert_int_equal(xt_shared_attach(fds, 1, &tree->workers[1], &failure), XT_OK);
 }
 
 static void tree_close(struct tree *tree)
@@ -429,10 +432,11 @@ static void a_replaced_worker_goes_on_from_the_old_counters(void **state)
     (void)state;
     struct xt_shared *supervisor = NULL, *worker = NULL;
     struct xt_failure failure;
-    int fd = -1;
-    assert_int_equal(xt_shared_create(3, &supervisor, &fd, &failure), XT_OK);
+    int fds[XT_SHARED_FDS];
+    assert_int_equal(xt_shared_create(3, &supervisor, &failure), XT_OK);
+    xt_shared_hand(supervisor, fds);
     for (unsigned life = 1; life <= 3; life++) {
-        assert_int_equal(xt_shared_attach(fd, 2, &worker, &failure), XT_OK);
+        assert_int_equal(xt_shared_attach(fds, 2, &worker, &failure), XT_OK);
         struct xt_counters *counters = xt_shared_counters(worker, 2);
         assert_int_equal(xt_counter_get(&counters->requests[0][0]), life - 1);
         assert_int_equal(xt_counter_get(&counters->now.generation), 0); /* a gauge begins anew */
@@ -444,7 +448,6 @@ static void a_replaced_worker_goes_on_from_the_old_counters(void **state)
     assert_int_equal(xt_counter_get(&xt_shared_process(supervisor, 2)->restarts), 3);
     assert_int_equal(xt_counter_get(&xt_shared_counters(supervisor, 2)->requests[0][0]), 3);
     xt_shared_close(supervisor);
-    close(fd);
 }
 
 static void nobody_writes_where_it_is_not_his(void **state)
@@ -456,6 +459,13 @@ static void nobody_writes_where_it_is_not_his(void **state)
                       xt_shared_counters(tree.supervisor, 0), xt_shared_vitals(tree.workers[0], 2),
                       xt_shared_vitals(tree.workers[0], 3),
                       (void *)(uintptr_t)xt_shared_process(tree.workers[0], 0)};
+    uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        void *start = (uint8_t *)places[i] - (uintptr_t)places[i] % page;
+        assert_int_equal(mprotect(start, page, PROT_READ | PROT_WRITE), -1);
+        assert_int_equal(errno, EACCES);
+        assert_int_equal(mprotect(start, page, PROT_READ), 0); /* it is a map of ours */
+    }
     for (unsigned i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
         pid_t child = fork();
         assert_true(child >= 0);
@@ -471,22 +481,164 @@ static void nobody_writes_where_it_is_not_his(void **state)
     tree_close(&tree);
 }
 
+/* Even one that has kept the descriptors cannot get at what the supervisor says. */
+static void nobody_maps_the_header_to_write(void **state)
+{
+    (void)state;
+    struct tree tree;
+    int fds[XT_SHARED_FDS];
+    size_t page = (size_t)sysconf(_SC_PAGESIZE);
+    tree_open(&tree);
+    xt_shared_hand(tree.supervisor, fds);
+    const int read_only[] = {fds[XT_SHARED_HEADER], fds[XT_SHARED_VIEW]};
+    for (unsigned i = 0; i < 2; i++) {
+        assert_ptr_equal(mmap(NULL, page, PROT_READ | PROT_WRITE, MAP_SHARED, read_only[i], 0),
+                         MAP_FAILED);
+        assert_int_equal(pwrite(read_only[i], "x", 1, 0), -1);
+    }
+    tree_close(&tree);
+}
+
+/* Every word that a worker, or several together, can write. */
+static void scribble(const struct tree *tree, uint64_t value)
+{
+    for (unsigned i = 0; i < 2; i++) {
+        uint64_t *words = (uint64_t *)(void *)xt_shared_counters(tree->workers[i], i);
+        for (size_t at = 0; at < sizeof(struct xt_counters) / sizeof(*words); at++) {
+            words[at] = value == 0 ? at * 0x9e3779b97f4a7c15U : value;
+        }
+        for (uint32_t cell = 0; cell < XT_CELLS; cell++) {
+            *xt_shared_rate(tree->workers[i], cell) = value == 0 ? ~(uint64_t)cell : value;
+        }
+    }
+}
+
+static void a_hostile_worker_changes_no_decision(void **state)
+{
+    (void)state;
+    static const uint64_t values[] = {0, 1, UINT64_MAX, 1ULL << 40, 1ULL << 63};
+    struct tree tree;
+    uint32_t cells[8], again[8];
+    tree_open(&tree);
+    set_partner("b", 10, 5);
+    set_partner("c", 10, 5);
+    struct xt_partners *partners = load();
+    xt_shared_assign(tree.supervisor, partners, 1000, cells);
+    for (unsigned i = 0; i < 2; i++) {
+        xt_shared_set_process(tree.supervisor, i, XT_PROCESS_SERVING, 1);
+    }
+    for (unsigned i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        struct xt_readiness readiness;
+        struct xt_rates *rates = NULL;
+        scribble(&tree, values[i]);
+        set_partner("b", 10 + i, 7); /* a changed rate goes by the word that is there */
+        xt_partners_free(partners);
+        partners = load();
+        xt_shared_assign(tree.supervisor, partners, 2000 + i, again);
+        assert_memory_equal(cells, again, 2 * sizeof(cells[0]));
+        assert_int_equal(reported(&tree, "b", 3000), cells[0]);
+        assert_int_equal(xt_shared_slots(tree.workers[1]), 2);
+        (void)xt_shared_is_ready(tree.workers[1], &readiness);
+        assert_int_equal(readiness.workers, 2);
+        assert_int_equal(readiness.serving, 2);
+        assert_int_equal(xt_rates_open(partners, cells, tree.workers[1], 1, &rates), XT_OK);
+        const struct xt_allowance *b = xt_rates_of(rates, xt_partners_by_name(partners, "b"));
+        (void)taken_at(b->word, &b->rate, S, 100);
+        xt_rates_close(rates);
+    }
+    xt_partners_free(partners);
+    remove_partner("b");
+    remove_partner("c");
+    tree_close(&tree);
+}
+
+/* What the supervisor has published is not what it goes by: even if the seal failed. */
+static void the_supervisor_does_not_read_back_what_it_published(void **state)
+{
+    (void)state;
+    struct tree tree;
+    uint32_t cells[8], again[8];
+    tree_open(&tree);
+    set_partner("b", 10, 5);
+    set_partner("c", 10, 5);
+    struct xt_partners *partners = load();
+    xt_shared_assign(tree.supervisor, partners, 1000, cells);
+    static const int bytes[] = {0, 0xff, 0x22, 0x0a};
+    for (unsigned i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        struct xt_readiness readiness;
+        char name[XT_PARTNER_NAME_MAX + 1];
+        uint64_t epoch = 0;
+        memset(tree.supervisor->header, bytes[i], sizeof(*tree.supervisor->header));
+        for (uint32_t cell = 0; cell < XT_CELLS; cell++) {
+            struct xt_shared_cell *told = &tree.supervisor->header->cells[cell];
+            (void)xt_shared_cell(tree.workers[1], cell, 3000, name, &epoch);
+            told->version = 2;
+            told->name_size = i % 2 == 0 ? 1ULL << 40 : XT_PARTNER_NAME_MAX;
+            (void)xt_shared_cell(tree.workers[1], cell, 3000, name, &epoch);
+        }
+        assert_false(xt_shared_is_ready(tree.workers[1], &readiness));
+        assert_int_equal(readiness.workers, 2);
+        assert_int_equal(xt_shared_workers(tree.workers[1]), 2);
+        xt_shared_use(tree.workers[1], 1, cells[0]);
+        xt_shared_assign(tree.supervisor, partners, 2000 + i, again);
+        assert_memory_equal(cells, again, 2 * sizeof(cells[0]));
+    }
+    xt_partners_free(partners);
+    remove_partner("b");
+    remove_partner("c");
+    tree_close(&tree);
+}
+
+static atomic_bool stop_writing;
+
+static void *write_without_end(void *argument)
+{
+    uint64_t *word = argument;
+    for (uint64_t i = 0; !stop_writing; i++) {
+        __atomic_store_n(word, i << 4, __ATOMIC_RELAXED);
+    }
+    return NULL;
+}
+
+static void a_word_that_never_rests_holds_nobody_up(void **state)
+{
+    (void)state;
+    uint64_t word = 0;
+    pthread_t thread;
+    struct xt_rate one = xt_rate_of(7, 20), other = xt_rate_of(9, 30);
+    stop_writing = false;
+    assert_int_equal(pthread_create(&thread, NULL, write_without_end, &word), 0);
+    for (unsigned i = 0; i < 2000; i++) {
+        (void)taken_at(&word, &one, S, 3);
+        xt_rate_change(&word, i % 2 == 0 ? &one : &other, i % 2 == 0 ? &other : &one, S);
+    }
+    stop_writing = true;
+    pthread_join(thread, NULL);
+}
+
 static void the_memory_cannot_be_cut_and_must_be_ours(void **state)
 {
     (void)state;
     struct xt_shared *supervisor = NULL, *worker = NULL;
     struct xt_failure failure;
-    int fd = -1, other = memfd_create("other", MFD_CLOEXEC);
-    assert_int_equal(xt_shared_create(0, &supervisor, &fd, &failure), XT_INVALID);
-    assert_int_equal(xt_shared_create(XT_SHARED_WORKERS_MAX + 1, &supervisor, &fd, &failure),
+    int fds[XT_SHARED_FDS], other = memfd_create("other", MFD_CLOEXEC);
+    assert_int_equal(xt_shared_create(0, &supervisor, &failure), XT_INVALID);
+    assert_int_equal(xt_shared_create(XT_SHARED_WORKERS_MAX + 1, &supervisor, &failure),
                      XT_INVALID);
-    assert_int_equal(xt_shared_create(1, &supervisor, &fd, &failure), XT_OK);
-    assert_int_equal(ftruncate(fd, 0), -1);
-    assert_int_equal(errno, EPERM);
-    assert_int_equal(xt_shared_attach(fd, 2, &worker, &failure), XT_INVALID);
-    assert_int_not_equal(xt_shared_attach(other, 0, &worker, &failure), XT_OK);
+    assert_int_equal(xt_shared_create(1, &supervisor, &failure), XT_OK);
+    xt_shared_hand(supervisor, fds);
+    assert_int_equal(xt_shared_attach(fds, 2, &worker, &failure), XT_INVALID);
+    for (unsigned i = 0; i < XT_SHARED_FDS; i++) {
+        int kept = fds[i];
+        assert_int_equal(ftruncate(kept, 0), -1);
+        assert_int_equal(errno, i == XT_SHARED_VIEW ? EINVAL : EPERM); /* cannot write; sealed */
+        fds[i] = other;
+        assert_int_not_equal(xt_shared_attach(fds, 0, &worker, &failure), XT_OK);
+        fds[i] = kept;
+    }
+    assert_int_equal(xt_shared_attach(fds, 0, &worker, &failure), XT_OK);
+    xt_shared_close(worker);
     xt_shared_close(supervisor);
-    close(fd);
     close(other);
 }
 
@@ -495,6 +647,8 @@ static void ready_is_when_every_one_serves(void **state)
     (void)state;
     struct tree tree;
     struct xt_readiness readiness;
+    struct xt_failure failure;
+    int fds[XT_SHARED_FDS];
     tree_open(&tree);
     assert_false(xt_shared_is_ready(tree.workers[0], &readiness)); /* nobody is wanted yet */
     xt_shared_set_process(tree.supervisor, 0, XT_PROCESS_STARTING, 1);
@@ -515,6 +669,9 @@ static void ready_is_when_every_one_serves(void **state)
     xt_shared_set_process(tree.supervisor, 1, XT_PROCESS_SERVING, 1);
     assert_true(xt_shared_is_ready(tree.workers[0], &readiness));
     xt_shared_set_slots(tree.supervisor, 1); /* two places of one worker: one serving is enough */
+    xt_shared_close(tree.workers[0]);
+    xt_shared_hand(tree.supervisor, fds);
+    assert_int_equal(xt_shared_attach(fds, 0, &tree.workers[0], &failure), XT_OK);
     xt_shared_count_restart(tree.supervisor, 0);
     assert_true(xt_shared_is_ready(tree.workers[0], &readiness));
     assert_int_equal(readiness.workers, 1);
@@ -539,6 +696,10 @@ int main(void)
         cmocka_unit_test(a_cell_that_changes_hands_begins_at_zero),
         cmocka_unit_test(a_replaced_worker_goes_on_from_the_old_counters),
         cmocka_unit_test(nobody_writes_where_it_is_not_his),
+        cmocka_unit_test(nobody_maps_the_header_to_write),
+        cmocka_unit_test(a_hostile_worker_changes_no_decision),
+        cmocka_unit_test(the_supervisor_does_not_read_back_what_it_published),
+        cmocka_unit_test(a_word_that_never_rests_holds_nobody_up),
         cmocka_unit_test(the_memory_cannot_be_cut_and_must_be_ours),
         cmocka_unit_test(ready_is_when_every_one_serves),
     };

@@ -261,6 +261,49 @@ static void limits_change_for_real(void **state)
     assert_int_equal(server_stop(&server), 0);
 }
 
+static int status_of_fields(struct test_client *client)
+{
+    static const char ten[] =
+        "a: b\r\na: b\r\na: b\r\na: b\r\na: b\r\na: b\r\na: b\r\na: b\r\na: b\r\n";
+    struct test_response response;
+    assert_true(test_client_request(client, "GET", "/nothing", ten, NULL, &response));
+    int status = response.status;
+    test_response_release(&response);
+    return status;
+}
+
+static void limits_count_in_processes_that_stay(void **state)
+{
+    (void)state;
+    enum { PLACES = 3 };
+    static const char *const one_worker[] = {"--workers", "1", NULL};
+    struct server server;
+    struct test_client *clients[PLACES + 1];
+    pid_t before, after;
+    server_start_with(&server, NULL, one_worker);
+    struct kept conf = keep("DIR/xacthuc.conf");
+    assert_int_equal(server_workers(&server, &before, 1), 1);
+    clients[0] = connect_as(&server, "demo");
+    assert_int_equal(status_of_fields(clients[0]), 404);
+    set("header_fields = 8\nconnections = 3\n");
+    hang_up(&server, "reloaded");
+    assert_int_equal(status_of_fields(clients[0]), 431); /* and it ends */
+    test_client_close(clients[0]);
+    for (unsigned i = 0; i < PLACES + 1; i++) {
+        clients[i] = connect_as(&server, "demo");
+        assert_int_equal(ask(clients[i]), 200);
+    }
+    assert_true(test_client_wait_closed(clients[0])); /* the oldest made room */
+    for (unsigned i = 0; i < PLACES + 1; i++) {
+        assert_true(i == 0 || ask(clients[i]) == 200);
+        test_client_close(clients[i]);
+    }
+    assert_int_equal(server_workers(&server, &after, 1), 1);
+    assert_int_equal(before, after);
+    restore(&conf);
+    assert_int_equal(server_stop(&server), 0);
+}
+
 static void what_only_a_start_can_change_is_told(void **state)
 {
     (void)state;
@@ -409,17 +452,58 @@ static void worker_without_a_descriptor_for_a_reload_is_replaced(void **state)
     assert_int_equal(replaced_for(RLIMIT_NOFILE, 5, "worker_leaving").wrong, 0);
 }
 
+/* The number is a name; what was checked is the content. Both generations here are valid ones. */
+static void generation_that_was_exchanged_under_its_number_is_refused(void **state)
+{
+    (void)state;
+    struct server server;
+    pid_t pids[4];
+    char checked[512], other[512], aside[512];
+    snprintf(checked, sizeof(checked), "%s", deployment("DIR/identity/000002"));
+    snprintf(other, sizeof(other), "%s", deployment("OTHER/identity/000002"));
+    snprintf(aside, sizeof(aside), "%s", deployment("aside"));
+    assert_int_equal(run("/bin/cp", "-a", deployment("DIR"), deployment("OTHER"), NULL), 0);
+    assert_int_equal(
+        run(xacthuc(), "import", deployment("OTHER"), deployment("people.ndjson"), NULL), 0);
+    server_start_with(&server, NULL, two_workers);
+    assert_int_equal(server_workers(&server, pids, 4), 2);
+    unsigned refused = count_in_log("\"event\":\"worker_refused\"");
+    kill(pids[0], SIGSTOP);
+    assert_int_equal(run(xacthuc(), "import", deployment("DIR"), deployment("people.ndjson"), NULL),
+                     0);
+    assert_true(server_log_has("\"event\":\"generation_opened\"", 5000));
+    for (double end = now_s() + 4; count_in_log("\"generation\":2") == 0; sleep_ms(10)) {
+        assert_true(now_s() < end); /* the other worker has it, so this one was told */
+    }
+    assert_int_equal(rename(checked, aside), 0);
+    assert_int_equal(rename(other, checked), 0);
+    kill(pids[0], SIGCONT);
+    for (double end = now_s() + 5; count_in_log("\"event\":\"worker_refused\"") == refused;
+         sleep_ms(10)) {
+        assert_true(now_s() < end);
+    }
+    assert_true(server_log_has("it was exchanged meanwhile", 1000));
+    assert_int_equal(rename(checked, other), 0);
+    assert_int_equal(rename(aside, checked), 0);
+    for (unsigned i = 0; i < CONNECTIONS; i++) {
+        assert_int_equal(status_of(&server, "demo", question), 200);
+    }
+    assert_int_equal(server_stop(&server), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(new_certificate_is_for_new_connections),
         cmocka_unit_test(bad_reload_changes_nothing),
         cmocka_unit_test(limits_change_for_real),
+        cmocka_unit_test(limits_count_in_processes_that_stay),
         cmocka_unit_test(what_only_a_start_can_change_is_told),
         cmocka_unit_test(partner_that_is_shut_out_is_so_on_every_worker_within_a_second),
         cmocka_unit_test(twenty_reloads_cost_no_answer),
         cmocka_unit_test(worker_without_memory_for_a_reload_is_replaced),
         cmocka_unit_test(worker_without_a_descriptor_for_a_reload_is_replaced),
+        cmocka_unit_test(generation_that_was_exchanged_under_its_number_is_refused),
         cmocka_unit_test(revoked_certificate_is_shut_out_on_open_connections),
     };
     return cmocka_run_group_tests(tests, deployment_make, deployment_remove);

@@ -227,6 +227,11 @@ static long map_memory(void)
     void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     return page == MAP_FAILED ? -1 : munmap(page, 4096);
 }
+static long grow_map(void)
+{
+    void *page = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    return page == MAP_FAILED || mremap(page, 4096, 8192, MREMAP_MAYMOVE) == MAP_FAILED ? -1 : 0;
+}
 static long become_root(void)
 {
     return setresuid(0, 0, 0);
@@ -331,6 +336,7 @@ static const struct attempt by_worker[] = {
     {"lists generations", list_generations, FINE},
     {"writes to what was open already", write_inherited, FINE},
     {"maps memory", map_memory, FINE},
+    {"makes a map larger", grow_map, NOT_CALLED},
     {"accepts a client", accept_client, FINE},
     {"reads the master keys", read_keys, REFUSED},
     {"reads a partner", read_partner, REFUSED},

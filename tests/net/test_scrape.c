@@ -13,6 +13,7 @@
 #include "net/connection.h"
 #include "net/listener.h"
 #include "net/metrics.h"
+#include "net/shared_internal.h"
 #include "tests/net/prometheus.h"
 #include "tests/test.h"
 
@@ -70,14 +71,14 @@ static void large_open(struct large *large)
     static uint32_t cells[XT_PARTNERS_MAX];
     struct xt_failure failure;
     struct xt_partners *partners = NULL;
-    int fd = -1;
+    int fds[XT_SHARED_FDS];
     xt_settings_defaults(&large->settings);
     assert_int_equal(xt_service_open(&large->service, &large->settings), XT_OK);
-    assert_int_equal(xt_shared_create(2, &large->supervisor, &fd, &failure), XT_OK);
+    assert_int_equal(xt_shared_create(2, &large->supervisor, &failure), XT_OK);
+    xt_shared_hand(large->supervisor, fds);
     for (unsigned i = 0; i < 2; i++) {
-        assert_int_equal(xt_shared_attach(fd, i, &large->workers[i], &failure), XT_OK);
+        assert_int_equal(xt_shared_attach(fds, i, &large->workers[i], &failure), XT_OK);
     }
-    close(fd);
     assert_int_equal(xt_partners_load(folder, NULL, NULL, NULL, &partners, &failure), XT_OK);
     assert_int_equal(xt_partners_count(partners), XT_PARTNERS_MAX);
     xt_shared_assign(large->supervisor, partners, 1000, cells);
@@ -185,6 +186,57 @@ static void four_thousand_partners_leave_in_bounded_pieces(void **state)
     large_close(&large);
 }
 
+/* ---- workers that have been taken over -------------------------------------------------------- */
+
+/* Bytes of the whole answer; no piece is larger than its room. */
+static size_t scrape_all(struct large *large)
+{
+    static uint8_t room[XT_OUTPUT_MAX];
+    struct xt_exchange exchange;
+    enum xt_exchange_result result = XT_EXCHANGE_FULL;
+    size_t size = 0, used = 0;
+    xt_exchange_open(&exchange, &large->http, &large->service, &xt_admin_routes, false);
+    for (size_t at = 0; result == XT_EXCHANGE_FULL; at += used) {
+        struct xt_writer writer = xt_writer_over(room, sizeof(room));
+        result = xt_exchange_run(&exchange, (const uint8_t *)question + at,
+                                 sizeof(question) - 1 - at, &used, &writer);
+        assert_false(writer.overflow);
+        size += writer.size;
+        assert_true(size < OUTPUT_MAX);
+    }
+    assert_int_equal(result, XT_EXCHANGE_MORE);
+    xt_exchange_close(&exchange);
+    return size;
+}
+
+static void metrics_bear_any_number_in_shared_memory(void **state)
+{
+    (void)state;
+    static struct large large;
+    static const int bytes[] = {0xff, 0x0a, 0x22, 0x01, 0};
+    large_open(&large);
+    size_t before = scrape_all(&large);
+    for (unsigned i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        struct xt_counters *counters = xt_shared_counters(large.workers[1], 1);
+        memset(counters, bytes[i], sizeof(*counters));
+        assert_true(scrape_all(&large) > before / 4);
+    }
+    /* And if it were the header, which no child can write. */
+    for (unsigned i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        memset(large.supervisor->header, bytes[i], sizeof(*large.supervisor->header));
+        assert_true(scrape_all(&large) > 1000);
+        for (uint32_t cell = 0; cell < XT_CELLS; cell++) {
+            struct xt_shared_cell *told = &large.supervisor->header->cells[cell];
+            told->version = 2; /* a whole name of the greatest length, all to be escaped */
+            told->name_size = XT_PARTNER_NAME_MAX;
+            told->epoch = 1;
+            told->retired_ms = 0;
+        }
+        assert_true(scrape_all(&large) > 1000);
+    }
+    large_close(&large);
+}
+
 /* ---- a scraper that hardly reads -------------------------------------------------------------- */
 
 struct slow {
@@ -276,6 +328,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(four_thousand_partners_leave_in_bounded_pieces),
+        cmocka_unit_test(metrics_bear_any_number_in_shared_memory),
         cmocka_unit_test(a_slow_scraper_gets_all_of_it),
     };
     return cmocka_run_group_tests(tests, write_partners, remove_partners);

@@ -5,8 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
+#include "net/control.h"
 #include "tests/net/callers.h"
 #include "tests/test.h"
 
@@ -178,6 +180,46 @@ static void killing_on_and_on_loses_neither_answers_nor_descriptors(void **state
     assert_int_equal(server_stop(&server), 0);
 }
 
+/* Its successor, told to end as well while it drains, must not leave the place empty until then. */
+static void slot_whose_both_processes_drain_gets_a_third(void **state)
+{
+    (void)state;
+    struct server server;
+    struct test_client *busy;
+    pid_t first, second = 0;
+    char head[256];
+    server_start_with(&server, "drain_timeout = 20s\n", one_worker);
+    assert_int_equal(server_workers(&server, &first, 1), 1);
+    snprintf(head, sizeof(head),
+             "POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+             "Content-Length: %zu\r\n\r\n",
+             strlen(question));
+    struct test_client *held[2];
+    for (unsigned i = 0; i < 2; i++) {
+        unsigned started = count_in_log("\"event\":\"worker_started\"");
+        busy = held[i] = connect_as(&server, "demo");
+        assert_true(test_client_send_text(busy, head));
+        sleep_ms(300);
+        if (i == 1) {
+            pid_t pids[4];
+            unsigned count = server_workers(&server, pids, 4);
+            assert_int_equal(count, 2);
+            second = pids[0] == first ? pids[1] : pids[0];
+        }
+        kill(i == 0 ? first : second, SIGTERM);
+        for (double end = now_s() + 6; count_in_log("\"event\":\"worker_started\"") == started;) {
+            assert_true(now_s() < end); /* both may drain for 20 s */
+            sleep_ms(10);
+        }
+    }
+    assert_true(wait_until_gone(first, 3000));
+    assert_true(is_alive(second));
+    assert_int_equal(status_of(&server, "demo", question), 200);
+    test_client_close(held[0]);
+    test_client_close(held[1]);
+    assert_int_equal(server_stop(&server), 0);
+}
+
 /* Somebody's kill without a number: it leaves as if it had been told to, and another is there at once. */
 static void worker_that_is_told_to_end_is_replaced_first(void **state)
 {
@@ -315,18 +357,104 @@ static void second_server_at_the_same_address_is_refused(void **state)
     assert_int_equal(server_stop(&server), 0);
 }
 
+static unsigned count_listening(unsigned port)
+{
+    char wanted[64];
+    unsigned count = 0;
+    char *table = read_text("/proc/net/tcp");
+    snprintf(wanted, sizeof(wanted), ": 0100007F:%04X 00000000:0000 0A", port);
+    for (const char *at = table; (at = strstr(at, wanted)) != NULL; at++) {
+        count++;
+    }
+    free(table);
+    return count;
+}
+
+/* What one of them does to its sockets is nobody else's trouble. */
+static void each_worker_has_sockets_of_its_own(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start_with(&server, NULL, two_workers);
+    assert_int_equal(count_listening(server.port), 2);
+    assert_int_equal(count_listening(server.admin_port), 2);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* It does not wait for ever for a store that is served already. */
+static void second_server_of_the_same_store_is_refused(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start_with(&server, "drain_timeout = 1s\n", one_worker);
+    assert_int_equal(run(xacthuc(), "serve", deployment("DIR"), "--listen", "127.0.0.1:0",
+                         "--admin", "127.0.0.1:0", "--workers", "1", NULL),
+                     1);
+    char *log = read_text(deployment("commands.log"));
+    assert_non_null(strstr(log, "\"event\":\"writer_waits\""));
+    assert_non_null(strstr(log, "is xacthuc serve running there already?"));
+    free(log);
+    assert_int_equal(status_of(&server, "demo", question), 200);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+static void deployment_without_its_folder_for_changes_says_what_to_do(void **state)
+{
+    (void)state;
+    char from[512];
+    snprintf(from, sizeof(from), "%s", deployment("DIR/live"));
+    assert_int_equal(rename(from, deployment("DIR/lives")), 0);
+    int status = run(xacthuc(), "serve", deployment("DIR"), "--listen", "127.0.0.1:0", "--admin",
+                     "127.0.0.1:0", NULL);
+    assert_int_equal(rename(deployment("DIR/lives"), from), 0);
+    assert_int_equal(status, 1);
+    char *log = read_text(deployment("commands.log"));
+    assert_non_null(strstr(log, "mkdir -m 700"));
+    free(log);
+}
+
+/* Nobody who gets hold of a child can fill the supervisor's table of descriptors. */
+static void supervisors_end_takes_no_descriptors(void **state)
+{
+    (void)state;
+    int ends[2], unknown = 1;
+    socklen_t size = sizeof(unknown);
+    struct xt_failure failure = {0};
+    struct xt_control_message message = {
+        .type = XT_CONTROL_READY, .fds = {STDERR_FILENO}, .fd_count = 1};
+    assert_int_equal(xt_control_pair(ends, &failure), XT_OK);
+    if (getsockopt(ends[0], SOL_SOCKET, 83 /* SO_PASSRIGHTS */, &unknown, &size) != 0) {
+        close(ends[0]);
+        close(ends[1]);
+        skip(); /* before Linux 6.16 */
+    }
+    xt_control_take_no_descriptors(ends[0]);
+    assert_int_not_equal(xt_control_send(ends[1], &message), XT_OK);
+    message.fd_count = 0;
+    assert_int_equal(xt_control_send(ends[1], &message), XT_OK);
+    message.fd_count = 1;
+    assert_int_equal(xt_control_send(ends[0], &message), XT_OK);
+    close(ends[0]);
+    close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(killed_worker_costs_its_own_connections_only),
         cmocka_unit_test(clients_in_the_queue_of_a_killed_worker_are_served_by_the_next),
         cmocka_unit_test(killing_on_and_on_loses_neither_answers_nor_descriptors),
+        cmocka_unit_test(slot_whose_both_processes_drain_gets_a_third),
         cmocka_unit_test(worker_that_is_told_to_end_is_replaced_first),
         cmocka_unit_test(interrupt_to_the_whole_group_drains),
         cmocka_unit_test(without_their_supervisor_all_end_by_themselves),
         cmocka_unit_test(every_process_is_hardened_and_pinned),
         cmocka_unit_test(start_that_fails_says_why_and_leaves_nothing),
         cmocka_unit_test(second_server_at_the_same_address_is_refused),
+        cmocka_unit_test(each_worker_has_sockets_of_its_own),
+        cmocka_unit_test(second_server_of_the_same_store_is_refused),
+        cmocka_unit_test(deployment_without_its_folder_for_changes_says_what_to_do),
+        cmocka_unit_test(supervisors_end_takes_no_descriptors),
     };
     return cmocka_run_group_tests(tests, deployment_make, deployment_remove);
 }

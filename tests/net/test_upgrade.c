@@ -50,13 +50,31 @@ static unsigned logged(const char *event)
     return count_in_log(text);
 }
 
-/* Waits for the one before to end and goes on with the one that took over. */
-static void upgrade(struct server *server)
+/* The child that is a supervisor itself; 0: none. */
+static pid_t server_heir(const struct server *server)
 {
-    unsigned before = logged("upgraded"), settled = logged("writer_started");
-    kill(server->pid, SIGUSR2);
-    assert_true(logged_again("upgraded", before));
-    assert_int_equal(server_wait(server, 20000), 0);
+    char path[64], text[16];
+    snprintf(path, sizeof(path), "/proc/%d/task/%d/children", (int)server->pid, (int)server->pid);
+    char *children = read_text(path);
+    pid_t found = 0;
+    for (char *at = children, *end; found == 0; at = end) {
+        pid_t pid = (pid_t)strtol(at, &end, 10);
+        if (end == at) {
+            break;
+        }
+        snprintf(path, sizeof(path), "/proc/%d/comm", (int)pid);
+        char *name = read_text(path);
+        snprintf(text, sizeof(text), "%.15s", name);
+        found = strcmp(text, "xacthuc\n") == 0 ? pid : 0;
+        free(name);
+    }
+    free(children);
+    return found;
+}
+
+/* Goes on with the one that took over last. */
+static void adopt_last(struct server *server)
+{
     char *log = server_log(), *line = NULL;
     for (char *at = log; (at = strstr(at, "\"event\":\"upgraded\"")) != NULL; at++) {
         line = at;
@@ -66,6 +84,16 @@ static void upgrade(struct server *server)
     assert_non_null(pid);
     server_adopt(server, (pid_t)strtol(pid + 6, NULL, 10));
     free(log);
+}
+
+/* Waits for the one before to end and goes on with the one that took over. */
+static void upgrade(struct server *server)
+{
+    unsigned before = logged("upgraded"), settled = logged("writer_started");
+    kill(server->pid, SIGUSR2);
+    assert_true(logged_again("upgraded", before));
+    assert_int_equal(server_wait(server, 20000), 0);
+    adopt_last(server);
     assert_true(logged_again("writer_started", settled));
 }
 
@@ -189,6 +217,119 @@ static void crashed_worker_is_not_replaced_by_another_version(void **state)
     assert_int_equal(server_stop(&server), 0);
 }
 
+static void shut_out(const char *partner)
+{
+    char name[64];
+    snprintf(name, sizeof(name), "issued/%s.crt", partner);
+    assert_int_equal(
+        run(xacthuc(), "partner", "revoke", deployment("DIR"), "--cert", deployment(name), NULL),
+        0);
+}
+
+/* The status for that partner; 0: no connection, or none that lasts. */
+static int answer_to(const struct server *server, const char *partner)
+{
+    char error[TEST_ERROR_MAX];
+    struct test_response response = {0};
+    struct test_client_options options = options_as(server, partner);
+    struct test_client *client = test_client_open(&options, error);
+    int status = 0;
+    if (client != NULL &&
+        test_client_request(client, "POST", "/v1/verify", "Content-Type: application/json\r\n",
+                            question, &response)) {
+        status = response.status;
+        test_response_release(&response);
+    }
+    test_client_close(client);
+    return status;
+}
+
+/* What the operator told the one before while the heir was starting is in force with the heir. The heir
+ * is stopped when it has read everything, so that it cannot have read this. */
+static void reload_during_an_upgrade_is_not_lost(void **state)
+{
+    (void)state;
+    struct server server;
+    pid_t heir = 0, workers[4];
+    server_start_with(&server, NULL, two_workers);
+    unsigned upgraded = logged("upgraded"), reloaded = logged("reloaded");
+    kill(server.pid, SIGUSR2);
+    for (double end = now_s() + 20; heir == 0; sleep_ms(1)) {
+        assert_true(now_s() < end);
+        pid_t child = server_heir(&server);
+        struct server one = {.pid = child};
+        heir = child != 0 && server_workers(&one, workers, 4) > 0 ? child : 0;
+    }
+    kill(heir, SIGSTOP);
+    assert_int_equal(logged("upgraded"), upgraded);
+    shut_out("narrow");
+    kill(server.pid, SIGHUP);
+    assert_true(logged_again("reloaded", reloaded));
+    kill(heir, SIGCONT);
+    assert_true(logged_again("upgraded", upgraded));
+    assert_true(logged_again("reloaded", reloaded + 1));
+    assert_int_equal(server_wait(&server, 20000), 0);
+    adopt_last(&server);
+    for (unsigned i = 0; i < 12; i++) { /* of both workers */
+        assert_int_not_equal(answer_to(&server, "narrow"), 200);
+        assert_int_not_equal(answer_to(&server, "narrow"), 403);
+    }
+    assert_int_equal(answer_to(&server, "demo"), 200);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* As a reload without it is: who was shut out would be let in again. */
+static void upgrade_without_the_list_in_force_is_refused(void **state)
+{
+    (void)state;
+    struct server server;
+    shut_out("wide");
+    server_start_with(&server, NULL, two_workers);
+    char *list = read_text(deployment("DIR/revoked.crl"));
+    assert_int_equal(unlink(deployment("DIR/revoked.crl")), 0);
+    unsigned failed = logged("upgrade_failed");
+    kill(server.pid, SIGUSR2);
+    assert_true(logged_again("upgrade_failed", failed));
+    assert_int_not_equal(answer_to(&server, "wide"), 200);
+    write_text(deployment("DIR/revoked.crl"), list);
+    free(list);
+    upgrade(&server);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* The writer before keeps the store until its last worker has drained; that is nobody's outage. */
+static void service_stays_ready_through_an_upgrade(void **state)
+{
+    (void)state;
+    struct server server;
+    struct test_response response;
+    char head[256];
+    unsigned upgraded = logged("upgraded");
+    server_start_with(&server, "drain_timeout = 3s\n", two_workers);
+    /* A request that is not complete keeps a worker of the one before, and so its writer. */
+    struct test_client *busy = connect_as(&server, "demo");
+    snprintf(head, sizeof(head),
+             "POST /v1/verify HTTP/1.1\r\nHost: a\r\nContent-Type: application/json\r\n"
+             "Content-Length: %zu\r\n\r\n",
+             strlen(question));
+    assert_true(test_client_send_text(busy, head));
+    sleep_ms(200);
+    kill(server.pid, SIGUSR2);
+    assert_true(logged_again("upgraded", upgraded));
+    for (unsigned i = 0; i < 20; i++) {
+        struct test_client *probe = connect_plain(server.admin_port);
+        assert_true(test_client_request(probe, "GET", "/readyz", NULL, NULL, &response));
+        assert_int_equal(response.status, 200);
+        test_response_release(&response);
+        test_client_close(probe);
+        sleep_ms(50);
+    }
+    test_client_close(busy);
+    assert_int_equal(server_wait(&server, 20000), 0);
+    adopt_last(&server);
+    assert_int_equal(server_stop(&server), 0);
+}
+
 /* ---- the service manager ---------------------------------------------------------------------- */
 
 static int open_manager(const char *name)
@@ -277,6 +418,9 @@ int main(void)
         cmocka_unit_test(sessions_are_resumed_after_a_crash_and_after_an_upgrade),
         cmocka_unit_test(upgrade_that_fails_leaves_all_as_it_was),
         cmocka_unit_test(crashed_worker_is_not_replaced_by_another_version),
+        cmocka_unit_test(reload_during_an_upgrade_is_not_lost),
+        cmocka_unit_test(upgrade_without_the_list_in_force_is_refused),
+        cmocka_unit_test(service_stays_ready_through_an_upgrade),
         cmocka_unit_test(service_manager_is_told_by_path),
         cmocka_unit_test(service_manager_is_told_by_abstract_name),
     };

@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
@@ -32,11 +33,11 @@ static struct {
     char dir[64];
     struct xt_keyring *keyring;
     struct xt_shared *shared;
-    int shared_fd;
     uv_loop_t loop;
     uv_timer_t patience;
     pid_t writer;
-    int control; /* our end; -1: none */
+    int control;       /* our end; -1: none */
+    rlim_t file_limit; /* bytes of a file of the writer's; 0: as many as we may */
 } world;
 static struct xt_failure failure;
 
@@ -51,7 +52,7 @@ static void send_start(void)
 {
     static uint8_t keys[XT_KEYRING_EXPORT_MAX];
     struct xt_settings settings;
-    struct xt_control_message message = {.type = XT_CONTROL_START, .fd_count = 1};
+    struct xt_control_message message = {.type = XT_CONTROL_START, .fd_count = XT_SHARED_FDS};
     struct xt_writer writer = xt_writer_over(keys, sizeof(keys));
     xt_settings_defaults(&settings);
     xt_keyring_export(world.keyring, &writer);
@@ -60,7 +61,7 @@ static void send_start(void)
     message.blobs[XT_START_DIR] = xt_span_of(world.dir, strlen(world.dir) + 1);
     message.blobs[XT_START_SETTINGS] = xt_span_of(&settings, sizeof(settings));
     message.blobs[XT_START_KEYRING] = xt_written(&writer);
-    message.fds[XT_START_SHARED] = world.shared_fd;
+    xt_shared_hand(world.shared, &message.fds[XT_START_SHARED]);
     assert_int_equal(xt_control_send(world.control, &message), XT_OK);
 }
 
@@ -83,7 +84,11 @@ static void start_writer(void)
     if (world.writer == 0) {
         /* Its log is for whoever looks for the reason of a failure: XT_WRITER_LOG=1. */
         int log = open(getenv("XT_WRITER_LOG") != NULL ? "/dev/stderr" : "/dev/null", O_WRONLY);
+        struct rlimit limit = {world.file_limit, RLIM_INFINITY};
         dup2(log, 2);
+        if (world.file_limit > 0 && setrlimit(RLIMIT_FSIZE, &limit) != 0) {
+            _exit(125);
+        }
         if (dup2(ends[1], XT_CONTROL_FD) != XT_CONTROL_FD ||
             (ends[1] == XT_CONTROL_FD && fcntl(XT_CONTROL_FD, F_SETFD, 0) != 0)) {
             _exit(126);
@@ -167,10 +172,11 @@ static int make(void **state)
     in_dir(path, "master.keys");
     assert_int_equal(xt_keyring_create(path, &failure), XT_OK);
     assert_int_equal(xt_keyring_open(path, &world.keyring, &failure), XT_OK);
-    assert_int_equal(xt_shared_create(WORKERS, &world.shared, &world.shared_fd, &failure), XT_OK);
+    assert_int_equal(xt_shared_create(WORKERS, &world.shared, &failure), XT_OK);
     assert_int_equal(uv_loop_init(&world.loop), 0);
     assert_int_equal(uv_timer_init(&world.loop, &world.patience), 0);
     world.control = -1;
+    world.file_limit = 0;
     return 0;
 }
 
@@ -189,7 +195,6 @@ static int remove_all(void **state)
     }
     assert_int_equal(uv_loop_close(&world.loop), 0);
     xt_shared_close(world.shared);
-    close(world.shared_fd);
     xt_keyring_close(world.keyring);
     in_dir(path, "live");
     (void)umount2(path, MNT_DETACH);
@@ -796,6 +801,42 @@ static void a_full_disk_refuses_and_goes_on_by_itself(void **state)
     drain_writer();
 }
 
+/* The same below a limit of file size: LMDB tells of a write that was cut short as of a broken disk, and
+ * the sandbox is around the process that has to know the difference. */
+static void a_limit_of_file_size_refuses_and_goes_on_when_it_is_raised(void **state)
+{
+    (void)state;
+    const struct rlimit none = {RLIM_INFINITY, RLIM_INFINITY};
+    struct xt_event applied = held_event(0, "vnpt");
+    struct xt_event event = applied;
+    struct xt_writer_answer answer = {.status = XT_OK};
+    unsigned count = 0;
+    world.file_limit = 100000; /* not whole pages */
+    start_writer();
+    struct xt_writer_channel *channel = open_channel(connect_administrator());
+    while (answer.status == XT_OK && count < 20000) {
+        event = held_event(count, "vnpt");
+        event = count == 0 ? applied : event;
+        answer = ask(channel, &event);
+        count += answer.status == XT_OK;
+    }
+    assert_int_equal(answer.status, XT_DISK_FULL);
+    assert_true(count > 1);
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(ask(channel, &event).status, XT_DISK_FULL);
+        answer = ask(channel, &applied);
+        assert_int_equal(answer.status, XT_OK);
+        assert_true(answer.duplicate);
+    }
+    assert_int_equal(xt_writer_epoch(world.shared), count);
+    assert_int_equal(prlimit(world.writer, RLIMIT_FSIZE, &none, NULL), 0);
+    answer = ask(channel, &event);
+    assert_int_equal(answer.status, XT_OK);
+    assert_int_equal(answer.sequence, count + 1);
+    xt_writer_channel_close(channel);
+    drain_writer();
+}
+
 /* ---- the beginning and the end -------------------------------------------------------------------------- */
 
 static void a_second_writer_waits_for_the_first(void **state)
@@ -1064,6 +1105,7 @@ int main(void)
         EACH(killed_writers_lose_nothing_and_do_nothing_twice),
         EACH(killed_clients_do_not_stop_the_others),
         EACH(a_full_disk_refuses_and_goes_on_by_itself),
+        EACH(a_limit_of_file_size_refuses_and_goes_on_when_it_is_raised),
         EACH(a_second_writer_waits_for_the_first),
         EACH(a_waiting_writer_ends_when_it_is_told),
         EACH(draining_answers_what_was_sent),

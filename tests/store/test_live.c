@@ -582,7 +582,7 @@ static unsigned count_log(void)
 static void ids_are_forgotten_by_count_and_by_time(void **state)
 {
     (void)state;
-    enum { WINDOW = 512 };
+    enum { WINDOW = XT_LIVE_GROUP_MAX * 4 };
     struct xt_live *live = open_sized(true, XT_LIVE_MAP_LEAST, WINDOW);
     struct xt_event first = held_event(0, "vnpt");
     struct xt_event last = first;
@@ -611,6 +611,119 @@ static void ids_are_forgotten_by_count_and_by_time(void **state)
     assert_applied(outcome, 2 * WINDOW + 6, false);
     xt_live_close(live);
     assert_int_equal(count_log(), 5);
+}
+
+#define SOON_MS 1000000 /* UTC; nothing grows old in these */
+enum { SMALL = 4 * XT_LIVE_GROUP_MAX, MANY = 9 * SMALL };
+static struct xt_event many[MANY]; /* made before the processes that send them */
+static unsigned sent;
+
+static void make_many(void)
+{
+    for (unsigned i = 0; i < MANY; i++) {
+        many[i] = held_event(i, "vnpt");
+    }
+    sent = 0;
+}
+
+/* Sends the next ones in groups of the largest size, each group twice. */
+static void send_groups(struct xt_live *live, uint64_t now_ms, unsigned groups)
+{
+    struct xt_live_outcome outcomes[XT_LIVE_GROUP_MAX];
+    assert_int_equal(xt_live_sequence(live), sent);
+    for (; groups > 0; groups--, sent += XT_LIVE_GROUP_MAX) {
+        assert_true(sent + XT_LIVE_GROUP_MAX <= MANY);
+        for (unsigned again = 0; again < 2; again++) {
+            assert_int_equal(apply(live, now_ms, many + sent, XT_LIVE_GROUP_MAX, outcomes), XT_OK);
+            for (unsigned i = 0; i < XT_LIVE_GROUP_MAX; i++) {
+                assert_applied(outcomes[i], sent + i + 1, again == 1);
+            }
+        }
+    }
+}
+
+/* The newest ids that are promised are known. */
+static void send_old_ones(struct xt_live *live)
+{
+    for (unsigned i = sent - (SMALL - 2 * XT_LIVE_GROUP_MAX); i < sent; i++) {
+        struct xt_live_outcome outcome;
+        assert_int_equal(apply(live, SOON_MS, &many[i], 1, &outcome), XT_OK);
+        assert_applied(outcome, i + 1, true);
+    }
+}
+
+static void send_more(void)
+{
+    struct xt_live *live = open_sized(true, XT_LIVE_MAP_LEAST, SMALL);
+    send_old_ones(live);
+    send_groups(live, SOON_MS, 5);
+    send_old_ones(live);
+    xt_live_close(live);
+}
+
+static void full_groups_pass_through_a_full_window(void **state)
+{
+    (void)state;
+    make_many();
+    for (unsigned groups = 0; groups < 3 * SMALL / XT_LIVE_GROUP_MAX; groups++) {
+        struct xt_live *live = open_sized(true, XT_LIVE_MAP_LEAST, SMALL);
+        send_groups(live, SOON_MS, 1);
+        xt_live_close(live);
+    }
+    in_child(send_more);
+    sent += 5 * XT_LIVE_GROUP_MAX;
+    in_child(send_more);
+    assert_true(count_log() <= SMALL);
+}
+
+static void ids_are_forgotten_by_count_after_a_clock_that_ran_ahead(void **state)
+{
+    (void)state;
+    make_many();
+    struct xt_live *live = open_sized(true, XT_LIVE_MAP_LEAST, SMALL);
+    send_groups(live, 4000000000000, 1); /* the year 2096 */
+    send_groups(live, SOON_MS, 12);
+    send_old_ones(live);
+    xt_live_close(live);
+    assert_true(count_log() <= SMALL);
+}
+
+static void send_through_a_smaller_window(void)
+{
+    struct xt_live *live = open_sized(true, XT_LIVE_MAP_LEAST, SMALL);
+    send_old_ones(live);
+    assert_int_equal(xt_live_window_count(&live->window), SMALL - 2 * XT_LIVE_GROUP_MAX);
+    /* The newest of those that were cut is a new one again, and stands twice in no log. */
+    struct xt_event cut = many[sent - (SMALL - 2 * XT_LIVE_GROUP_MAX) - 1];
+    for (unsigned again = 0; again < 2; again++) {
+        struct xt_live_outcome outcome;
+        assert_int_equal(apply(live, SOON_MS, &cut, 1, &outcome), XT_OK);
+        assert_applied(outcome, sent + 1, again == 1);
+        xt_live_close(live);
+        live = open_sized(true, XT_LIVE_MAP_LEAST, SMALL);
+    }
+    xt_live_close(live);
+}
+
+/* Exactly full, and with more than there is room for. */
+static void a_log_that_is_too_long_is_cut_when_it_is_opened(void **state)
+{
+    (void)state;
+    static const unsigned lines[] = {SMALL - XT_LIVE_GROUP_MAX, SMALL, SMALL + XT_LIVE_GROUP_MAX,
+                                     3 * SMALL};
+    for (size_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        if (i > 0) {
+            (void)unlink(deployment_path("live/live.mdb"));
+            (void)unlink(deployment_path("live/live.mdb-lock"));
+        }
+        make_many();
+        struct xt_live *live = open_sized(true, XT_LIVE_MAP_LEAST, 16 * SMALL);
+        send_groups(live, SOON_MS, lines[i] / XT_LIVE_GROUP_MAX);
+        xt_live_close(live);
+        assert_int_equal(count_log(), lines[i]);
+        in_child(send_through_a_smaller_window);
+        assert_true(count_log() <= SMALL);
+    }
 }
 
 /* ---- damage and disks ------------------------------------------------------------------------------ */
@@ -756,13 +869,13 @@ static void a_full_disk_refuses_whole_events_and_goes_on_when_there_is_room(void
 
 static void write_below_a_limit(void)
 {
-    struct xt_live *live = open_writer();
     struct xt_live_outcome outcome;
     struct rlimit limit = {.rlim_cur = 100000, .rlim_max = RLIM_INFINITY}; /* not whole pages */
     struct xt_event event;
     enum xt_status status = XT_OK;
     (void)signal(SIGXFSZ, SIG_IGN);
     assert_int_equal(setrlimit(RLIMIT_FSIZE, &limit), 0);
+    struct xt_live *live = open_writer();
     unsigned i = 0;
     for (; i < 10000 && status == XT_OK; i++) {
         event = held_event(i, "vnpt");
@@ -896,6 +1009,9 @@ int main(void)
         EACH(readers_follow_a_map_that_grew),
         cmocka_unit_test(the_window_finds_what_is_in_it_and_nothing_else),
         EACH(ids_are_forgotten_by_count_and_by_time),
+        EACH(full_groups_pass_through_a_full_window),
+        EACH(ids_are_forgotten_by_count_after_a_clock_that_ran_ahead),
+        EACH(a_log_that_is_too_long_is_cut_when_it_is_opened),
         EACH(nothing_stands_in_the_clear),
         EACH(damaged_records_are_never_believed),
         EACH(another_master_key_does_not_open_it),
