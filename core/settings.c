@@ -82,8 +82,8 @@ static const struct setting SETTINGS[] = {
      "Requests of one connection answered in one turn of the loop, with one write; those behind\n"
      "# them on the same connection wait until others had their turn."},
     {"limits", "overload_turn", TIME, PLACE(overload_turn_ms), "250ms", 1, MINUTE,
-     "A turn of the loop that has lasted this long answers the rest of its requests 503 at once:\n"
-     "# so nobody waits much longer than twice this, and a caller may ask elsewhere."},
+     "A turn of the loop that has lasted twice this long answers the rest of its requests 503 at\n"
+     "# once: so nobody waits much longer, and a caller may ask elsewhere."},
 };
 #define SETTING_COUNT (sizeof SETTINGS / sizeof SETTINGS[0])
 

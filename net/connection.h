@@ -66,6 +66,7 @@ struct xt_connections {
     uv_prepare_t turn_end;    /* before the loop waits */
     uv_idle_t go_on;          /* active while somebody is in turns: the loop does not wait */
     uint64_t turn_began_ns;   /* 0: nobody was handled in this turn */
+    bool turn_excused;        /* it was too long once */
     uint32_t handshakes_left; /* steps that this turn may take */
     unsigned count;           /* structs in use */
     unsigned open;            /* sockets in use: those being torn down have none any more */
