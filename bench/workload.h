@@ -44,7 +44,8 @@ struct xt_workload_request {
 struct xt_workload {
     struct xt_scenario scenario;
     bool verdict_only;
-    bool ldap; /* requests are compare operations (bench/ldap), one verify at a time on a connection */
+    bool
+        ldap; /* requests are compare operations (bench/ldap), one verify at a time on a connection */
     unsigned count;
     struct xt_workload_request *requests;
     uint8_t *wire;

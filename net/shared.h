@@ -128,7 +128,8 @@ struct xt_partner_counters { /* three cache lines */
 struct xt_vitals {
     struct xt_counter cpu_us, major_faults; /* counters, over all processes of this place */
     struct xt_counter resident_bytes;       /* gauge; 0: not known */
-    struct xt_counter beats; /* one each second; one that stands still tells of a process that hangs */
+    struct xt_counter
+        beats; /* one each second; one that stands still tells of a process that hangs */
 };
 
 enum xt_entrance_kind { XT_ENTRANCE_API, XT_ENTRANCE_ADMIN, XT_ENTRANCE_COUNT };

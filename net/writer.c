@@ -33,7 +33,8 @@ struct writing {
     struct xt_live *live;
     int lock;
     uint64_t ticks;
-    uint64_t lock_wait_ms, waiting_since_ms; /* for the one that has the store; 0: for ever; not yet */
+    uint64_t lock_wait_ms,
+        waiting_since_ms; /* for the one that has the store; 0: for ever; not yet */
     bool draining, stopped, failed;
     struct xt_writer_desk desk;
 };
@@ -252,8 +253,9 @@ static enum xt_status take_start(struct writing *writing, struct xt_control_mess
     if (message->fd_count != XT_SHARED_FDS) {
         return xt_fail(failure, XT_INVALID, "the shared memory did not come with START");
     }
-    status = xt_shared_attach(&message->fds[XT_START_SHARED],
-                              (unsigned)message->numbers[XT_START_PLACE], &writing->shared, failure);
+    status =
+        xt_shared_attach(&message->fds[XT_START_SHARED], (unsigned)message->numbers[XT_START_PLACE],
+                         &writing->shared, failure);
     if (status == XT_OK) {
         xt_vitals_open(
             &writing->vitals,

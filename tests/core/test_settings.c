@@ -35,7 +35,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(s.accepts_per_turn, 16);
     assert_int_equal(s.handshakes_per_turn, 4);
     assert_int_equal(s.requests_per_turn, 8);
-    assert_int_equal(s.overload_turn_ms, 250);
+    assert_int_equal(s.overload_turn_ms, 1000);
 }
 
 /* Reads the written file as a simple INI reader would, into settings that start as nothing. */

@@ -427,8 +427,9 @@ static const struct attempt by_supervisor[] = {
 static bool can_be_tried_here(const struct attempt *attempt, int landlock)
 {
 #ifdef SANITIZED
+    /* A leak checker traces its own process. */
     if (attempt->expected == NOT_CALLED || attempt->make == map_executable ||
-        attempt->make == make_executable) {
+        attempt->make == make_executable || attempt->make == trace_parent) {
         return false;
     }
 #endif
