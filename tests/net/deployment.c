@@ -271,6 +271,55 @@ unsigned server_writers(const struct server *server, pid_t *pids, unsigned most)
     return children_of(server->pid, "xacthuc-writer", pids, most);
 }
 
+bool server_wait_for_workers(const struct server *server, unsigned wanted, pid_t gone,
+                             unsigned timeout_ms)
+{
+    for (double end = now_s() + timeout_ms / 1000.0; now_s() < end; sleep_ms(5)) {
+        pid_t pids[8];
+        unsigned count = server_workers(server, pids, 8);
+        bool there = count == wanted;
+        for (unsigned i = 0; i < count; i++) {
+            there = there && pids[i] != gone;
+        }
+        if (there) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool process_is_alive(pid_t pid)
+{
+    char path[64];
+    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+    char *stat = read_text(path);
+    const char *state = strrchr(stat, ')');
+    bool alive = state != NULL && state[2] != 'Z' && state[2] != 'X';
+    free(stat);
+    return alive;
+}
+
+bool wait_until_gone(pid_t pid, unsigned timeout_ms)
+{
+    for (double end = now_s() + timeout_ms / 1000.0; now_s() < end; sleep_ms(5)) {
+        if (!process_is_alive(pid)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+unsigned server_log_count(const char *text)
+{
+    char *log = server_log();
+    unsigned count = 0;
+    for (const char *at = log; (at = strstr(at, text)) != NULL; at++) {
+        count++;
+    }
+    free(log);
+    return count;
+}
+
 void server_start(struct server *server, const char *limits)
 {
     server_start_with(server, limits, NULL);

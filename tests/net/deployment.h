@@ -51,6 +51,16 @@ char *server_log(void);
 /* Waits until the log has text; false after timeout_ms. */
 bool server_log_has(const char *text, unsigned timeout_ms);
 
+/* Waits until there are so many workers and none of them is `gone`. */
+bool server_wait_for_workers(const struct server *server, unsigned wanted, pid_t gone,
+                             unsigned timeout_ms);
+/* Whether a process runs: a zombie does not. */
+bool process_is_alive(pid_t pid);
+/* Waits until a process has ended (a zombie has). */
+bool wait_until_gone(pid_t pid, unsigned timeout_ms);
+/* How often the log has text. */
+unsigned server_log_count(const char *text);
+
 /* A connection as a partner; NULL name: without a certificate. Fails the test when it cannot. */
 struct test_client *connect_as(const struct server *server, const char *partner);
 struct test_client *connect_plain(unsigned port);

@@ -34,56 +34,6 @@ static unsigned count_descriptors(pid_t pid)
     return count;
 }
 
-/* Waits until there are so many workers and none of them is `gone`. */
-static bool wait_for_workers(const struct server *server, unsigned wanted, pid_t gone,
-                             unsigned timeout_ms)
-{
-    for (double end = now_s() + timeout_ms / 1000.0; now_s() < end; sleep_ms(5)) {
-        pid_t pids[8];
-        unsigned count = server_workers(server, pids, 8);
-        bool there = count == wanted;
-        for (unsigned i = 0; i < count; i++) {
-            there = there && pids[i] != gone;
-        }
-        if (there) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static bool is_alive(pid_t pid)
-{
-    char path[64];
-    snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-    char *stat = read_text(path);
-    const char *state = strrchr(stat, ')');
-    bool alive = state != NULL && state[2] != 'Z' && state[2] != 'X';
-    free(stat);
-    return alive;
-}
-
-static bool wait_until_gone(pid_t pid, unsigned timeout_ms)
-{
-    for (double end = now_s() + timeout_ms / 1000.0; now_s() < end; sleep_ms(5)) {
-        if (!is_alive(pid)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static unsigned count_in_log(const char *text)
-{
-    char *log = server_log();
-    unsigned count = 0;
-    for (const char *at = log; (at = strstr(at, text)) != NULL; at++) {
-        count++;
-    }
-    free(log);
-    return count;
-}
-
 static void killed_worker_costs_its_own_connections_only(void **state)
 {
     (void)state;
@@ -112,7 +62,7 @@ static void killed_worker_costs_its_own_connections_only(void **state)
         test_client_close(clients[i]);
     }
     assert_in_range(answered, 1, CONNECTIONS - 1);
-    assert_true(wait_for_workers(&server, 2, pids[0], 2000));
+    assert_true(server_wait_for_workers(&server, 2, pids[0], 2000));
     assert_true(server_log_has("\"event\":\"worker_died\",\"worker\":", 1000));
     assert_true(server_log_has("\"signal\":9,\"uptime_ms\":", 1000));
     for (unsigned i = 0; i < CONNECTIONS; i++) { /* both answer again */
@@ -167,7 +117,7 @@ static void killing_on_and_on_loses_neither_answers_nor_descriptors(void **state
         sleep_ms(250);
     }
     pid_t writer;
-    assert_true(wait_for_workers(&server, 2, 0, 6000));
+    assert_true(server_wait_for_workers(&server, 2, 0, 6000));
     for (double end = now_s() + 6; server_writers(&server, &writer, 1) == 0 && now_s() < end;) {
         sleep_ms(10);
     }
@@ -196,7 +146,7 @@ static void slot_whose_both_processes_drain_gets_a_third(void **state)
              strlen(question));
     struct test_client *held[2];
     for (unsigned i = 0; i < 2; i++) {
-        unsigned started = count_in_log("\"event\":\"worker_started\"");
+        unsigned started = server_log_count("\"event\":\"worker_started\"");
         busy = held[i] = connect_as(&server, "demo");
         assert_true(test_client_send_text(busy, head));
         sleep_ms(300);
@@ -207,13 +157,14 @@ static void slot_whose_both_processes_drain_gets_a_third(void **state)
             second = pids[0] == first ? pids[1] : pids[0];
         }
         kill(i == 0 ? first : second, SIGTERM);
-        for (double end = now_s() + 6; count_in_log("\"event\":\"worker_started\"") == started;) {
+        for (double end = now_s() + 6;
+             server_log_count("\"event\":\"worker_started\"") == started;) {
             assert_true(now_s() < end); /* both may drain for 20 s */
             sleep_ms(10);
         }
     }
     assert_true(wait_until_gone(first, 3000));
-    assert_true(is_alive(second));
+    assert_true(process_is_alive(second));
     assert_int_equal(status_of(&server, "demo", question), 200);
     test_client_close(held[0]);
     test_client_close(held[1]);
@@ -233,12 +184,12 @@ static void worker_that_is_told_to_end_is_replaced_first(void **state)
         assert_int_equal(server_workers(&server, pids, 4), 2);
         kill(pids[i % 2], SIGTERM);
         assert_true(wait_until_gone(pids[i % 2], 8000));
-        assert_true(wait_for_workers(&server, 2, pids[i % 2], 5000));
+        assert_true(server_wait_for_workers(&server, 2, pids[i % 2], 5000));
         assert_true(callers_wait(callers, 40, 5000));
     }
     struct callers_result result = callers_stop(callers);
     assert_int_equal(result.wrong + result.refused + result.cut, 0);
-    assert_true(count_in_log("\"event\":\"worker_leaving\"") >= 4);
+    assert_true(server_log_count("\"event\":\"worker_leaving\"") >= 4);
     assert_int_equal(server_stop(&server), 0);
 }
 
