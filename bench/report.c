@@ -1,4 +1,4 @@
-/* xacthuc-bench report: result files of load as a page, a table, CSV or JSON. */
+/* xacthuc-bench report: result files of load, or of micro, as a page, a table, CSV or JSON. */
 #include "bench/report.h"
 
 #include <getopt.h>
@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "bench/commands.h"
+#include "bench/report_micro.h"
 #include "core/command.h"
 
 static const char help[] =
@@ -16,6 +17,10 @@ static const char help[] =
     "Shows what `xacthuc-bench load --out RUN.json` measured. With several runs their curves are\n"
     "laid over each other first, then each has a section of its own. Without an option for an\n"
     "output, the Markdown table is printed.\n"
+    "\n"
+    "Results of `xacthuc-bench micro --json` are shown as well, several of them as one growth "
+    "curve;\n"
+    "the two kinds do not mix.\n"
     "\n"
     "  --html FILE      one page with every plot. It needs no network and no script, follows the\n"
     "                   reader's light or dark scheme, and prints\n"
@@ -29,7 +34,8 @@ static const char help[] =
     "  run,second,N,right,errors,p50_us,p90_us,p99_us,p99.9_us,max_us,    one row for each second "
     "N\n"
     "  run,percentile,P,,,,,,,,latency_us         P: 0 (least), 50, 75, 90, 99, ... 100 (most)\n"
-    "Latencies of a second without a right answer are empty.\n"
+    "Latencies of a second without a right answer are empty. Of micro: people,part,round,wall_ns,\n"
+    "cpu_ns, one row for each round of each part.\n"
     "\n"
     "Exit status 0: written; 1: a file cannot be read, is no result of load, or cannot be "
     "written;\n"
@@ -100,7 +106,7 @@ static int check(struct options *options)
         return usage("can read standard input only once");
     }
     if (options->file_count == 0) {
-        return usage("needs a result file of xacthuc-bench load --out");
+        return usage("needs a result file of xacthuc-bench load --out, or of micro --json");
     }
     if ((unsigned)options->file_count > XT_REPORT_RUNS_MAX) {
         return usage("takes at most %u result files", XT_REPORT_RUNS_MAX);
@@ -172,27 +178,78 @@ static void name_report(struct xt_report *report, const char *title)
     xt_page_clean(title != NULL ? title : made, report->title, sizeof(report->title));
 }
 
-static enum xt_status read_runs(const struct options *options, struct xt_report *report,
-                                struct xt_failure *failure)
+/* What there is to show: runs of load, or results of micro. */
+struct shown {
+    struct xt_report runs;
+    struct xt_report_micro micro;
+};
+
+static void clear(struct shown *shown)
+{
+    for (unsigned i = 0; i < shown->runs.count; i++) {
+        xt_result_free(shown->runs.runs[i].result);
+    }
+    xt_report_micro_clear(&shown->micro);
+}
+
+static enum xt_status add_run(const struct xt_json_value *root, const char *label,
+                              struct xt_report *report, struct xt_failure *failure)
+{
+    struct xt_report_run *run = &report->runs[report->count];
+    enum xt_status status = xt_result_read(root, label, &run->result, failure);
+    if (status == XT_OK) {
+        char clean[XT_RESULT_TEXT_MAX];
+        xt_page_clean(run->result->label, clean, sizeof(clean));
+        memcpy(run->result->label, clean, sizeof(clean));
+        name_run(run, report->count++);
+    }
+    return status;
+}
+
+static enum xt_status read_one(const char *path, struct shown *shown, struct xt_failure *failure)
+{
+    struct xt_json_document *document = NULL;
+    const char *label = strcmp(path, "-") == 0 ? "standard input" : path;
+    enum xt_status status = xt_result_document(path, &document, failure);
+    if (status != XT_OK) {
+        return status;
+    }
+    const struct xt_json_value *root = xt_json_document_root(document);
+    bool micro = xt_span_is(xt_json_text(xt_json_member_of(root, "format")), "xacthuc-micro/1");
+    if (micro ? shown->runs.count > 0 : shown->micro.count > 0) {
+        status = xt_fail(failure, XT_INVALID,
+                         "%.200s: results of load and of micro do not go into one report", label);
+    } else {
+        status = micro ? xt_report_micro_add(&shown->micro, root, label, failure)
+                       : add_run(root, label, &shown->runs, failure);
+    }
+    xt_json_document_free(document);
+    return status;
+}
+
+static enum xt_status read_all(const struct options *options, struct shown *shown,
+                               struct xt_failure *failure)
 {
     for (int i = 0; i < options->file_count; i++) {
-        struct xt_report_run *run = &report->runs[i];
-        enum xt_status status = xt_result_load(options->files[i], &run->result, failure);
+        enum xt_status status = read_one(options->files[i], shown, failure);
         if (status != XT_OK) {
             return status;
         }
-        char label[XT_RESULT_TEXT_MAX];
-        xt_page_clean(run->result->label, label, sizeof(label));
-        memcpy(run->result->label, label, sizeof(label));
-        name_run(run, (unsigned)i);
-        report->count++;
     }
-    name_report(report, options->title);
+    name_report(&shown->runs, options->title);
+    xt_page_clean(options->title != NULL ? options->title : "Parts of a verify, in process",
+                  shown->micro.title, sizeof(shown->micro.title));
     return XT_OK;
 }
 
-static int write_all(const struct options *options, const struct xt_report *report)
+static int write_all(const struct options *options, const struct shown *shown)
 {
+    static void (*const micro_writers[OUTPUTS])(const struct xt_report_micro *,
+                                                struct xt_report_page *) = {
+        [HTML] = xt_report_micro_html,
+        [MARKDOWN] = xt_report_micro_markdown,
+        [CSV] = xt_report_micro_csv,
+        [JSON] = xt_report_micro_json};
     static void (*const writers[OUTPUTS])(const struct xt_report *, struct xt_report_page *) = {
         [HTML] = xt_report_html,
         [MARKDOWN] = xt_report_markdown,
@@ -203,8 +260,10 @@ static int write_all(const struct options *options, const struct xt_report *repo
             struct xt_report_page page;
             struct xt_failure failure = {""};
             xt_page_open(&page, options->paths[i], &failure);
-            if (page.status == XT_OK) {
-                writers[i](report, &page);
+            if (page.status == XT_OK && shown->micro.count > 0) {
+                micro_writers[i](&shown->micro, &page);
+            } else if (page.status == XT_OK) {
+                writers[i](&shown->runs, &page);
             }
             if (xt_page_close(&page) != XT_OK) {
                 return fail(&failure);
@@ -222,16 +281,14 @@ int xt_bench_report(int argc, char **argv)
     if (status >= 0) {
         return status;
     }
-    struct xt_report *report = calloc(1, sizeof(*report));
-    if (report == NULL) {
+    struct shown *shown = calloc(1, sizeof(*shown));
+    if (shown == NULL) {
         (void)xt_fail(&failure, XT_NO_MEMORY, "not enough memory; free some");
         return fail(&failure);
     }
-    status = read_runs(&options, report, &failure) == XT_OK ? write_all(&options, report)
-                                                            : fail(&failure);
-    for (unsigned i = 0; i < report->count; i++) {
-        xt_result_free(report->runs[i].result);
-    }
-    free(report);
+    status =
+        read_all(&options, shown, &failure) == XT_OK ? write_all(&options, shown) : fail(&failure);
+    clear(shown);
+    free(shown);
     return status;
 }

@@ -1,11 +1,12 @@
 /* The page: head, statement, tiles, plots, configuration and machine. */
+#include "bench/report_html.h"
 #include "bench/report_figures.h"
 #include "bench/report_style.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
-static void head(const struct xt_report *report, struct xt_report_page *page)
+void xt_report_html_head(const char *title, struct xt_report_page *page)
 {
     xt_page_raw(page,
                 "<!DOCTYPE html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -15,11 +16,11 @@ static void head(const struct xt_report *report, struct xt_report_page *page)
                 "<meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n"
                 "<meta name=\"color-scheme\" content=\"light dark\">\n"
                 "<meta name=\"referrer\" content=\"no-referrer\">\n<title>");
-    xt_page_html(page, report->title);
+    xt_page_html(page, title);
     xt_page_raw(page, "</title>\n<style>");
     xt_page_raw(page, xt_report_style);
     xt_page_raw(page, "</style>\n</head>\n<body>\n<header>\n<h1>");
-    xt_page_html(page, report->title);
+    xt_page_html(page, title);
     xt_page_raw(page, "</h1>\n");
 }
 
@@ -194,9 +195,18 @@ static void section(const struct xt_report *report, unsigned index, struct xt_re
     xt_page_raw(page, "</div>\n</section>\n");
 }
 
+void xt_report_html_end(const char *program, const char *remark, struct xt_report_page *page)
+{
+    xt_page_raw(page, "</main>\n<footer>Measured by ");
+    xt_page_html(page, program);
+    xt_page_put(page, ", drawn by xacthuc-bench " XT_VERSION ".%s</footer>\n<script>", remark);
+    xt_page_raw(page, xt_report_script);
+    xt_page_raw(page, "</script>\n</body>\n</html>\n");
+}
+
 void xt_report_html(const struct xt_report *report, struct xt_report_page *page)
 {
-    head(report, page);
+    xt_report_html_head(report->title, page);
     if (report->count == 1) {
         when_and_where(report->runs[0].result, page);
     } else {
@@ -209,11 +219,8 @@ void xt_report_html(const struct xt_report *report, struct xt_report_page *page)
     for (unsigned i = 0; i < report->count; i++) {
         section(report, i, page);
     }
-    xt_page_raw(page, "</main>\n<footer>Measured by ");
-    xt_page_html(page, report->runs[0].result->program);
-    xt_page_raw(page, ", drawn by xacthuc-bench " XT_VERSION
-                      ". Latency in buckets of three significant digits; a percentile is never "
-                      "below the exact one and at most 0.1\xc2\xa0% above it.</footer>\n<script>");
-    xt_page_raw(page, xt_report_script);
-    xt_page_raw(page, "</script>\n</body>\n</html>\n");
+    xt_report_html_end(report->runs[0].result->program,
+                       " Latency in buckets of three significant digits; a percentile is never "
+                       "below the exact one and at most 0.1\xc2\xa0% above it.",
+                       page);
 }

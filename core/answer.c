@@ -7,21 +7,33 @@
 
 static const char HEX[] = "0123456789abcdef";
 
-void xt_answer_id_make(uint64_t unix_ms, const uint8_t random[10], char answer_id[XT_ANSWER_ID])
+/* 40 bits as 8 characters: written out, since compilers leave the loop over shifts as it is. */
+static inline void write_forty_bits(char *text, uint64_t bits)
 {
     static const char CROCKFORD[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
-    for (unsigned i = 0; i < 10; i++) {
-        answer_id[i] = CROCKFORD[unix_ms >> (45 - 5 * i) & 31];
-    }
-    for (unsigned half = 0; half < 2; half++) { /* 5 bytes are 8 characters */
-        uint64_t bits = 0;
-        for (unsigned i = 0; i < 5; i++) {
-            bits = bits << 8 | random[half * 5 + i];
-        }
-        for (unsigned i = 0; i < 8; i++) {
-            answer_id[10 + half * 8 + i] = CROCKFORD[bits >> (35 - 5 * i) & 31];
-        }
-    }
+    text[0] = CROCKFORD[bits >> 35 & 31];
+    text[1] = CROCKFORD[bits >> 30 & 31];
+    text[2] = CROCKFORD[bits >> 25 & 31];
+    text[3] = CROCKFORD[bits >> 20 & 31];
+    text[4] = CROCKFORD[bits >> 15 & 31];
+    text[5] = CROCKFORD[bits >> 10 & 31];
+    text[6] = CROCKFORD[bits >> 5 & 31];
+    text[7] = CROCKFORD[bits & 31];
+}
+
+/* 5 bytes, the first one highest. */
+static inline uint64_t forty_bits(const uint8_t *bytes)
+{
+    return (uint64_t)bytes[0] << 32 | (uint64_t)bytes[1] << 24 | (uint64_t)bytes[2] << 16 |
+           (uint64_t)bytes[3] << 8 | bytes[4];
+}
+
+void xt_answer_id_make(uint64_t unix_ms, const uint8_t random[10], char answer_id[XT_ANSWER_ID])
+{
+    write_forty_bits(answer_id, unix_ms >> 10); /* 50 bits are 10 characters: the last two follow */
+    write_forty_bits(answer_id + 2, unix_ms & 0xffffffffffULL);
+    write_forty_bits(answer_id + 10, forty_bits(random));
+    write_forty_bits(answer_id + 18, forty_bits(random + 5));
 }
 
 static void write_two_digits(char *text, unsigned value)
@@ -110,11 +122,13 @@ void xt_json_write_string(struct xt_writer *writer, struct xt_span text)
 static void write_claims(struct xt_writer *writer, uint32_t asked, const uint8_t *results,
                          bool existence)
 {
-    static const char *const RESULTS[] = {
-        [XT_RESULT_MATCH] = "\":\"match\"",
-        [XT_RESULT_MISMATCH] = "\":\"mismatch\"",
-        [XT_RESULT_NOT_HELD] = "\":\"not_held\"",
+#define RESULT(text) xt_span_of("\":\"" text "\"", sizeof("\":\"" text "\"") - 1)
+    const struct xt_span RESULTS[] = {
+        [XT_RESULT_MATCH] = RESULT("match"),
+        [XT_RESULT_MISMATCH] = RESULT("mismatch"),
+        [XT_RESULT_NOT_HELD] = RESULT("not_held"),
     };
+#undef RESULT
     xt_write_literal(writer, ",\"claims\":");
     uint8_t before = '{';
     for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
@@ -123,10 +137,10 @@ static void write_claims(struct xt_writer *writer, uint32_t asked, const uint8_t
         }
         unsigned result = results[claim] == XT_RESULT_NOT_HELD && !existence ? XT_RESULT_MISMATCH
                                                                              : results[claim];
-        xt_write_byte(writer, before);
-        xt_write_byte(writer, '"');
-        xt_write_string(writer, xt_claim_name((enum xt_claim)claim));
-        xt_write_string(writer, RESULTS[result]);
+        const uint8_t start[2] = {before, '"'};
+        xt_write(writer, start, sizeof(start));
+        xt_write_span(writer, xt_claim_name_span((enum xt_claim)claim));
+        xt_write_span(writer, RESULTS[result]);
         before = ',';
     }
     if (before == '{') {
@@ -161,11 +175,19 @@ void xt_verify_answer_to_json(const struct xt_verify_request *request,
                               const char answer_id[XT_ANSWER_ID], uint64_t unix_ms,
                               struct xt_writer *writer)
 {
+    char answered_at[XT_TIMESTAMP];
+    xt_timestamp_format(unix_ms, answered_at);
+    xt_verify_answer_at_to_json(request, outcome, rights, answer_id, answered_at, writer);
+}
+
+void xt_verify_answer_at_to_json(const struct xt_verify_request *request,
+                                 const struct xt_outcome *outcome, uint32_t rights,
+                                 const char answer_id[XT_ANSWER_ID],
+                                 const char answered_at[XT_TIMESTAMP], struct xt_writer *writer)
+{
     bool verified = outcome->verdict == XT_VERDICT_VERIFIED;
     bool per_claim = (rights & XT_RIGHT_PER_CLAIM) != 0;
     bool existence = (rights & XT_RIGHT_EXISTENCE) != 0;
-    char answered_at[XT_TIMESTAMP];
-    xt_timestamp_format(unix_ms, answered_at);
 
     xt_write_byte(writer, '{');
     if (request->has_txn) {

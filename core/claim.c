@@ -31,6 +31,11 @@ const char *xt_claim_name(enum xt_claim claim)
     return CLAIMS[claim].name;
 }
 
+struct xt_span xt_claim_name_span(enum xt_claim claim)
+{
+    return xt_span_of(CLAIMS[claim].name, CLAIMS[claim].length);
+}
+
 enum xt_status xt_claim_by_name(struct xt_span name, enum xt_claim *claim)
 {
     for (unsigned i = 0; i < XT_CLAIM_COUNT; i++) {

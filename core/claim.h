@@ -30,6 +30,7 @@ enum xt_claim {
     (XT_CLAIM_ALL & ~(XT_CLAIM_BIT(XT_CLAIM_HEALTH_INSURANCE) - 1)) /* need the cold part */
 
 const char *xt_claim_name(enum xt_claim claim);
+struct xt_span xt_claim_name_span(enum xt_claim claim); /* the same with its length */
 XT_MUST_USE enum xt_status xt_claim_by_name(struct xt_span name, enum xt_claim *claim);
 
 /* The claims of one request, parsed into the register's own terms. Members not asked for are not

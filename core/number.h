@@ -17,7 +17,8 @@
 
 enum xt_id_kind {
     XT_ID_PERSONAL, /* 12 digits */
-    XT_ID_CMND      /* 9 digits; an alias, not unique */
+    XT_ID_CMND,     /* 9 digits; an alias, not unique */
+    XT_ID_PHONE     /* as in core/phone; never in a request: only a key of the register's own */
 };
 
 struct xt_id {

@@ -51,6 +51,7 @@ enum xt_status xt_person_csv_header(const struct xt_span *fields, unsigned count
         columns->member[i] = (uint8_t)member;
     }
     struct xt_person unused;
+    xt_person_clear(&unused); /* finish works on the dates of whoever it is given */
     enum xt_person_member missing = xt_person_finish(&unused, seen);
     return missing == XT_MEMBER_COUNT ? XT_OK : refuse_member(reject, "missing_column", missing);
 }

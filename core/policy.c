@@ -119,17 +119,22 @@ bool xt_network_holds(const struct xt_network *network, const uint8_t address[16
     return same_prefix(network->address, address, network->prefix);
 }
 
+/* What a byte may be in a name: 1 anywhere, 2 anywhere but at its start. */
+static const uint8_t NAME_BYTES[256] = {
+    ['a'] = 1, ['b'] = 1, ['c'] = 1, ['d'] = 1, ['e'] = 1, ['f'] = 1, ['g'] = 1, ['h'] = 1,
+    ['i'] = 1, ['j'] = 1, ['k'] = 1, ['l'] = 1, ['m'] = 1, ['n'] = 1, ['o'] = 1, ['p'] = 1,
+    ['q'] = 1, ['r'] = 1, ['s'] = 1, ['t'] = 1, ['u'] = 1, ['v'] = 1, ['w'] = 1, ['x'] = 1,
+    ['y'] = 1, ['z'] = 1, ['0'] = 1, ['1'] = 1, ['2'] = 1, ['3'] = 1, ['4'] = 1, ['5'] = 1,
+    ['6'] = 1, ['7'] = 1, ['8'] = 1, ['9'] = 1, ['.'] = 2, ['_'] = 2, ['-'] = 2};
+
 bool xt_policy_name_is_valid(struct xt_span text)
 {
     _Static_assert(XT_PARTNER_NAME_MAX == XT_PURPOSE_NAME_MAX, "one rule for both");
-    if (text.size == 0 || text.size > XT_PARTNER_NAME_MAX) {
+    if (text.size == 0 || text.size > XT_PARTNER_NAME_MAX || NAME_BYTES[text.data[0]] != 1) {
         return false;
     }
-    for (size_t i = 0; i < text.size; i++) {
-        uint8_t byte = text.data[i];
-        bool letter_or_digit = (byte >= 'a' && byte <= 'z') || (byte >= '0' && byte <= '9');
-        bool mark = byte == '.' || byte == '_' || byte == '-';
-        if (!letter_or_digit && !(mark && i > 0)) {
+    for (size_t i = 1; i < text.size; i++) {
+        if (NAME_BYTES[text.data[i]] == 0) {
             return false;
         }
     }

@@ -72,6 +72,12 @@ void xt_verify_answer_to_json(const struct xt_verify_request *request,
                               const char answer_id[XT_ANSWER_ID], uint64_t unix_ms,
                               struct xt_writer *writer);
 
+/* The same with the time as xt_timestamp_format writes it, for many answers of one moment. */
+void xt_verify_answer_at_to_json(const struct xt_verify_request *request,
+                                 const struct xt_outcome *outcome, uint32_t rights,
+                                 const char answer_id[XT_ANSWER_ID],
+                                 const char answered_at[XT_TIMESTAMP], struct xt_writer *writer);
+
 /* Writes text as a JSON string, quotes included; text must be valid UTF-8. */
 void xt_json_write_string(struct xt_writer *writer, struct xt_span text);
 

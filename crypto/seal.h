@@ -4,7 +4,8 @@
  *   nonce  = ordinal of the record in its table, 12 bytes little endian, never stored
  *
  * A key seals each ordinal at most once; the salt of a generation makes keys unique (design,
- * section 3). Thread: a sealer may be used by one thread at a time. Memory: opaque, wiped on close.
+ * section 3). Thread: several may seal and open with one sealer at once (BoringSSL's aead.h says so of
+ * EVP_AEAD_CTX_seal and _open, which leave the context as it is). Memory: opaque, wiped on close.
  */
 #ifndef XT_CRYPTO_SEAL_H
 #define XT_CRYPTO_SEAL_H
@@ -20,12 +21,12 @@ XT_MUST_USE enum xt_status xt_sealer_open(const uint8_t key[32], struct xt_seale
 void xt_sealer_close(struct xt_sealer *sealer);
 
 /* sealed must have room for plain.size + XT_SEAL_OVERHEAD. */
-void xt_seal(struct xt_sealer *sealer, uint64_t ordinal, struct xt_span associated,
+void xt_seal(const struct xt_sealer *sealer, uint64_t ordinal, struct xt_span associated,
              struct xt_span plain, uint8_t *sealed);
 
 /* plain must have room for sealed.size - XT_SEAL_OVERHEAD. XT_CORRUPT when it does not verify; then
  * plain is wiped. */
-XT_MUST_USE enum xt_status xt_unseal(struct xt_sealer *sealer, uint64_t ordinal,
+XT_MUST_USE enum xt_status xt_unseal(const struct xt_sealer *sealer, uint64_t ordinal,
                                      struct xt_span associated, struct xt_span sealed,
                                      uint8_t *plain);
 

@@ -48,8 +48,9 @@ enum xt_control_type {
     XT_CONTROL_READY = 32, /* it serves */
     XT_CONTROL_RELOADED,   /* numbers[0] the serial number */
     XT_CONTROL_OPENED,     /* numbers[0] the generation that is served now, [1] how many people */
-    XT_CONTROL_REFUSED,    /* numbers[0] the type refused, [1] its serial number or generation;
-                            * blobs[0] why, in words of ours */
+    XT_CONTROL_REFUSED,    /* numbers[0] the type refused, [1] its serial number or generation,
+                            * [2] 0: it has no generation to go on by, and another process would have
+                            * none either; blobs[0] why, in words of ours */
     XT_CONTROL_LEAVING,    /* from a worker that was told to end by somebody else: it drains */
     XT_CONTROL_STOPPED, /* drained: nothing is under way any more. A child ends then, but a worker of a
                          * draining service goes on answering probes until XT_DRAIN_NOW */
@@ -74,7 +75,10 @@ enum xt_start_number {
     XT_START_SERIAL,     /* of the snapshot, as in RELOAD */
     XT_START_GENERATION, /* to open first; 0: there is none yet */
     XT_START_TICKET_PERIOD,
-    XT_START_LOCK_WAIT_MS /* for the writer: how long to wait for one that has the store; 0: for ever */
+    XT_START_LOCK_WAIT_MS, /* for the writer: how long to wait for one that has the store; 0: for ever */
+    /* For a worker, 1: no other serves in its place, so it is to serve without a generation rather than
+     * not at all. */
+    XT_START_ALONE = XT_START_LOCK_WAIT_MS
 };
 #define XT_START_NO_CPU UINT32_MAX
 

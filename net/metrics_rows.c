@@ -387,6 +387,16 @@ void xt_metric_ready_row(struct xt_scrape *scrape, const struct xt_metric *metri
     end(writer, true, xt_shared_is_ready(scrape->shared, &readiness), XT_UNIT_ONE);
 }
 
+void xt_metric_warm_up_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned row,
+                           struct xt_writer *writer)
+{
+    (void)row;
+    uint64_t done, wanted;
+    xt_shared_warm_up(scrape->shared, &done, &wanted);
+    xt_metric_begin(writer, metric, "");
+    end(writer, true, metric->place == 0 ? done : wanted, XT_UNIT_ONE);
+}
+
 void xt_metric_build_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned row,
                          struct xt_writer *writer)
 {

@@ -237,6 +237,11 @@ static inline unsigned xt_shared_supervisor_place(unsigned workers)
 }
 uint64_t xt_shared_started_unix_ms(const struct xt_shared *shared);
 
+/* How far the warm-up of the served generation has come, in bytes. Supervisor only. */
+void xt_shared_set_warm_up(struct xt_shared *shared, uint64_t done, uint64_t wanted);
+/* 0 and 0: there is none. */
+void xt_shared_warm_up(const struct xt_shared *shared, uint64_t *done, uint64_t *wanted);
+
 /* Read by all; written by that place's process only (others get SIGSEGV). */
 struct xt_counters *xt_shared_counters(const struct xt_shared *shared, unsigned worker);
 struct xt_writer_counters *xt_shared_writer_counters(const struct xt_shared *shared);

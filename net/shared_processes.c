@@ -1,4 +1,4 @@
-/* net/shared_processes: who serves. */
+/* net/shared_processes: who serves, and how far the supervisor's warm-up is. */
 #include <time.h>
 
 #include "net/shared_internal.h"
@@ -35,6 +35,18 @@ void xt_shared_count_restart(struct xt_shared *shared, unsigned place)
     xt_counter_set(&process->state, XT_PROCESS_DEAD);
     xt_counter_set(&process->pid, 0);
     xt_counter_add(&process->restarts, 1);
+}
+
+void xt_shared_set_warm_up(struct xt_shared *shared, uint64_t done, uint64_t wanted)
+{
+    xt_counter_set(&shared->header->warm_done, done);
+    xt_counter_set(&shared->header->warm_wanted, wanted);
+}
+
+void xt_shared_warm_up(const struct xt_shared *shared, uint64_t *done, uint64_t *wanted)
+{
+    *done = xt_counter_get(&shared->header->warm_done);
+    *wanted = xt_counter_get(&shared->header->warm_wanted);
 }
 
 /* Any number may stand there as far as a reader is concerned: it is only compared. */

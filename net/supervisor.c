@@ -37,6 +37,7 @@ static void stop(struct xt_supervisor *supervisor)
     xt_watch_close(&supervisor->identity_watch);
     uv_close((uv_handle_t *)&supervisor->tick, NULL);
     uv_close((uv_handle_t *)&supervisor->due, NULL);
+    xt_warmer_stop(supervisor);
     for (unsigned i = 0; i < XT_SUPERVISOR_SIGNALS; i++) {
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     }

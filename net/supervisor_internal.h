@@ -8,6 +8,7 @@
  *   supervisor_pulse.c     which child runs and does nothing
  *   supervisor_writer.c    the writer, and everybody's channel to it
  *   supervisor_sockets.c   the listening sockets, made or taken over
+ *   supervisor_warm_up.c   the hot pages of a generation, read in the background
  *   upgrade.c              both sides of a hand-over
  */
 #ifndef XT_NET_SUPERVISOR_INTERNAL_H
@@ -21,7 +22,7 @@
 #include "net/vitals.h"
 #include "net/watch.h"
 #include "net/writer_record.h"
-#include "store/generation.h"
+#include "store/warm_up.h"
 
 #define XT_QUICK_DEATH_MS 500 /* one that lived longer is replaced at once */
 #define XT_BACKOFF_LEAST_MS 100
@@ -31,6 +32,7 @@
 #define XT_SILENT_TICKS 11 /* a worker without a heartbeat: 10 s of the supervisor's own clock */
 #define XT_SILENT_WRITER_TICKS 31 /* 30 s: a commit waits for the disk */
 #define XT_BEHIND_TICKS 6         /* a worker that does not take what it was told: 5 s */
+#define XT_ASK_AGAIN_MS 5000      /* a worker without a generation to open the one there is */
 #define XT_NEVER UINT64_MAX
 #define XT_SUPERVISOR_SIGNALS 4
 
@@ -61,9 +63,10 @@ struct xt_member {
     unsigned place;
     uint64_t sent_serial, known_serial; /* snapshot: told of, in force */
     uint64_t sent_identity;             /* certificates: told of */
-    uint32_t sent_generation, known_generation;
+    uint32_t sent_generation;
     uint64_t answered_serial; /* taken or refused */
     uint32_t answered_generation;
+    uint64_t generation_at_ms; /* not told of one before */
     struct xt_pulse pulse;
     int drain_wanted, drain_sent; /* enum xt_drain; -1: none */
     bool stopped;                 /* it has nothing under way any more */
@@ -92,6 +95,17 @@ struct xt_writer_slot {
     struct xt_backoff backoff;
     struct xt_pulse pulse;
     uint64_t kill_at_ms;
+};
+
+struct xt_warmer {
+    struct xt_supervisor *supervisor;
+    uv_timer_t timer; /* the next slice */
+    uv_work_t work;
+    bool reading;              /* a thread has warm_up */
+    struct xt_warm_up warm_up; /* of no generation: nothing to do */
+    enum xt_status status;     /* of the last slice */
+    uint64_t slice_bytes, began_ms, told_ms;
+    struct xt_generation *next; /* takes the place once the slice is read; NULL: none */
 };
 
 struct xt_upgrade {
@@ -134,6 +148,7 @@ struct xt_supervisor {
     struct xt_watch partners_watch, identity_watch;
     struct xt_notify notify;
     struct xt_upgrade upgrade;
+    struct xt_warmer warmer;
     struct xt_vitals_source vitals;
     uint64_t alive_told_ms;
     int64_t revocations_warned_s;
@@ -234,6 +249,15 @@ void xt_sockets_close(struct xt_supervisor *supervisor);
 void xt_sockets_set_right(const struct xt_slot *slot);
 /* Whether the settings mean where we listen already. */
 bool xt_sockets_are_at(int socket, const char *address);
+
+/* ---- supervisor_warm_up.c ---- */
+bool xt_warmer_open(struct xt_supervisor *supervisor);
+/* Takes a generation that is served from now on. */
+void xt_warmer_take(struct xt_supervisor *supervisor, struct xt_generation *generation);
+/* The loop is to end; a slice under way ends first. */
+void xt_warmer_stop(struct xt_supervisor *supervisor);
+/* After the loop. */
+void xt_warmer_close(struct xt_supervisor *supervisor);
 
 /* ---- upgrade.c ---- */
 /* Receives sockets and ticket seed from the one before. */

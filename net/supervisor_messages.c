@@ -73,7 +73,12 @@ static void on_refused(struct xt_member *member, const struct xt_control_message
             return;
         }
     }
-    if (member->role == XT_ROLE_SERVING && !supervisor->draining) {
+    if (message->numbers[0] == XT_CONTROL_GENERATION && message->numbers[2] == 0) {
+        /* It has none, and another process would not have one either: it answers 503 until the file is
+         * mended or another generation is there. */
+        member->sent_generation = 0;
+        member->generation_at_ms = xt_supervisor_now(supervisor) + XT_ASK_AGAIN_MS;
+    } else if (member->role == XT_ROLE_SERVING && !supervisor->draining) {
         member->slot->replace = true;
         xt_backoff_set(&member->slot->backoff, xt_supervisor_now(supervisor), true);
     }
@@ -92,7 +97,7 @@ void xt_member_told(void *context, struct xt_child *child, struct xt_control_mes
         member->known_serial = member->answered_serial = message->numbers[0];
         break;
     case XT_CONTROL_OPENED:
-        member->known_generation = member->answered_generation = (uint32_t)message->numbers[0];
+        member->answered_generation = (uint32_t)message->numbers[0];
         break;
     case XT_CONTROL_REFUSED:
         on_refused(member, message);

@@ -26,17 +26,18 @@ enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor
     uint8_t digest[XT_GENERATION_DIGEST];
     bool rollback = false;
     memcpy(digest, xt_generation_manifest(generation)->digest, sizeof(digest));
-    xt_generation_close(generation);
     status = xt_writer_record_may_serve(&supervisor->record, number, digest,
                                         supervisor->settings.allow_older_generation != 0, &rollback,
                                         failure);
     if (status != XT_OK) {
+        xt_generation_close(generation);
         return status;
     }
     xt_writer_record_generation(&supervisor->record, number, digest, rollback);
     supervisor->generation = number;
     memcpy(supervisor->digest, digest, sizeof(digest));
     xt_workers_sync(supervisor);
+    xt_warmer_take(supervisor, generation);
     return XT_OK;
 }
 

@@ -48,6 +48,9 @@ static enum xt_status open_loop(struct xt_supervisor *supervisor, struct xt_fail
         return xt_fail(failure, XT_IO, "cannot start a loop: no memory or file descriptors");
     }
     supervisor->tick.data = supervisor->due.data = supervisor;
+    if (!xt_warmer_open(supervisor)) {
+        return xt_fail(failure, XT_IO, "cannot start a loop: no memory or file descriptors");
+    }
     for (unsigned i = 0; i < XT_SUPERVISOR_SIGNALS; i++) {
         uv_signal_t *handle = &supervisor->signals[i];
         if (uv_signal_init(loop, handle) != 0 ||
@@ -158,6 +161,7 @@ static void release(struct xt_supervisor *supervisor)
     if (supervisor->snapshot >= 0) {
         close(supervisor->snapshot);
     }
+    xt_warmer_close(supervisor);
     xt_vitals_close(&supervisor->vitals);
     xt_shared_close(supervisor->shared);
     xt_writer_record_close(&supervisor->record);

@@ -58,6 +58,9 @@ static enum xt_status send_start(struct xt_member *member)
                                         : XT_START_NO_CPU;
     message.numbers[XT_START_SERIAL] = supervisor->serial;
     message.numbers[XT_START_GENERATION] = supervisor->generation;
+    /* The first ones must open it, or the service does not start. */
+    message.numbers[XT_START_ALONE] =
+        supervisor->serving && xt_slot_in_role(member->slot, XT_ROLE_SERVING) == NULL;
     message.numbers[XT_START_TICKET_PERIOD] = supervisor->tickets->period;
     message.blobs[XT_START_DIR] =
         xt_span_of(supervisor->plan->dir, strlen(supervisor->plan->dir) + 1);
@@ -104,7 +107,7 @@ static enum xt_status start_member(struct xt_member *member, struct xt_failure *
     member->role = XT_ROLE_STARTING;
     member->drain_wanted = member->drain_sent = -1;
     member->stopped = false;
-    member->known_generation = 0;
+    member->generation_at_ms = 0;
     xt_pulse_begin(&member->pulse);
     member->kill_at_ms = xt_supervisor_now(supervisor) + XT_START_LIMIT_MS;
     pid_t pid = xt_child_pid(member->child);
@@ -269,7 +272,9 @@ void xt_member_sync(struct xt_member *member)
     if (status == XT_OK && member->writer_end >= 0) {
         status = send_writer_end(member);
     }
-    if (status == XT_OK && member->sent_generation != supervisor->generation) {
+    if (status == XT_OK && member->sent_generation != supervisor->generation &&
+        (member->answered_generation != supervisor->generation ||
+         member->generation_at_ms <= xt_supervisor_now(supervisor))) {
         status = send_generation(member);
         member->sent_generation =
             status == XT_OK ? supervisor->generation : member->sent_generation;

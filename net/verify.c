@@ -6,6 +6,7 @@
 #include <strings.h>
 
 #include "net/route.h"
+#include "net/verification.h"
 
 static bool has_word(struct xt_span text, const char *word)
 {
@@ -64,42 +65,8 @@ static const struct xt_partner *find_partner(struct xt_call *call, enum xt_probl
     return NULL;
 }
 
-static void point_at(struct xt_request_errors *errors, const char *code, const char *parent,
-                     const char *member)
-{
-    struct xt_request_error *error = &errors->list[errors->count++];
-    struct xt_writer writer = xt_writer_over(error->pointer, sizeof(error->pointer) - 1);
-    xt_write_string(&writer, parent);
-    xt_write_string(&writer, member);
-    error->pointer[writer.size] = '\0';
-    error->code = code;
-}
-
-static void refuse_decision(struct xt_call *call, enum xt_decision decision, uint32_t denied,
-                            struct xt_answer *answer)
-{
-    struct xt_request_errors errors;
-    errors.count = 0;
-    if (decision == XT_DENY_CLAIM) {
-        for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
-            if ((denied & XT_CLAIM_BIT(claim)) != 0) {
-                point_at(&errors, "not_permitted", "/claims/", xt_claim_name((enum xt_claim)claim));
-            }
-        }
-    } else if (decision == XT_DENY_PURPOSE) {
-        point_at(&errors, "not_permitted", "/purpose", "");
-    } else if (decision == XT_DENY_NAME_LEVEL) {
-        point_at(&errors, "not_permitted", "/match/", xt_claim_name(XT_CLAIM_FULL_NAME));
-    } else if (decision == XT_DENY_LEGAL_BASIS_MISSING) {
-        point_at(&errors, "missing_member", "/legal_basis", "");
-    } else if (decision == XT_DENY_CONSENT_MISSING) {
-        point_at(&errors, "missing_member", "/consent_ref", "");
-    }
-    xt_call_refuse(call, xt_problem_of_decision(decision), &errors, answer);
-}
-
 /* The register did not give what it must: the operator has to know. */
-static void refuse_damage(struct xt_call *call, enum xt_status status, struct xt_answer *answer)
+static void log_damage(const struct xt_call *call, enum xt_status status)
 {
     struct xt_service *service = call->service;
     struct xt_log_line line;
@@ -111,31 +78,16 @@ static void refuse_damage(struct xt_call *call, enum xt_status status, struct xt
         xt_log_trace(&line, call->request->traceparent);
         xt_log_end(&line);
     }
-    xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
 }
 
-/* Finds the person and compares. links is filled only when a document is asked for; then the cold
- * part is looked up exactly once, whether the person exists, has such a document, or not. */
-static enum xt_status compare(struct xt_service *service, const struct xt_partner *partner,
-                              const struct xt_verify_request *request, struct xt_outcome *outcome)
+static void refuse(struct xt_call *call, const struct xt_verification *verification,
+                   struct xt_answer *answer)
 {
-    struct xt_found found;
-    enum xt_status status = xt_generation_find(service->generation, request->id, &found);
-    if (status != XT_OK) {
-        return status;
+    const struct xt_request_errors *errors = &verification->errors;
+    if (verification->status != XT_OK) {
+        log_damage(call, verification->status);
     }
-    struct xt_links links;
-    bool documents = (request->claims.asked & XT_CLAIM_DOCUMENTS) != 0;
-    if (documents) {
-        status = xt_generation_links(service->generation, found.hot.number, &links);
-        if (status != XT_OK && status != XT_NOT_FOUND) {
-            return status;
-        }
-    }
-    xt_claims_compare(&request->claims, found.found, &found.hot, documents ? &links : NULL,
-                      (partner->rights & XT_RIGHT_EXISTENCE) != 0,
-                      (partner->rights & XT_RIGHT_ADVISORY) != 0, service->today, outcome);
-    return XT_OK;
+    xt_call_refuse(call, verification->problem, errors->count > 0 ? errors : NULL, answer);
 }
 
 void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
@@ -166,34 +118,25 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
         xt_call_refuse(call, XT_PROBLEM_BODY_TOO_LARGE, NULL, answer);
         return;
     }
-    struct xt_verify_request request;
-    struct xt_request_errors errors;
-    enum xt_status status = xt_verify_request_from_json(
-        call->request->body, call->request->body_size, service->arena, &request, &errors);
-    if (status != XT_OK) {
-        xt_call_refuse(call, xt_problem_of_status(status), status == XT_INVALID ? &errors : NULL,
-                       answer);
+    struct xt_verification verification;
+    verification.partner = partner;
+    verification.address = call->peer->address;
+    verification.body = call->request->body;
+    verification.body_size = call->request->body_size;
+    xt_verification_read(&verification, service->arena);
+    if (verification.problem == XT_PROBLEM_NONE) {
+        xt_verifications_find(&verification, 1, service->generation, service->today);
+    }
+    if (verification.problem != XT_PROBLEM_NONE) {
+        refuse(call, &verification, answer);
         return;
     }
-    const struct xt_purpose *purpose = NULL;
-    uint32_t denied = 0;
-    enum xt_decision decision =
-        xt_policy_decide(partner, call->peer->address, &request, &purpose, &denied);
-    if (decision != XT_ALLOW) {
-        refuse_decision(call, decision, denied, answer);
-        return;
-    }
-    struct xt_outcome outcome;
-    status = compare(service, partner, &request, &outcome);
-    if (status != XT_OK) {
-        refuse_damage(call, status, answer);
-        return;
-    }
+    char answered_at[XT_TIMESTAMP];
     struct xt_writer writer = xt_writer_over(service->scratch, sizeof(service->scratch));
-    xt_verify_answer_to_json(&request, &outcome, partner->rights, call->answer_id, service->unix_ms,
-                             &writer);
+    xt_timestamp_format(service->unix_ms, answered_at);
+    xt_verification_write(&verification, call->answer_id, answered_at, &writer);
     xt_require(!writer.overflow);
-    call->outcome =
-        outcome.verdict == XT_VERDICT_VERIFIED ? XT_OUTCOME_VERIFIED : XT_OUTCOME_NOT_VERIFIED;
+    call->outcome = verification.outcome.verdict == XT_VERDICT_VERIFIED ? XT_OUTCOME_VERIFIED
+                                                                        : XT_OUTCOME_NOT_VERIFIED;
     *answer = (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_written(&writer)};
 }

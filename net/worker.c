@@ -287,6 +287,22 @@ static enum xt_status open_listeners(struct xt_worker *worker, struct xt_control
                            : xt_fail(failure, status, "cannot listen: %s", xt_status_name(status));
 }
 
+/* Clients whose worker never came would wait in its queue: without its generation it tells them 503. */
+static enum xt_status open_generation(struct xt_worker *worker,
+                                      const struct xt_control_message *start,
+                                      struct xt_failure *failure)
+{
+    uint32_t number = (uint32_t)start->numbers[XT_START_GENERATION];
+    enum xt_status status =
+        xt_worker_take_generation(worker, number, start->blobs[XT_START_DIGEST], failure);
+    if (status == XT_OK || status == XT_NO_MEMORY || start->numbers[XT_START_ALONE] == 0) {
+        return status;
+    }
+    worker->lacks = number;
+    worker->lacks_why = *failure;
+    return XT_OK;
+}
+
 enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
                               struct xt_control_message *start, struct xt_failure *failure)
 {
@@ -311,8 +327,7 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
                                 start->blobs[XT_START_TLS_KEY], failure);
     }
     if (status == XT_OK && start->numbers[XT_START_GENERATION] != 0) {
-        status = xt_worker_take_generation(worker, (uint32_t)start->numbers[XT_START_GENERATION],
-                                           start->blobs[XT_START_DIGEST], failure);
+        status = open_generation(worker, start, failure);
     }
     return status == XT_OK ? open_listeners(worker, start, failure) : status;
 }
@@ -320,6 +335,9 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
 void xt_worker_run(struct xt_worker *worker)
 {
     say(worker, XT_CONTROL_READY);
+    if (worker->lacks != 0) {
+        xt_worker_refuse_generation(worker, worker->lacks, &worker->lacks_why);
+    }
     (void)uv_run(&worker->loop, UV_RUN_DEFAULT);
 }
 

@@ -44,7 +44,9 @@ struct xt_worker {
     uv_timer_t sweep;
     uv_signal_t terminate;
     uint64_t ticked_ms, drain_began_ms;
-    int drain_mode;    /* enum xt_drain; XT_NOT_DRAINING */
+    int drain_mode; /* enum xt_drain; XT_NOT_DRAINING */
+    uint32_t lacks; /* the generation that it was to start with and could not open; 0: none */
+    struct xt_failure lacks_why;
     bool told_stopped; /* to the supervisor, in a service that ends */
     bool timed_out, stopped;
 };
@@ -84,6 +86,9 @@ XT_MUST_USE enum xt_status xt_worker_take_generation(struct xt_worker *worker, u
 void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message);
 /* mode: enum xt_drain. */
 void xt_worker_drain(struct xt_worker *worker, int mode);
+/* Says that it does not take the generation that it was told of. */
+void xt_worker_refuse_generation(struct xt_worker *worker, uint32_t number,
+                                 const struct xt_failure *failure);
 /* What cannot be sent is lost: the supervisor is not there, or stuck. */
 void xt_worker_tell(struct xt_worker *worker, const struct xt_control_message *message);
 

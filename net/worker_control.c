@@ -130,9 +130,17 @@ static void answer(struct xt_worker *worker, const struct xt_control_message *me
         reply.type = XT_CONTROL_REFUSED;
         reply.numbers[0] = (uint64_t)message->type;
         reply.numbers[1] = message->numbers[0];
+        reply.numbers[2] = worker->service.generation != NULL || status == XT_NO_MEMORY;
         reply.blobs[0] = xt_span_of_string(failure->text);
     }
     xt_worker_tell(worker, &reply);
+}
+
+void xt_worker_refuse_generation(struct xt_worker *worker, uint32_t number,
+                                 const struct xt_failure *failure)
+{
+    struct xt_control_message asked = {.type = XT_CONTROL_GENERATION, .numbers = {number}};
+    answer(worker, &asked, XT_CORRUPT, XT_CONTROL_REFUSED, failure);
 }
 
 static void on_reload(struct xt_worker *worker, const struct xt_control_message *message)

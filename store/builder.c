@@ -4,17 +4,22 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/builder_internal.h"
-#include "store/generation_internal.h"
 #include "store/identity.h"
 #include "store/manifest.h"
 
+/* A lane's buffers: blocks of all parts of all streams, what the parser needs beside them. */
+#define LANE_BYTES ((uint64_t)XT_TABLE_COUNT * XT_SPILL_PARTS * XT_SPILL_BLOCK + (8U << 20))
+
+/* After how many spilled bytes a lane looks at the room again. */
+#define LOOK_BYTES (64U << 20)
+
 static enum xt_status out_of_memory(struct xt_failure *failure)
 {
-    return xt_fail(failure, XT_NO_MEMORY,
-                   "out of memory: the import holds everybody in memory, about 150 bytes a person");
+    return xt_fail(failure, XT_NO_MEMORY, "out of memory while building the generation");
 }
 
 static enum xt_status make_folder(struct xt_builder *builder, struct xt_failure *failure)
@@ -50,13 +55,72 @@ static size_t empty_cold_size(void)
     return writer.size;
 }
 
+enum xt_status xt_builder_room(const struct xt_builder *builder, uint64_t needed,
+                               struct xt_failure *failure)
+{
+    struct statvfs room;
+    if (statvfs(builder->folder, &room) != 0) {
+        return xt_fail(failure, XT_IO, "cannot tell the room at %s: %s", builder->folder,
+                       strerror(errno));
+    }
+    uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
+    if (free_bytes >= needed) {
+        return XT_OK;
+    }
+    return xt_fail(failure, XT_DISK_FULL,
+                   "not enough room at %s/identity: about %.1f MiB are needed and %.1f MiB free; "
+                   "make room and import again",
+                   builder->dir, (double)needed / (1 << 20), (double)free_bytes / (1 << 20));
+}
+
+unsigned xt_builder_threads(const struct xt_builder *builder, uint64_t unit_bytes)
+{
+    uint64_t fitting = builder->options.memory / (unit_bytes + 1);
+    return fitting < builder->options.threads ? (unsigned)fitting : builder->options.threads;
+}
+
+static void set_options(struct xt_builder *builder, const struct xt_builder_options *given)
+{
+    struct xt_builder_options *options = &builder->options;
+    *options = given != NULL ? *given : (struct xt_builder_options){.quiet = true};
+    options->memory = options->memory == 0 ? XT_BUILDER_MEMORY_DEFAULT : options->memory;
+    options->threads = options->threads == 0 ? xt_crew_processors() : options->threads;
+    options->threads = options->threads > XT_CREW_MAX ? XT_CREW_MAX : options->threads;
+    uint64_t lanes = options->memory / LANE_BYTES;
+    options->threads = lanes < options->threads ? (unsigned)lanes : options->threads;
+    options->threads = options->threads == 0 ? 1 : options->threads;
+}
+
+static enum xt_status open_spills(struct xt_builder *builder, struct xt_failure *failure)
+{
+    enum xt_status status = XT_OK;
+    for (unsigned table = 0; table < XT_TABLE_COUNT && status == XT_OK; table++) {
+        status = xt_spill_open(builder->folder, &builder->spills[table], failure);
+        for (unsigned i = 0; i < builder->options.threads && status == XT_OK; i++) {
+            status = xt_spill_writer_open(builder->spills[table], &builder->lanes[i].writers[table],
+                                          failure);
+        }
+    }
+    for (unsigned i = 0; i < builder->options.threads && status == XT_OK; i++) {
+        uint8_t *place;
+        if (xt_memory_extend(&builder->lanes[i].scratch, XT_HOT_MAX + XT_COLD_MAX, &place) !=
+            XT_OK) {
+            status = out_of_memory(failure);
+        }
+    }
+    return status;
+}
+
 enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring,
-                               struct xt_builder **opened, struct xt_failure *failure)
+                               const struct xt_builder_options *options, struct xt_builder **opened,
+                               struct xt_failure *failure)
 {
     struct xt_builder *builder = calloc(1, sizeof(*builder));
     if (builder == NULL) {
         return out_of_memory(failure);
     }
+    set_options(builder, options);
+    xt_conflicts_init(&builder->conflicts, builder->options.memory / 4);
     builder->lock = -1;
     builder->keyring = keyring;
     builder->empty_cold = empty_cold_size();
@@ -81,6 +145,12 @@ enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring
     if (status == XT_OK) {
         status = make_folder(builder, failure);
     }
+    if (status == XT_OK) {
+        status = xt_builder_room(builder, builder->options.foreseen, failure);
+    }
+    if (status == XT_OK) {
+        status = open_spills(builder, failure);
+    }
     if (status != XT_OK) {
         xt_builder_close(builder);
         return status;
@@ -94,138 +164,109 @@ void xt_builder_close(struct xt_builder *builder)
     if (builder == NULL) {
         return;
     }
+    for (unsigned i = 0; i < XT_CREW_MAX; i++) {
+        for (unsigned table = 0; table < XT_TABLE_COUNT; table++) {
+            xt_spill_writer_close(builder->lanes[i].writers[table]);
+        }
+        xt_memory_free(&builder->lanes[i].scratch);
+    }
+    for (unsigned table = 0; table < XT_TABLE_COUNT; table++) {
+        xt_spill_close(builder->spills[table]);
+    }
     if (builder->folder[0] != 0) {
         xt_identity_remove(builder->dir, strrchr(builder->folder, '/') + 1);
     }
     if (builder->lock >= 0) {
         close(builder->lock);
     }
-    xt_memory_free(&builder->arena);
-    xt_memory_free(&builder->entries);
-    xt_memory_free(&builder->cmnds);
+    xt_conflicts_free(&builder->conflicts);
     free(builder->dir);
     xt_wipe(builder, sizeof(*builder));
     free(builder);
 }
 
-/* at: with the marks that the entry gets. */
-static enum xt_status add_entry(struct xt_builder *builder, uint64_t number, uint64_t line,
-                                uint64_t at)
+unsigned xt_builder_lanes(const struct xt_builder *builder)
 {
-    uint8_t *place;
-    enum xt_status status = xt_memory_extend(&builder->entries, sizeof(struct xt_entry), &place);
-    if (status == XT_OK) {
-        struct xt_hash hash =
-            xt_key_hash(builder->hash_key, (struct xt_id){.kind = XT_ID_PERSONAL, .value = number});
-        struct xt_entry entry = {hash.high, hash.low, line, at};
-        memcpy(place, &entry, sizeof(entry));
-    }
-    return status;
+    return builder->options.threads;
 }
 
-static uint64_t cancelled_mark(const struct xt_person *person)
+/* ---- adding ------------------------------------------------------------------------------- */
+
+/* One person being added. */
+struct adding {
+    struct xt_builder *builder;
+    struct xt_builder_lane *lane;
+    uint64_t line;
+    uint8_t marks; /* of all his records */
+    struct xt_failure *failure;
+};
+
+static enum xt_status put(const struct adding *adding, unsigned table, struct xt_id key,
+                          uint8_t marks, struct xt_span payload)
 {
-    return person->life == XT_LIFE_CANCELLED ? XT_ENTRY_CANCELLED : 0;
+    struct xt_hash hash = xt_key_hash(adding->builder->hash_key, key);
+    adding->lane->spilled += payload.size + XT_SEAL_OVERHEAD;
+    return xt_spill_add(adding->lane->writers[table], hash.high, key.value, adding->line,
+                        adding->marks | marks, payload, adding->failure);
 }
 
-static enum xt_status add_person(struct xt_builder *builder, const struct xt_person *person,
-                                 uint64_t line)
+static enum xt_status put_number(const struct adding *adding, unsigned table, struct xt_id key,
+                                 uint8_t marks, uint64_t number)
 {
-    const size_t most = XT_BLOB_PERSON + XT_HOT_MAX + XT_COLD_MAX;
-    size_t at = builder->arena.size;
-    uint8_t *place;
-    enum xt_status status = xt_memory_extend(&builder->arena, most, &place);
-    if (status != XT_OK) {
-        return status;
-    }
-    struct xt_writer hot = xt_writer_over(place + XT_BLOB_PERSON, XT_HOT_MAX);
+    return put(adding, table, key, marks, xt_span_of(&number, sizeof(number)));
+}
+
+static enum xt_status put_records(const struct adding *adding, const struct xt_person *person)
+{
+    struct xt_id id = {.kind = XT_ID_PERSONAL, .value = person->number};
+    uint8_t *scratch = adding->lane->scratch.data;
+    struct xt_writer hot = xt_writer_over(scratch, XT_HOT_MAX);
     xt_hot_encode(person, &hot);
-    struct xt_writer cold = xt_writer_over(place + XT_BLOB_PERSON + hot.size, XT_COLD_MAX);
+    struct xt_writer cold = xt_writer_over(scratch + XT_HOT_MAX, XT_COLD_MAX);
     xt_cold_encode(person, &cold);
     xt_require(!hot.overflow && !cold.overflow);
-    uint16_t sizes[2] = {(uint16_t)hot.size,
-                         (uint16_t)(cold.size == builder->empty_cold ? 0 : cold.size)};
-    memcpy(place, &person->number, 8);
-    memcpy(place + 8, sizes, 4);
-    builder->arena.size = at + XT_BLOB_PERSON + sizes[0] + sizes[1];
-    return add_entry(builder, person->number, line, at | cancelled_mark(person));
-}
-
-static enum xt_status add_replaced(struct xt_builder *builder, uint64_t old,
-                                   const struct xt_person *person, uint64_t line)
-{
-    size_t at = builder->arena.size;
-    uint8_t *place;
-    enum xt_status status = xt_memory_extend(&builder->arena, XT_BLOB_REPLACED, &place);
-    if (status != XT_OK) {
-        return status;
-    }
-    memcpy(place, &old, 8);
-    memcpy(place + 8, &person->number, 8);
-    return add_entry(builder, old, line, at | XT_ENTRY_REPLACED | cancelled_mark(person));
-}
-
-static enum xt_status add_cmnd(struct xt_builder *builder, const struct xt_person *person,
-                               uint64_t line)
-{
-    uint8_t *place;
-    enum xt_status status = xt_memory_extend(&builder->cmnds, sizeof(struct xt_cmnd_entry), &place);
-    if (status == XT_OK) {
-        struct xt_hash hash = xt_key_hash(
-            builder->hash_key, (struct xt_id){.kind = XT_ID_CMND, .value = person->cmnd});
-        struct xt_cmnd_entry entry = {.high = hash.high,
-                                      .low = hash.low,
-                                      .line = line,
-                                      .number = person->number,
-                                      .cmnd = person->cmnd,
-                                      .cancelled = person->life == XT_LIFE_CANCELLED};
-        memcpy(place, &entry, sizeof(entry));
+    enum xt_status status = put(adding, XT_TABLE_HOT, id, 0, xt_written(&hot));
+    if (status == XT_OK && cold.size != adding->builder->empty_cold) {
+        status = put(adding, XT_TABLE_COLD, id, 0, xt_written(&cold));
     }
     return status;
 }
 
-enum xt_status xt_builder_add(struct xt_builder *builder, const struct xt_person *person,
-                              uint64_t line, struct xt_failure *failure)
+/* The data still to be written is about as large as what was spilled. */
+static enum xt_status look_at_room(struct xt_builder *builder, struct xt_builder_lane *lane,
+                                   struct xt_failure *failure)
 {
-    xt_require(!builder->sorted && line > 0);
-    enum xt_status status = add_person(builder, person, line);
+    if (lane->spilled - lane->looked < LOOK_BYTES) {
+        return XT_OK;
+    }
+    lane->looked = lane->spilled;
+    return xt_builder_room(builder, lane->spilled * builder->options.threads, failure);
+}
+
+enum xt_status xt_builder_add(struct xt_builder *builder, unsigned lane_number,
+                              const struct xt_person *person, uint64_t line,
+                              struct xt_failure *failure)
+{
+    xt_require(!builder->sorted && line > 0 && lane_number < builder->options.threads);
+    struct xt_builder_lane *lane = &builder->lanes[lane_number];
+    struct adding adding = {.builder = builder, .lane = lane, .line = line, .failure = failure};
+    adding.marks = person->life == XT_LIFE_CANCELLED ? XT_MARK_CANCELLED : 0;
+    if (line > XT_SPILL_LINE_MAX) {
+        return xt_fail(failure, XT_TOO_LARGE, "the input has too many lines");
+    }
+    enum xt_status status = put_records(&adding, person);
     for (unsigned i = 0; i < person->replaced_count && status == XT_OK; i++) {
-        status = add_replaced(builder, person->replaced[i], person, line);
+        struct xt_id old = {.kind = XT_ID_PERSONAL, .value = person->replaced[i]};
+        status = put_number(&adding, XT_TABLE_HOT, old, XT_MARK_REPLACED, person->number);
     }
     if (status == XT_OK && person->has_cmnd) {
-        status = add_cmnd(builder, person, line);
+        struct xt_id cmnd = {.kind = XT_ID_CMND, .value = person->cmnd};
+        status = put_number(&adding, XT_TABLE_ALIAS, cmnd, 0, person->number);
     }
-    return status == XT_OK ? XT_OK : out_of_memory(failure);
-}
-
-size_t xt_builder_redirect(const struct xt_builder *builder, const struct xt_entry *entry,
-                           uint8_t record[XT_ALIAS_MAX + 1])
-{
-    const uint8_t *blob = xt_builder_blob(builder, entry);
-    struct xt_alias alias = {.old = {.kind = XT_ID_PERSONAL}, .count = 1};
-    memcpy(&alias.old.value, blob, 8);
-    memcpy(&alias.people[0], blob + 8, 8);
-    struct xt_writer writer = xt_writer_over(record, XT_ALIAS_MAX + 1);
-    xt_write_byte(&writer, XT_REDIRECT_MARK);
-    xt_alias_encode(&alias, &writer);
-    xt_require(!writer.overflow);
-    return writer.size;
-}
-
-size_t xt_builder_alias(const struct xt_cmnd_entry *cmnds, size_t count,
-                        uint8_t record[XT_ALIAS_MAX], size_t *taken)
-{
-    struct xt_alias alias = {.old = {.kind = XT_ID_CMND, .value = cmnds[0].cmnd}};
-    size_t same = 0;
-    while (same < count && cmnds[same].cmnd == cmnds[0].cmnd) {
-        if (alias.count < XT_ALIAS_PEOPLE_MAX) {
-            alias.people[alias.count++] = cmnds[same].number;
-        }
-        same++;
+    for (unsigned i = 0; i < person->phone_count && status == XT_OK; i++) {
+        struct xt_id phone = {.kind = XT_ID_PHONE, .value = person->phones[i]};
+        status = put_number(&adding, XT_TABLE_PHONE, phone, 0, person->number);
     }
-    struct xt_writer writer = xt_writer_over(record, XT_ALIAS_MAX);
-    xt_alias_encode(&alias, &writer);
-    xt_require(!writer.overflow);
-    *taken = same;
-    return writer.size;
+    lane->people++;
+    return status == XT_OK ? look_at_room(builder, lane, failure) : status;
 }

@@ -1,35 +1,33 @@
-/* store/builder_internal: what the three parts of the builder (collect, sort, seal) share. Private. */
+/* store/builder_internal: what the parts of the builder (collect, sort, seal) share. Private. */
 #ifndef XT_STORE_BUILDER_INTERNAL_H
 #define XT_STORE_BUILDER_INTERNAL_H
 
 #include "crypto/file.h"
 #include "store/builder.h"
-#include "store/memory.h"
+#include "store/builder_conflicts.h"
+#include "store/crew.h"
+#include "store/spill.h"
 
-/* One key of the hot table. at: where its blob lies in the arena.
- *   person:   number u64 | hot size u16 | cold size u16 | hot | cold (size 0: holds nothing)
- *   replaced: old number u64 | the person's number u64 */
-struct xt_entry {
-    uint64_t high, low, line; /* the order of xt_sort_entries */
-    uint64_t at;              /* | XT_ENTRY_... */
-};
-#define XT_ENTRY_REPLACED (1ULL << 63)
-#define XT_ENTRY_CANCELLED (1ULL << 62) /* of somebody whose number is no longer in force */
-#define XT_ENTRY_DROPPED (1ULL << 61)   /* a successor's entry takes its place */
-#define XT_ENTRY_PLACE (XT_ENTRY_DROPPED - 1)
-#define XT_BLOB_PERSON 12
-#define XT_BLOB_REPLACED 16
+/* Records of a stream become those of the table of the same number.
+ *   hot    a person: his hot record. XT_MARK_REPLACED: the key is a number that he had before, the
+ *          payload his own, u64
+ *   cold   a person: his cold record, where it holds anything
+ *   alias  the key is his CMND, the payload his number, u64
+ *   phone  the key is one of his phones, the payload his number, u64 */
+#define XT_MARK_REPLACED 1U
+#define XT_MARK_CANCELLED 2U /* of somebody whose number is no longer in force */
 
-/* One person's CMND. */
-struct xt_cmnd_entry {
-    uint64_t high, low, line;
-    uint64_t number;
-    uint32_t cmnd;
-    uint32_t cancelled; /* bool */
+/* What one thread adds with. */
+struct xt_builder_lane {
+    struct xt_spill_writer *writers[XT_TABLE_COUNT];
+    struct xt_memory scratch; /* one person, encoded */
+    uint64_t people;
+    uint64_t spilled, looked; /* bytes since the beginning, and when the room was looked at */
 };
 
 struct xt_builder {
     const struct xt_keyring *keyring;
+    struct xt_builder_options options; /* none is 0 but foreseen */
     char *dir;
     char folder[XT_PATH_MAX]; /* building-...; "" when there is none */
     int lock;
@@ -38,45 +36,29 @@ struct xt_builder {
     uint8_t hash_key[XT_KEY_BYTES];
     size_t empty_cold; /* bytes of a cold record that holds nothing */
     bool sorted;
-    uint64_t folded; /* known once sorted */
-    struct xt_memory arena, entries, cmnds;
-    uint64_t record_bytes[XT_TABLE_COUNT]; /* not sealed; known once sorted */
+    struct xt_spill *spills[XT_TABLE_COUNT];
+    struct xt_builder_lane lanes[XT_CREW_MAX];
+    struct xt_conflicts conflicts; /* once sorted */
 };
 
-static inline struct xt_entry *xt_builder_entries(const struct xt_builder *builder, size_t *count)
+static inline uint64_t xt_payload_number(const struct xt_spill_load *load,
+                                         const struct xt_spilled *record)
 {
-    *count = builder->entries.size / sizeof(struct xt_entry);
-    return (struct xt_entry *)(void *)builder->entries.data;
+    uint64_t number;
+    memcpy(&number, xt_spill_payload(load, record), sizeof(number));
+    return number;
 }
 
-static inline struct xt_cmnd_entry *xt_builder_cmnds(const struct xt_builder *builder,
-                                                     size_t *count)
+static inline bool xt_builder_stopped(const struct xt_builder *builder)
 {
-    *count = builder->cmnds.size / sizeof(struct xt_cmnd_entry);
-    return (struct xt_cmnd_entry *)(void *)builder->cmnds.data;
+    return builder->options.stop != NULL && *builder->options.stop != 0;
 }
 
-static inline const uint8_t *xt_builder_blob(const struct xt_builder *builder,
-                                             const struct xt_entry *entry)
-{
-    return builder->arena.data + (entry->at & XT_ENTRY_PLACE);
-}
+/* Fails when there is less room than `needed` bytes where the generation is built. */
+XT_MUST_USE enum xt_status xt_builder_room(const struct xt_builder *builder, uint64_t needed,
+                                           struct xt_failure *failure);
 
-static inline bool xt_entry_is_replaced(const struct xt_entry *entry)
-{
-    return (entry->at & XT_ENTRY_REPLACED) != 0;
-}
-
-static inline bool xt_entry_is_cancelled(const struct xt_entry *entry)
-{
-    return (entry->at & XT_ENTRY_CANCELLED) != 0;
-}
-
-/* What goes into the tables for a replaced number, and for a CMND and all who hold it (entries from
- * cmnds[0]; gives how many). Both give the record's size. */
-size_t xt_builder_redirect(const struct xt_builder *builder, const struct xt_entry *entry,
-                           uint8_t record[XT_ALIAS_MAX + 1]);
-size_t xt_builder_alias(const struct xt_cmnd_entry *cmnds, size_t count,
-                        uint8_t record[XT_ALIAS_MAX], size_t *taken);
+/* How many threads can work on units of so many bytes each within the memory; 0: not even one. */
+unsigned xt_builder_threads(const struct xt_builder *builder, uint64_t unit_bytes);
 
 #endif

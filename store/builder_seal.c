@@ -1,171 +1,240 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 #include <time.h>
 #include <unistd.h>
 
-#include "store/builder_internal.h"
+#include "store/builder_unit.h"
 #include "store/generation_internal.h"
 #include "store/identity.h"
 #include "store/manifest.h"
-#include "store/table_writer.h"
+#include "store/progress.h"
+#include "store/sweep.h"
+
+#define ALIAS_BYTES 12 /* of an alias of one person, core/record */
 
 /* One sealing at work. */
 struct sealing {
     struct xt_builder *builder;
-    const volatile sig_atomic_t *stop;
     struct xt_table_file *file;
     struct xt_progress progress;
-    uint64_t done; /* records */
+    pthread_mutex_t mutex; /* of progress and done */
+    uint64_t done;         /* records */
     struct xt_failure *failure;
 };
 
 static enum xt_status stopped(const struct sealing *sealing)
 {
-    return sealing->stop != NULL && *sealing->stop != 0
+    return xt_builder_stopped(sealing->builder)
                ? xt_fail(sealing->failure, XT_CLOSED, "interrupted; nothing was changed")
                : XT_OK;
 }
 
-static enum xt_status check_room(const struct xt_builder *builder, uint64_t needed,
-                                 struct xt_failure *failure)
+static void add_progress(struct sealing *sealing, uint64_t records)
 {
-    struct statvfs room;
-    if (statvfs(builder->folder, &room) != 0) {
-        return xt_fail(failure, XT_IO, "cannot tell the room at %s: %s", builder->folder,
-                       strerror(errno));
-    }
-    uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
-    if (free_bytes >= needed) {
-        return XT_OK;
-    }
-    return xt_fail(failure, XT_DISK_FULL,
-                   "not enough room at %s/identity: %.1f MiB are needed and %.1f MiB free; make "
-                   "room and import again",
-                   builder->dir, (double)needed / (1 << 20), (double)free_bytes / (1 << 20));
+    pthread_mutex_lock(&sealing->mutex);
+    sealing->done += records;
+    xt_progress_look(&sealing->progress, sealing->done);
+    pthread_mutex_unlock(&sealing->mutex);
 }
 
-static enum xt_status add_record(struct sealing *sealing, struct xt_table_writer *writer,
-                                 struct xt_hash hash, struct xt_span record)
-{
-    xt_progress_set(&sealing->progress, ++sealing->done);
-    enum xt_status status = stopped(sealing);
-    return status == XT_OK ? xt_table_writer_add(writer, hash, record, sealing->failure) : status;
-}
+/* ---- the tables ----------------------------------------------------------------------------- */
 
-static enum xt_status add_hot(struct sealing *sealing, struct xt_table_writer *writer)
+/* One table at work: a crew's tasks are its units. Counting and storing go in their order; reading,
+ * sorting and sealing in between are done on all threads at once. */
+struct table_work {
+    struct sealing *sealing;
+    unsigned table;
+    const struct xt_sealer *sealer;
+    uint32_t pages, units;
+    struct xt_order counting, storing;
+    uint64_t ordinal;            /* the next; by counting, as are the records and the replaced */
+    struct xt_table_sizes sizes; /* so far; the rest by storing */
+    uint64_t replaced;
+    struct xt_unit by_thread[XT_CREW_MAX];
+};
+
+/* Gives out the unit's ordinals. No two records of a table may be sealed under one. */
+static enum xt_status count_unit(struct table_work *work, struct xt_unit *unit, uint64_t number,
+                                 uint64_t *next)
 {
-    size_t count;
-    const struct xt_entry *entries = xt_builder_entries(sealing->builder, &count);
-    enum xt_status status = XT_OK;
-    for (size_t i = 0; i < count && status == XT_OK; i++) {
-        uint8_t redirect[XT_ALIAS_MAX + 1];
-        const uint8_t *blob = xt_builder_blob(sealing->builder, &entries[i]);
-        uint16_t size;
-        memcpy(&size, blob + 8, sizeof(size));
-        struct xt_span record = xt_span_of(blob + XT_BLOB_PERSON, size);
-        if (xt_entry_is_replaced(&entries[i])) {
-            record =
-                xt_span_of(redirect, xt_builder_redirect(sealing->builder, &entries[i], redirect));
-        }
-        status =
-            add_record(sealing, writer, (struct xt_hash){entries[i].high, entries[i].low}, record);
+    uint32_t pages = work->pages / work->units;
+    uint32_t first = (uint32_t)number * pages;
+    uint64_t needed = xt_unit_ordinals(unit, work->pages, first, first + pages);
+    enum xt_status status = xt_order_wait(&work->counting, number);
+    if (status == XT_OK) {
+        work->sizes.records += unit->records;
+        work->replaced += unit->replaced;
+        xt_table_writer_start(&unit->writer, work->sealer, work->pages, first, first + pages,
+                              work->ordinal);
+        work->ordinal += needed;
+        *next = work->ordinal;
     }
     return status;
 }
 
-static enum xt_status add_cold(struct sealing *sealing, struct xt_table_writer *writer)
+static enum xt_status store_unit(struct table_work *work, const struct xt_unit *unit,
+                                 uint64_t number, struct xt_failure *failure)
 {
-    size_t count;
-    const struct xt_entry *entries = xt_builder_entries(sealing->builder, &count);
-    enum xt_status status = XT_OK;
-    for (size_t i = 0; i < count && status == XT_OK; i++) {
-        if (xt_entry_is_replaced(&entries[i])) {
-            continue;
-        }
-        const uint8_t *blob = xt_builder_blob(sealing->builder, &entries[i]);
-        uint16_t sizes[2];
-        memcpy(sizes, blob + 8, sizeof(sizes));
-        if (sizes[1] > 0) {
-            status = add_record(sealing, writer, (struct xt_hash){entries[i].high, entries[i].low},
-                                xt_span_of(blob + XT_BLOB_PERSON + sizes[0], sizes[1]));
-        }
+    enum xt_status status = xt_order_wait(&work->storing, number);
+    if (status == XT_OK) {
+        status = xt_table_writer_store(&unit->writer, work->sealing->file, work->table, failure);
+        work->sizes.pages += unit->writer.totals.pages;
+        work->sizes.disk_bytes += unit->writer.totals.disk_bytes;
     }
     return status;
 }
 
-static enum xt_status add_aliases(struct sealing *sealing, struct xt_table_writer *writer)
+static enum xt_status work_unit(void *context, unsigned thread, uint64_t number,
+                                struct xt_failure *failure)
 {
-    size_t count;
-    const struct xt_cmnd_entry *cmnds = xt_builder_cmnds(sealing->builder, &count);
-    enum xt_status status = XT_OK;
-    for (size_t i = 0, taken; i < count && status == XT_OK; i += taken) {
-        uint8_t record[XT_ALIAS_MAX];
-        size_t size = xt_builder_alias(cmnds + i, count - i, record, &taken);
-        status = add_record(sealing, writer, (struct xt_hash){cmnds[i].high, cmnds[i].low},
-                            xt_span_of(record, size));
+    struct table_work *work = context;
+    const struct xt_builder *builder = work->sealing->builder;
+    struct xt_unit *unit = &work->by_thread[thread];
+    unsigned parts = XT_SPILL_PARTS / work->units;
+    uint64_t next = 0; /* ordinal after this unit's */
+    enum xt_status status = xt_unit_load(builder, work->table, (unsigned)number * parts,
+                                         ((unsigned)number + 1) * parts, unit, failure);
+    if (status == XT_OK) {
+        status = count_unit(work, unit, number, &next);
+    }
+    xt_order_pass(&work->counting, number, status);
+    if (status == XT_OK) {
+        status = xt_unit_seal(builder, work->table, unit, failure);
+        xt_require(status != XT_OK || unit->writer.ordinal == next);
+    }
+    if (status == XT_OK) {
+        status = store_unit(work, unit, number, failure);
+    }
+    xt_order_pass(&work->storing, number, status);
+    if (status == XT_OK) {
+        add_progress(work->sealing, unit->records);
     }
     return status;
 }
 
-static enum xt_status write_table(struct sealing *sealing, unsigned table,
-                                  enum xt_status (*add)(struct sealing *, struct xt_table_writer *))
+/* How many units at once, by the largest. */
+static unsigned threads_for(const struct table_work *work)
+{
+    const struct xt_builder *builder = work->sealing->builder;
+    unsigned parts = XT_SPILL_PARTS / work->units;
+    uint64_t largest = 0;
+    for (unsigned unit = 0; unit < work->units; unit++) {
+        uint64_t bytes = xt_unit_bytes(builder, work->table, unit * parts, (unit + 1) * parts);
+        largest = bytes > largest ? bytes : largest;
+    }
+    return xt_builder_threads(builder, largest);
+}
+
+static enum xt_status run_table(struct table_work *work)
+{
+    struct sealing *sealing = work->sealing;
+    unsigned threads = threads_for(work);
+    if (threads == 0) {
+        return xt_fail(sealing->failure, XT_NO_MEMORY,
+                       "sealing needs more memory: give more than %llu MiB with --memory",
+                       (unsigned long long)sealing->builder->options.memory >> 20);
+    }
+    xt_order_init(&work->counting);
+    xt_order_init(&work->storing);
+    enum xt_status status = xt_crew_run(threads, work->units, work_unit, work, sealing->failure);
+    for (unsigned i = 0; i < threads; i++) {
+        xt_unit_free(&work->by_thread[i]);
+    }
+    xt_order_destroy(&work->counting);
+    xt_order_destroy(&work->storing);
+    return status;
+}
+
+/* Of the table's records, not sealed: what was spilled has a person's number where the table has a
+ * record around it. */
+static uint64_t foreseen_bytes(unsigned table, struct xt_spill_totals totals)
+{
+    bool merged = table == XT_TABLE_ALIAS || table == XT_TABLE_PHONE;
+    return merged ? totals.records * ALIAS_BYTES : totals.payload_bytes;
+}
+
+static enum xt_status open_sealer(const struct xt_builder *builder, unsigned table,
+                                  struct xt_sealer **sealer, struct xt_failure *failure)
+{
+    uint8_t key[XT_KEY_BYTES];
+    enum xt_status status =
+        xt_keyring_derive(builder->keyring, builder->manifest.key_id, XT_USE_GENERATION_SEAL, table,
+                          builder->manifest.salt, key);
+    xt_require(status == XT_OK); /* the hash key came from the same master key */
+    status = xt_sealer_open(key, sealer);
+    xt_wipe(key, sizeof(key));
+    return status == XT_OK ? XT_OK : xt_fail(failure, status, "cannot seal: out of memory");
+}
+
+/* Whether the table has as many pages as were foreseen is for the reader: they follow from counts that
+ * are a little too high, of people who may be left out. */
+static enum xt_status write_table(struct sealing *sealing, unsigned table)
 {
     struct xt_builder *builder = sealing->builder;
     struct xt_manifest *manifest = &builder->manifest;
-    struct xt_table_writer writer;
-    uint8_t key[XT_KEY_BYTES];
-    enum xt_status status = xt_keyring_derive(builder->keyring, manifest->key_id,
-                                              XT_USE_GENERATION_SEAL, table, manifest->salt, key);
-    xt_require(status == XT_OK); /* the hash key came from the same master key */
-    uint32_t pages =
-        xt_table_page_count(manifest->tables[table].records, builder->record_bytes[table]);
-    status = xt_table_writer_start(&writer, sealing->file, table, pages, key, sealing->failure);
-    xt_wipe(key, sizeof(key));
-    if (status != XT_OK) {
-        return status;
+    struct xt_spill_totals totals = xt_spill_totals(builder->spills[table]);
+    struct xt_sealer *sealer = NULL;
+    struct table_work *work = calloc(1, sizeof(*work));
+    if (work == NULL) {
+        return xt_fail(sealing->failure, XT_NO_MEMORY, "cannot seal: out of memory");
     }
-    status = add(sealing, &writer);
+    work->sealing = sealing;
+    work->table = table;
+    work->pages = xt_table_page_count(totals.records, foreseen_bytes(table, totals), XT_SPILL_PARTS,
+                                      &work->units);
+    enum xt_status status = open_sealer(builder, table, &sealer, sealing->failure);
     if (status == XT_OK) {
-        status = xt_table_writer_finish(&writer, &manifest->tables[table], sealing->failure);
+        work->sealer = sealer;
+        status = run_table(work);
     }
-    xt_table_writer_end(&writer);
+    if (status == XT_OK) {
+        manifest->tables[table] = work->sizes;
+        manifest->replaced += work->replaced;
+        xt_spill_close(builder->spills[table]); /* gives its room back */
+        builder->spills[table] = NULL;
+    }
+    xt_sealer_close(sealer);
+    free(work);
     return status;
 }
 
-static enum xt_status write_tables(struct sealing *sealing, const char *path, bool quiet)
+static enum xt_status write_tables(struct sealing *sealing, const char *path)
 {
     struct xt_builder *builder = sealing->builder;
+    struct xt_manifest *manifest = &builder->manifest;
     uint64_t records = 0;
     uint64_t at_most = XT_MANIFEST_MAX;
-    for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
-        records += builder->manifest.tables[i].records;
-        at_most +=
-            xt_table_bytes_at_most(builder->manifest.tables[i].records, builder->record_bytes[i]);
+    uint64_t given_back = 0; /* what was spilled of a table goes once it is written */
+    uint64_t room = 0;
+    for (unsigned table = 0; table < XT_TABLE_COUNT; table++) {
+        struct xt_spill_totals totals = xt_spill_totals(builder->spills[table]);
+        records += totals.records;
+        at_most += xt_table_bytes_at_most(totals.records, foreseen_bytes(table, totals));
+        uint64_t missing = at_most > given_back ? at_most - given_back : 0;
+        room = missing > room ? missing : room;
+        given_back += totals.disk_bytes;
     }
-    enum xt_status status = check_room(builder, at_most, sealing->failure);
+    enum xt_status status = xt_builder_room(builder, room, sealing->failure);
+    if (status == XT_OK) {
+        status = xt_table_file_create(path, at_most, &sealing->file, sealing->failure);
+    }
     if (status != XT_OK) {
         return status;
     }
-    status = xt_table_file_create(path, at_most, &sealing->file, sealing->failure);
-    if (status != XT_OK) {
-        return status;
+    sealing->done = 0;
+    xt_progress_start(&sealing->progress, "sealing", "records", records, builder->options.quiet);
+    for (unsigned table = 0; table < XT_TABLE_COUNT && status == XT_OK; table++) {
+        status = write_table(sealing, table);
     }
-    xt_progress_start(&sealing->progress, "sealing", "records", records, quiet);
-    status = write_table(sealing, XT_TABLE_HOT, add_hot);
-    if (status == XT_OK) {
-        status = write_table(sealing, XT_TABLE_COLD, add_cold);
-    }
-    if (status == XT_OK) {
-        status = write_table(sealing, XT_TABLE_ALIAS, add_aliases);
-    }
-    if (status == XT_OK) {
-        status = xt_table_file_finish(sealing->file, sealing->failure);
-    }
+    manifest->people = manifest->tables[XT_TABLE_HOT].records - manifest->replaced;
+    manifest->aliases = manifest->tables[XT_TABLE_ALIAS].records;
+    manifest->phones = manifest->tables[XT_TABLE_PHONE].records;
     if (status == XT_OK) {
         xt_progress_finish(&sealing->progress);
+        status = xt_table_file_finish(sealing->file, sealing->failure);
     }
     xt_table_file_close(sealing->file);
     sealing->file = NULL;
@@ -191,49 +260,90 @@ static void share_tree(struct xt_manifest *manifest)
     manifest->tables[XT_TABLE_HOT].disk_bytes += left;
 }
 
+/* ---- verifying ------------------------------------------------------------------------------ */
+
+struct verification {
+    struct sealing *sealing;
+    struct xt_generation *generation;
+    struct xt_sweep sweep;
+    pthread_mutex_t mutex; /* of the failure */
+};
+
 static enum xt_status count_record(void *context, struct xt_table_place place,
                                    enum xt_status status, struct xt_span record)
 {
-    struct sealing *sealing = context;
+    struct verification *verification = context;
     (void)record;
     if (status != XT_OK) {
-        return xt_fail(sealing->failure, status,
-                       "what was written does not read back (page %u, record %u): check the disk "
-                       "and the memory of this machine",
-                       place.page, place.index);
-    }
-    xt_progress_set(&sealing->progress, ++sealing->done);
-    return stopped(sealing);
-}
-
-/* Opens the finished folder as a reader would, and every record in it. */
-static enum xt_status verify(struct sealing *sealing, bool quiet)
-{
-    struct xt_builder *builder = sealing->builder;
-    struct xt_generation *generation = NULL;
-    uint64_t expected = 0;
-    enum xt_status status =
-        xt_generation_open_folder(builder->folder, builder->keyring, &generation, sealing->failure);
-    if (status != XT_OK) {
+        pthread_mutex_lock(&verification->mutex);
+        (void)xt_fail(verification->sealing->failure, status,
+                      "what was written does not read back (page %u, record %u): check the disk "
+                      "and the memory of this machine",
+                      place.page, place.index);
+        pthread_mutex_unlock(&verification->mutex);
         return status;
     }
+    xt_sweep_add(&verification->sweep, 1);
+    return XT_OK;
+}
+
+static enum xt_status verify_pages(void *context, unsigned thread, unsigned table, uint32_t from,
+                                   uint32_t to)
+{
+    struct verification *verification = context;
+    (void)thread;
+    return xt_table_walk_pages(verification->generation->tables[table], from, to, count_record,
+                               verification);
+}
+
+static enum xt_status sweep_tables(struct verification *verification)
+{
+    struct sealing *sealing = verification->sealing;
+    const struct xt_builder *builder = sealing->builder;
+    uint64_t expected = 0;
+    verification->sweep = (struct xt_sweep){.file = verification->generation->file,
+                                            .threads = builder->options.threads,
+                                            .part = verify_pages,
+                                            .context = verification,
+                                            .progress = &sealing->progress};
     for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
         expected += builder->manifest.tables[i].records;
+        verification->sweep.pages[i] = (uint32_t)builder->manifest.tables[i].pages;
     }
-    sealing->done = 0;
-    xt_progress_start(&sealing->progress, "verifying", "records", expected, quiet);
-    for (unsigned i = 0; i < XT_TABLE_COUNT && status == XT_OK; i++) {
-        status = xt_table_walk(generation->tables[i], count_record, sealing);
+    xt_progress_start(&sealing->progress, "verifying", "records", expected, builder->options.quiet);
+    enum xt_status status = xt_sweep_run(&verification->sweep);
+    if (status == XT_CLOSED) {
+        return stopped(sealing);
     }
-    xt_generation_close(generation);
-    if (status == XT_OK && sealing->done != expected) {
-        status = xt_fail(sealing->failure, XT_CORRUPT,
-                         "what was written does not read back: %llu records in place of %llu",
-                         (unsigned long long)sealing->done, (unsigned long long)expected);
+    if (status == XT_NO_MEMORY) {
+        return xt_fail(sealing->failure, status,
+                       "cannot read back what was written: out of memory");
+    }
+    if (status == XT_OK && verification->sweep.done != expected) {
+        return xt_fail(sealing->failure, XT_CORRUPT,
+                       "what was written does not read back: %llu records in place of %llu",
+                       (unsigned long long)verification->sweep.done, (unsigned long long)expected);
     }
     if (status == XT_OK) {
         xt_progress_finish(&sealing->progress);
     }
+    return status;
+}
+
+/* Opens the finished folder as a reader would, and every record in it. */
+static enum xt_status verify(struct sealing *sealing)
+{
+    const struct xt_builder *builder = sealing->builder;
+    struct verification verification = {.sealing = sealing};
+    enum xt_status status = xt_generation_open_folder(builder->folder, builder->keyring,
+                                                      &verification.generation, sealing->failure);
+    if (status != XT_OK) {
+        return status;
+    }
+    pthread_mutex_init(&verification.mutex, NULL);
+    status = sweep_tables(&verification);
+    pthread_mutex_destroy(&verification.mutex);
+    xt_generation_close(verification.generation);
     return status;
 }
 
@@ -288,27 +398,33 @@ static enum xt_status publish(struct xt_builder *builder, struct xt_failure *fai
     return status;
 }
 
-enum xt_status xt_builder_seal(struct xt_builder *builder, bool quiet,
-                               const volatile sig_atomic_t *stop, struct xt_manifest *manifest,
-                               struct xt_failure *failure)
+static enum xt_status write_generation(struct sealing *sealing)
 {
-    xt_require(builder->sorted);
-    struct sealing sealing = {.builder = builder, .stop = stop, .failure = failure};
+    struct xt_builder *builder = sealing->builder;
+    struct xt_failure *failure = sealing->failure;
     struct xt_structure structure = {.pages = NULL};
+    struct timespec now;
     char path[XT_PATH_MAX];
     if (xt_path_join(path, builder->folder, XT_DATA_NAME) != XT_OK) {
         return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
     }
-    enum xt_status status = write_tables(&sealing, path, quiet);
+    enum xt_status status = write_tables(sealing, path);
     if (status == XT_OK) {
         status = make_lasting(path, 0400, failure);
     }
     if (status == XT_OK) {
-        status = xt_table_file_survey(path, NULL, &builder->manifest.file_bytes,
+        uint64_t about = 0;
+        for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
+            about += builder->manifest.tables[i].disk_bytes;
+        }
+        xt_progress_start(&sealing->progress, "reading it back", "bytes", about,
+                          builder->options.quiet);
+        sealing->progress.interrupted = builder->options.stop;
+        status = xt_table_file_survey(path, &sealing->progress, &builder->manifest.file_bytes,
                                       builder->manifest.digest, &structure, failure);
     }
     if (status == XT_OK) {
-        struct timespec now;
+        xt_progress_finish(&sealing->progress);
         clock_gettime(CLOCK_REALTIME, &now);
         builder->manifest.made_unix_ms =
             (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
@@ -317,8 +433,18 @@ enum xt_status xt_builder_seal(struct xt_builder *builder, bool quiet,
                                    builder->keyring, failure);
     }
     xt_structure_free(&structure);
+    return status;
+}
+
+enum xt_status xt_builder_seal(struct xt_builder *builder, struct xt_manifest *manifest,
+                               struct xt_failure *failure)
+{
+    xt_require(builder->sorted);
+    struct sealing sealing = {.builder = builder, .failure = failure};
+    pthread_mutex_init(&sealing.mutex, NULL);
+    enum xt_status status = write_generation(&sealing);
     if (status == XT_OK) {
-        status = verify(&sealing, quiet);
+        status = verify(&sealing);
     }
     if (status == XT_OK) {
         status = make_lasting(builder->folder, 0500, failure);
@@ -329,6 +455,7 @@ enum xt_status xt_builder_seal(struct xt_builder *builder, bool quiet,
     if (status == XT_OK) {
         status = publish(builder, failure);
     }
+    pthread_mutex_destroy(&sealing.mutex);
     if (status != XT_OK) {
         return status;
     }

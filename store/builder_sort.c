@@ -1,116 +1,141 @@
-#include "store/builder_conflicts.h"
+/* store/builder_sort: goes through everybody's numbers, part by part, for those given more than once. */
+#include <stdlib.h>
+
+#include "store/builder_internal.h"
+#include "store/progress.h"
 #include "store/sort.h"
 
-/* A replaced number of somebody who was folded leads on to whom he was folded into. */
-static void lead_on(const struct xt_builder *builder, const struct xt_conflicts *conflicts,
-                    const struct xt_entry *entry)
+struct search {
+    struct xt_builder *builder;
+    struct xt_spill_load loads[XT_CREW_MAX];
+    struct xt_progress progress;
+    pthread_mutex_t mutex; /* of the progress */
+    uint64_t done;
+};
+
+/* A group's claims are put together on the stack up to this; more, and memory is taken for them. */
+#define CLAIMS_AT_ONCE 64
+
+static void note_claim(const struct xt_spill_load *load, const struct xt_spilled *record,
+                       struct xt_conflict_claim *claim)
 {
-    uint64_t successor;
-    if (xt_entry_is_cancelled(entry) &&
-        xt_conflicts_folded(conflicts, builder, entry->line, &successor)) {
-        memcpy(builder->arena.data + (entry->at & XT_ENTRY_PLACE) + 8, &successor,
-               sizeof(successor));
-    }
+    uint8_t marks = xt_spilled_marks(record);
+    bool replaced = (marks & XT_MARK_REPLACED) != 0;
+    *claim = (struct xt_conflict_claim){.line = xt_spilled_line(record),
+                                        .person = replaced ? xt_payload_number(load, record)
+                                                           : record->key,
+                                        .replaced = replaced,
+                                        .cancelled = (marks & XT_MARK_CANCELLED) != 0};
 }
 
-/* Takes out what belongs to lines left out, and counts what goes into the hot and cold tables. Who was
- * folded into whom is told by the entries where they stand: all of it is looked up before any moves. */
-static void keep_people(struct xt_builder *builder, const struct xt_conflicts *conflicts)
+static enum xt_status collect_group(struct xt_builder *builder, const struct xt_spill_load *load,
+                                    const struct xt_spilled *records, size_t count,
+                                    struct xt_failure *failure)
 {
-    struct xt_manifest *manifest = &builder->manifest;
+    struct xt_conflict_claim some[CLAIMS_AT_ONCE];
+    struct xt_memory memory = {.data = NULL};
+    struct xt_conflict_claim *claims = some;
+    if (count > CLAIMS_AT_ONCE) {
+        uint8_t *place;
+        if (xt_memory_extend(&memory, count * sizeof(*claims), &place) != XT_OK) {
+            return xt_fail(failure, XT_NO_MEMORY, "out of memory while looking for duplicates");
+        }
+        claims = (struct xt_conflict_claim *)(void *)place;
+    }
+    for (size_t i = 0; i < count; i++) {
+        note_claim(load, &records[i], &claims[i]);
+    }
+    enum xt_status status =
+        xt_conflicts_collect(&builder->conflicts, records[0].key, claims, count, failure);
+    xt_memory_free(&memory);
+    return status;
+}
+
+static enum xt_status search_part(void *context, unsigned thread, uint64_t part,
+                                  struct xt_failure *failure)
+{
+    struct search *search = context;
+    struct xt_builder *builder = search->builder;
+    struct xt_spill_load *load = &search->loads[thread];
     size_t count;
-    size_t kept = 0;
-    struct xt_entry *entries = xt_builder_entries(builder, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (xt_entry_is_replaced(&entries[i])) {
-            lead_on(builder, conflicts, &entries[i]);
-        }
+    if (xt_builder_stopped(builder)) {
+        return xt_fail(failure, XT_CLOSED, "interrupted; nothing was changed");
     }
-    for (size_t i = 0; i < count; i++) {
-        bool replaced = xt_entry_is_replaced(&entries[i]);
-        if (xt_conflicts_rejected(conflicts, entries[i].line)) {
-            continue;
-        }
-        if ((entries[i].at & XT_ENTRY_DROPPED) != 0) {
-            builder->folded += !replaced;
-            continue;
-        }
-        entries[kept++] = entries[i];
-        manifest->tables[XT_TABLE_HOT].records++;
-        if (replaced) {
-            uint8_t record[XT_ALIAS_MAX + 1];
-            manifest->replaced++;
-            builder->record_bytes[XT_TABLE_HOT] +=
-                xt_builder_redirect(builder, &entries[i], record);
-            continue;
-        }
-        uint16_t sizes[2];
-        memcpy(sizes, xt_builder_blob(builder, &entries[i]) + 8, sizeof(sizes));
-        manifest->people++;
-        builder->record_bytes[XT_TABLE_HOT] += sizes[0];
-        builder->record_bytes[XT_TABLE_COLD] += sizes[1];
-        manifest->tables[XT_TABLE_COLD].records += sizes[1] > 0;
+    enum xt_status status = xt_spill_read(builder->spills[XT_TABLE_HOT], (unsigned)part,
+                                          (unsigned)part + 1, load, failure);
+    if (status != XT_OK) {
+        return status;
     }
-    builder->entries.size = kept * sizeof(*entries);
-}
-
-/* From `from` on, all who hold one CMND: the cancelled ones go unless there is nobody else. Gives the
- * end of those who stay, now together at `kept`. */
-static size_t keep_holders(struct xt_cmnd_entry *cmnds, size_t kept, size_t from, size_t to)
-{
-    bool in_force = false;
-    for (size_t i = from; i < to; i++) {
-        in_force = in_force || !cmnds[i].cancelled;
-    }
-    for (size_t i = from; i < to; i++) {
-        if (!in_force || !cmnds[i].cancelled) {
-            cmnds[kept++] = cmnds[i];
-        }
-    }
-    return kept;
-}
-
-/* Before the entries move: folded lines are told by them. */
-static void keep_cmnds(struct xt_builder *builder, const struct xt_conflicts *conflicts)
-{
-    uint64_t unused;
-    size_t count;
-    size_t left = 0;
-    size_t kept = 0;
-    struct xt_cmnd_entry *cmnds = xt_builder_cmnds(builder, &count);
-    for (size_t i = 0; i < count; i++) {
-        if (!xt_conflicts_rejected(conflicts, cmnds[i].line) &&
-            !(cmnds[i].cancelled &&
-              xt_conflicts_folded(conflicts, builder, cmnds[i].line, &unused))) {
-            cmnds[left++] = cmnds[i];
-        }
-    }
-    for (size_t from = 0, to; from < left; from = to) {
+    struct xt_spilled *records = xt_spill_records(load, &count);
+    xt_sort_entries(records, count, sizeof(*records));
+    for (size_t from = 0, to; from < count && status == XT_OK; from = to) {
         to = from + 1;
-        while (to < left && cmnds[to].cmnd == cmnds[from].cmnd) {
+        while (to < count && records[to].high == records[from].high &&
+               records[to].key == records[from].key) {
             to++;
         }
-        kept = keep_holders(cmnds, kept, from, to);
+        if (to - from > 1) {
+            status = collect_group(builder, load, records + from, to - from, failure);
+        }
     }
-    builder->cmnds.size = kept * sizeof(*cmnds);
+    pthread_mutex_lock(&search->mutex);
+    search->done += count;
+    xt_progress_look(&search->progress, search->done);
+    pthread_mutex_unlock(&search->mutex);
+    return status;
 }
 
-static enum xt_status count_aliases(struct xt_builder *builder, struct xt_failure *failure)
+static enum xt_status search_parts(struct xt_builder *builder, struct xt_failure *failure)
 {
-    size_t count;
-    const struct xt_cmnd_entry *cmnds = xt_builder_cmnds(builder, &count);
-    for (size_t i = 0, taken; i < count; i += taken) {
-        uint8_t record[XT_ALIAS_MAX];
-        builder->record_bytes[XT_TABLE_ALIAS] +=
-            xt_builder_alias(cmnds + i, count - i, record, &taken);
-        if (i + taken < count && cmnds[i + taken].high == cmnds[i].high &&
-            cmnds[i + taken].low == cmnds[i].low) {
-            return xt_conflicts_collision(failure);
-        }
-        builder->manifest.aliases++;
+    const struct xt_spill *spill = builder->spills[XT_TABLE_HOT];
+    struct search *search = calloc(1, sizeof(*search));
+    uint64_t largest = 0;
+    if (search == NULL) {
+        return xt_fail(failure, XT_NO_MEMORY, "out of memory while looking for duplicates");
     }
-    builder->manifest.tables[XT_TABLE_ALIAS].records = builder->manifest.aliases;
-    return XT_OK;
+    for (unsigned i = 0; i < XT_SPILL_PARTS; i++) {
+        uint64_t bytes = xt_spill_part_bytes(spill, i);
+        largest = bytes > largest ? bytes : largest;
+    }
+    unsigned threads = xt_builder_threads(builder, largest * 2); /* memory grows by doubling */
+    enum xt_status status = XT_OK;
+    if (threads == 0) {
+        status = xt_fail(failure, XT_NO_MEMORY,
+                         "the input needs more memory to be sorted: give at least %llu MiB with "
+                         "--memory, or leave duplicates out of the input",
+                         (unsigned long long)(largest * 2 >> 20) + 1);
+        goto done;
+    }
+    search->builder = builder;
+    pthread_mutex_init(&search->mutex, NULL);
+    xt_progress_start(&search->progress, "looking for duplicates", "numbers",
+                      xt_spill_totals(spill).records, builder->options.quiet);
+    status = xt_crew_run(threads, XT_SPILL_PARTS, search_part, search, failure);
+    if (status == XT_OK) {
+        xt_progress_finish(&search->progress);
+    }
+    for (unsigned i = 0; i < threads; i++) {
+        xt_spill_load_free(&search->loads[i]);
+    }
+    pthread_mutex_destroy(&search->mutex);
+
+done:
+    free(search);
+    return status;
+}
+
+static enum xt_status flush_lanes(struct xt_builder *builder, struct xt_failure *failure)
+{
+    enum xt_status status = XT_OK;
+    for (unsigned i = 0; i < builder->options.threads; i++) {
+        for (unsigned table = 0; table < XT_TABLE_COUNT && status == XT_OK; table++) {
+            status = xt_spill_flush(builder->lanes[i].writers[table], failure);
+            xt_spill_writer_close(builder->lanes[i].writers[table]);
+            builder->lanes[i].writers[table] = NULL;
+        }
+        xt_memory_free(&builder->lanes[i].scratch);
+    }
+    return status;
 }
 
 enum xt_status xt_builder_sort(struct xt_builder *builder, xt_builder_duplicate duplicate,
@@ -118,25 +143,18 @@ enum xt_status xt_builder_sort(struct xt_builder *builder, xt_builder_duplicate 
 {
     xt_require(!builder->sorted);
     builder->sorted = true;
-    size_t count;
-    struct xt_entry *entries = xt_builder_entries(builder, &count);
-    xt_sort_entries(entries, count, sizeof(*entries));
-    struct xt_cmnd_entry *cmnds = xt_builder_cmnds(builder, &count);
-    xt_sort_entries(cmnds, count, sizeof(*cmnds));
-
-    struct xt_conflicts conflicts;
-    enum xt_status status = xt_conflicts_decide(&conflicts, builder, duplicate, context, failure);
+    enum xt_status status = flush_lanes(builder, failure);
     if (status == XT_OK) {
-        keep_cmnds(builder, &conflicts);
-        keep_people(builder, &conflicts);
-        status = count_aliases(builder, failure);
+        status = search_parts(builder, failure);
     }
-    xt_conflicts_free(&conflicts);
+    if (status == XT_OK) {
+        status = xt_conflicts_decide(&builder->conflicts, duplicate, context, failure);
+    }
     return status;
 }
 
 uint64_t xt_builder_folded(const struct xt_builder *builder)
 {
     xt_require(builder->sorted);
-    return builder->folded;
+    return xt_conflicts_folded_count(&builder->conflicts);
 }

@@ -1,237 +1,270 @@
+#include "store/check.h"
+
+#include <pthread.h>
 #include <stdio.h>
+#include <stdlib.h>
 
 #include "crypto/file.h"
-#include "store/generation_internal.h"
+#include "store/check_records.h"
 #include "store/identity.h"
 #include "store/manifest.h"
+#include "store/sweep.h"
 
-/* One check at work. The table being walked and the lookups that compare it with the others use the
- * same generation; only the walk's own record is kept across them. */
+/* One check at work. */
 struct check {
+    const struct xt_check_plan *plan;
     struct xt_generation *generation;
-    unsigned table;
-    struct xt_table_place place;
-    struct xt_check_report *report;
-    struct xt_failure *failure;
-    struct xt_progress progress;
-    uint64_t replaced, links, seen;
+    struct xt_check_report *report; /* under the lock while threads work */
+    pthread_mutex_t lock;
+    struct xt_sweep sweep;
+    struct thread *threads; /* one each */
+    uint64_t seen[XT_TABLE_COUNT];
 };
 
-/* Notes one finding; the first is the one that is told. */
-static enum xt_status damaged(struct check *check, const char *what)
+/* What one thread has of its own. */
+struct thread {
+    struct check *check;
+    struct xt_check_reader reader;
+    uint64_t seen; /* records of this part */
+};
+
+void xt_damage_text(const struct xt_damage *damage, char *text, size_t size)
 {
+    if (damage->table == NULL) {
+        (void)snprintf(text, size, "%s", damage->what);
+    } else if (damage->record == UINT32_MAX) {
+        (void)snprintf(text, size, "table %s, page %u (at byte %llu of %s): %s", damage->table,
+                       damage->page, (unsigned long long)damage->offset, XT_DATA_NAME,
+                       damage->what);
+    } else {
+        (void)snprintf(text, size, "table %s, page %u, record %u (at byte %llu of %s): %s",
+                       damage->table, damage->page, damage->record,
+                       (unsigned long long)damage->offset, XT_DATA_NAME, damage->what);
+    }
+}
+
+/* ---- findings ----------------------------------------------------------------------------- */
+
+static void note(struct check *check, struct xt_damage damage)
+{
+    pthread_mutex_lock(&check->lock);
     struct xt_check_report *report = check->report;
-    if (report->damaged++ == 0) {
-        report->table = xt_table_name(check->table);
-        report->page = check->place.page;
-        report->record = check->place.index;
-        if (check->place.index == UINT32_MAX) {
-            (void)xt_fail(check->failure, XT_CORRUPT, "table %s, page %u: %s", report->table,
-                          check->place.page, what);
-        } else {
-            (void)xt_fail(check->failure, XT_CORRUPT, "table %s, page %u, record %u: %s",
-                          report->table, check->place.page, check->place.index, what);
-        }
+    if (report->listed < XT_CHECK_LISTED_MAX) {
+        report->damages[report->listed++] = damage;
     }
-    return XT_OK; /* on to the next record */
+    report->damaged++;
+    pthread_mutex_unlock(&check->lock);
 }
 
-static bool is_at_home(const struct check *check, struct xt_id id)
+static void note_at(struct check *check, unsigned table, struct xt_table_place place,
+                    const char *what)
 {
-    struct xt_hash hash = xt_key_hash(check->generation->hash_key, id);
-    struct xt_table_place home = xt_table_place_of(check->generation->tables[check->table], hash);
-    return home.page == check->place.page && home.tag == check->place.tag;
+    uint64_t offset = xt_table_file_offset(check->generation->file, table, place.page) +
+                      xt_table_place_offset(check->generation->tables[table], place);
+    note(check, (struct xt_damage){xt_table_name(table), place.page, place.index, offset, what});
 }
 
-static struct xt_id personal(uint64_t number)
+static unsigned rank(const struct xt_damage *damage)
 {
-    return (struct xt_id){.kind = XT_ID_PERSONAL, .value = number};
-}
-
-/* Cross-checks below let a record pass that does not open: the walk over its own table tells of it,
- * with its own place. */
-
-/* Whether a living number (not a replaced one) is in the hot table. */
-static bool is_person(struct check *check, uint64_t number, struct xt_found *found)
-{
-    enum xt_status status = xt_generation_find(check->generation, personal(number), found);
-    return status == XT_CORRUPT || (status == XT_OK && found->found && !found->by_alias);
-}
-
-/* Whether a CMND leads to a person. A cancelled one (any: whoever else holds it stands for him) is left
- * out of it where somebody else holds it. A CMND shared by several answers as unknown, so its record is looked at here by hand. */
-static bool cmnd_names(struct check *check, uint32_t cmnd, uint64_t number, bool any)
-{
-    struct xt_generation *generation = check->generation;
-    struct xt_id id = {.kind = XT_ID_CMND, .value = cmnd};
-    struct xt_hash hash = xt_key_hash(generation->hash_key, id);
-    uint32_t cursor = 0;
-    for (;;) {
-        size_t size;
-        struct xt_alias alias;
-        enum xt_status status = xt_table_get(generation->tables[XT_TABLE_ALIAS], hash, &cursor,
-                                             generation->record, &size);
-        if (status != XT_OK) {
-            return status == XT_CORRUPT;
-        }
-        if (xt_alias_decode(xt_span_of(generation->record, size), &alias) != XT_OK ||
-            alias.old.kind != XT_ID_CMND || alias.old.value != cmnd) {
-            continue;
-        }
-        /* The list may be cut off: several anyway. */
-        bool named = any || alias.count == XT_ALIAS_PEOPLE_MAX;
-        for (unsigned i = 0; i < alias.count; i++) {
-            named = named || alias.people[i] == number;
-        }
-        return named;
+    unsigned table = 0;
+    while (table < XT_TABLE_COUNT && xt_table_name(table) != damage->table) {
+        table++; /* of the file: behind all tables */
     }
+    return table;
 }
 
-static enum xt_status check_hot(struct check *check, struct xt_span record)
+/* By table, page and record; a page comes before its records. */
+static int compare_damages(const void *first, const void *second)
 {
-    struct xt_alias alias;
-    struct xt_hot hot;
-    struct xt_found found;
-    enum xt_status status = xt_redirect_decode(record, &alias);
+    const struct xt_damage *a = first, *b = second;
+    unsigned rank_a = rank(a), rank_b = rank(b);
+    uint32_t record_a = a->record + 1, record_b = b->record + 1; /* UINT32_MAX becomes 0 */
+    if (rank_a != rank_b) {
+        return rank_a < rank_b ? -1 : 1;
+    }
+    if (a->page != b->page) {
+        return a->page < b->page ? -1 : 1;
+    }
+    return record_a < record_b ? -1 : record_a > record_b;
+}
+
+/* ---- records ------------------------------------------------------------------------------ */
+
+static void on_record(void *context, struct xt_table_place place, const char *what)
+{
+    struct thread *thread = context;
+    note_at(thread->check, thread->reader.table, place, what);
+}
+
+static enum xt_status visit(void *context, struct xt_table_place place, enum xt_status status,
+                            struct xt_span record)
+{
+    struct thread *thread = context;
+    thread->seen++;
     if (status == XT_OK) {
-        check->replaced++;
-        if (alias.count != 1 || !is_at_home(check, alias.old)) {
-            return damaged(check, "a replaced number is not where it belongs");
-        }
-        return is_person(check, alias.people[0], &found)
-                   ? XT_OK
-                   : damaged(check, "a replaced number names nobody");
-    }
-    if (status != XT_NOT_FOUND || xt_hot_decode(record, &hot) != XT_OK) {
-        return damaged(check, "the record does not decode");
-    }
-    check->report->people++;
-    if (!is_at_home(check, personal(hot.number))) {
-        return damaged(check, "the record is not where it belongs");
-    }
-    struct xt_links links;
-    unsigned types = 0;
-    status = xt_generation_links(check->generation, hot.number, &links);
-    for (unsigned i = 0; i < links.count; i++) {
-        types |= 1U << links.links[i].type;
-    }
-    if (status != XT_CORRUPT && types != hot.link_types) {
-        return damaged(check, "its cold part does not fit");
-    }
-    if (hot.has_cmnd && !cmnd_names(check, hot.cmnd, hot.number, hot.life == XT_LIFE_CANCELLED)) {
-        return damaged(check, "its CMND does not lead to it");
+        xt_check_record(&thread->reader, place, record);
+    } else {
+        on_record(thread, place,
+                  place.index == UINT32_MAX ? "the page does not add up"
+                                            : "the record does not open");
     }
     return XT_OK;
 }
 
-static enum xt_status check_cold(struct check *check, struct xt_span record)
-{
-    struct xt_person person;
-    struct xt_found found;
-    if (xt_cold_decode(record, &person) != XT_OK) {
-        return damaged(check, "the record does not decode");
-    }
-    if (!is_at_home(check, personal(person.number))) {
-        return damaged(check, "the record is not where it belongs");
-    }
-    return is_person(check, person.number, &found) ? XT_OK
-                                                   : damaged(check, "its hot part is missing");
-}
-
-static enum xt_status check_alias(struct check *check, struct xt_span record)
-{
-    struct xt_alias alias;
-    if (xt_alias_decode(record, &alias) != XT_OK || alias.old.kind != XT_ID_CMND) {
-        return damaged(check, "the record does not decode");
-    }
-    if (!is_at_home(check, alias.old)) {
-        return damaged(check, "the record is not where it belongs");
-    }
-    for (unsigned i = 0; i < alias.count; i++) {
-        struct xt_found found = {.found = false};
-        if (!is_person(check, alias.people[i], &found) ||
-            (found.found && (!found.hot.has_cmnd || found.hot.cmnd != alias.old.value))) {
-            return damaged(check, "it names somebody who does not have this CMND");
-        }
-    }
-    return XT_OK;
-}
-
-static enum xt_status check_record(void *context, struct xt_table_place place,
-                                   enum xt_status status, struct xt_span record)
+static enum xt_status check_part(void *context, unsigned number, unsigned table, uint32_t from,
+                                 uint32_t to)
 {
     struct check *check = context;
-    check->place = place;
-    check->seen++;
-    xt_progress_set(&check->progress, ++check->report->records);
-    if (status != XT_OK) {
-        return damaged(check, place.index == UINT32_MAX ? "the page does not add up"
-                                                        : "the record does not open");
-    }
-    return check->table == XT_TABLE_HOT    ? check_hot(check, record)
-           : check->table == XT_TABLE_COLD ? check_cold(check, record)
-                                           : check_alias(check, record);
+    struct thread *thread = &check->threads[number];
+    thread->seen = 0;
+    thread->reader.table = table;
+    enum xt_status status =
+        xt_table_walk_pages(check->generation->tables[table], from, to, visit, thread);
+    xt_check_flush(&thread->reader);
+    xt_sweep_add(&check->sweep, thread->seen);
+    pthread_mutex_lock(&check->lock);
+    check->seen[table] += thread->seen;
+    pthread_mutex_unlock(&check->lock);
+    return status;
 }
 
-static enum xt_status check_tables(struct check *check, bool quiet)
+static enum xt_status sweep_tables(struct check *check)
 {
     const struct xt_manifest *manifest = &check->generation->manifest;
+    struct xt_progress progress;
     uint64_t expected = 0;
+    enum xt_status status = XT_OK;
+    check->sweep = (struct xt_sweep){.file = check->generation->file,
+                                     .threads = xt_sweep_threads(),
+                                     .part = check_part,
+                                     .context = check,
+                                     .progress = &progress};
     for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
+        check->sweep.pages[i] = (uint32_t)manifest->tables[i].pages;
         expected += manifest->tables[i].records;
     }
-    xt_progress_start(&check->progress, "checking records", "records", expected, quiet);
-    enum xt_status status = XT_OK;
-    for (unsigned i = 0; i < XT_TABLE_COUNT && status == XT_OK; i++) {
-        check->table = i;
-        check->seen = 0;
-        status = xt_table_walk(check->generation->tables[i], check_record, check);
-        if (status == XT_OK && check->report->damaged == 0 &&
-            check->seen != manifest->tables[i].records) {
-            check->place = (struct xt_table_place){0, UINT32_MAX, 0};
-            status = damaged(check, "its number of records is not the manifest's");
+    check->threads = calloc(check->sweep.threads, sizeof(*check->threads));
+    if (check->threads == NULL) {
+        return XT_NO_MEMORY;
+    }
+    for (unsigned i = 0; i < check->sweep.threads && status == XT_OK; i++) {
+        check->threads[i].check = check;
+        status = xt_check_reader_open(check->generation, on_record, &check->threads[i],
+                                      &check->threads[i].reader);
+    }
+    if (status == XT_OK) {
+        xt_progress_start(&progress, "checking records", "records", expected, check->plan->quiet);
+        progress.interrupted = check->plan->interrupted;
+        status = xt_sweep_run(&check->sweep);
+        if (status == XT_OK) {
+            xt_progress_finish(&progress);
+        } else {
+            xt_progress_break(&progress);
         }
     }
-    if (status == XT_OK && check->report->damaged == 0 &&
-        (check->report->people != manifest->people || check->replaced != manifest->replaced)) {
-        check->table = XT_TABLE_HOT;
-        check->place = (struct xt_table_place){0, UINT32_MAX, 0};
-        status = damaged(check, "its number of people is not the manifest's");
-    }
-    xt_progress_finish(&check->progress);
-    return status == XT_OK ? XT_OK : xt_fail(check->failure, status, "out of memory");
+    return status;
 }
 
-static enum xt_status check_digest(struct check *check, const char *path, bool quiet)
+/* Of a sound generation the counts are known. */
+static void check_counts(struct check *check)
+{
+    const struct xt_manifest *manifest = &check->generation->manifest;
+    struct xt_check_report *report = check->report;
+    const struct xt_table_place nowhere = {0, UINT32_MAX, 0};
+    uint64_t replaced = 0;
+    for (unsigned i = 0; i < check->sweep.threads; i++) {
+        report->people += check->threads[i].reader.people;
+        replaced += check->threads[i].reader.replaced;
+    }
+    for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
+        report->records += check->seen[i];
+    }
+    for (unsigned i = 0; i < XT_TABLE_COUNT && report->damaged == 0; i++) {
+        if (check->seen[i] != manifest->tables[i].records) {
+            note_at(check, i, nowhere, "its number of records is not the manifest's");
+        }
+    }
+    if (report->damaged == 0 &&
+        (report->people != manifest->people || replaced != manifest->replaced)) {
+        note_at(check, XT_TABLE_HOT, nowhere, "its number of people is not the manifest's");
+    }
+}
+
+static enum xt_status check_records(struct check *check, struct xt_failure *failure)
+{
+    enum xt_status status = sweep_tables(check);
+    if (status == XT_OK) {
+        check_counts(check);
+    }
+    for (unsigned i = 0; check->threads != NULL && i < check->sweep.threads; i++) {
+        xt_check_reader_close(&check->threads[i].reader);
+    }
+    free(check->threads);
+    return status == XT_OK       ? XT_OK
+           : status == XT_CLOSED ? xt_fail(failure, status, "interrupted")
+                                 : xt_fail(failure, status, "out of memory");
+}
+
+/* ---- all of it ---------------------------------------------------------------------------- */
+
+static enum xt_status check_digest(struct check *check, const char *path, bool *sound,
+                                   struct xt_failure *failure)
 {
     const struct xt_manifest *manifest = &check->generation->manifest;
     uint64_t bytes;
     uint8_t digest[XT_DIGEST_BYTES];
-    struct xt_failure failure;
-    xt_progress_start(&check->progress, "reading the file", "bytes", manifest->file_bytes, quiet);
-    enum xt_status status =
-        xt_table_file_survey(path, &check->progress, &bytes, digest, NULL, &failure);
+    struct xt_progress progress;
+    xt_progress_start(&progress, "reading the file", "bytes", manifest->file_bytes,
+                      check->plan->quiet);
+    progress.interrupted = check->plan->interrupted;
+    enum xt_status status = xt_table_file_survey(path, &progress, &bytes, digest, NULL, failure);
     if (status != XT_OK) {
-        return xt_fail(check->failure, status, "%s", failure.text);
+        xt_progress_break(&progress);
+        return status;
     }
-    xt_progress_finish(&check->progress);
-    if (memcmp(digest, manifest->digest, sizeof(digest)) != 0 && check->report->damaged++ == 0) {
-        (void)xt_fail(check->failure, XT_CORRUPT,
-                      "%s differs from what was sealed, but every record in it is sound", path);
-    }
+    xt_progress_finish(&progress);
+    *sound = memcmp(digest, manifest->digest, sizeof(digest)) == 0;
     return XT_OK;
 }
 
-enum xt_status xt_generation_check(const char *dir, uint32_t number,
-                                   const struct xt_keyring *keyring, bool quiet,
-                                   struct xt_check_report *report, struct xt_failure *failure)
+static enum xt_status check_opened(struct check *check, const char *path,
+                                   struct xt_failure *failure)
 {
+    bool sound = false;
+    struct xt_check_report *report = check->report;
+    /* The digest first: it reads the file from end to end, and leaves it in the page cache. */
+    enum xt_status status = check_digest(check, path, &sound, failure);
+    if (status == XT_OK) {
+        status = check_records(check, failure);
+    }
+    if (status != XT_OK) {
+        return status;
+    }
+    if (!sound && report->damaged == 0) {
+        note(check, (struct xt_damage){.what = "the file differs from what was sealed, but every "
+                                               "record in it is sound"});
+    }
+    if (report->damaged == 0) {
+        return XT_OK;
+    }
+    qsort(report->damages, report->listed, sizeof(report->damages[0]), compare_damages);
+    char text[256];
+    xt_damage_text(&report->damages[0], text, sizeof(text));
+    return xt_fail(failure, XT_CORRUPT, "%s", text);
+}
+
+enum xt_status xt_generation_check(const char *dir, uint32_t number,
+                                   const struct xt_keyring *keyring,
+                                   const struct xt_check_plan *plan, struct xt_check_report *report,
+                                   struct xt_failure *failure)
+{
+    static const struct xt_check_plan quiet = {.quiet = true};
     char name[XT_GENERATION_NAME];
     char folder[XT_PATH_MAX];
     char path[XT_PATH_MAX];
-    struct xt_failure first;
-    *report = (struct xt_check_report){.table = NULL};
-    struct check check = {.report = report, .failure = &first};
+    struct check check = {.plan = plan != NULL ? plan : &quiet, .report = report};
+    report->people = report->records = report->damaged = 0;
+    report->listed = 0;
     xt_identity_name(number, name);
     enum xt_status status = xt_identity_path(dir, name, folder, failure);
     if (status == XT_OK && xt_path_join(path, folder, XT_DATA_NAME) != XT_OK) {
@@ -244,14 +277,9 @@ enum xt_status xt_generation_check(const char *dir, uint32_t number,
         report->damaged = status == XT_CORRUPT;
         return status;
     }
-    /* Records first: they tell where the damage is; the digest only that there is some. */
-    status = check_tables(&check, quiet);
-    if (status == XT_OK) {
-        status = check_digest(&check, path, quiet);
-    }
+    pthread_mutex_init(&check.lock, NULL);
+    status = check_opened(&check, path, failure);
+    pthread_mutex_destroy(&check.lock);
     xt_generation_close(check.generation);
-    if (status == XT_OK && report->damaged > 0) {
-        status = XT_CORRUPT;
-    }
-    return status == XT_OK ? XT_OK : xt_fail(failure, status, "%s", first.text);
+    return status;
 }

@@ -1,50 +1,126 @@
 #include <getopt.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "core/request.h" /* xt_json_write_string */
+#include "store/check.h"
 #include "store/command_line.h"
 #include "store/commands.h"
-#include "store/generation.h"
 
-static const char help[] = "usage: xacthuc check DIR [OPTIONS]\n"
-                           "\n"
-                           "Reads every byte of a sealed generation: its digest, every record, and "
-                           "that the tables agree.\n"
-                           "\n"
-                           "  --generation N   that one in place of the served one\n"
-                           "  --json           the result as JSON\n"
-                           "  --quiet          no progress\n"
-                           "  --help, --version\n"
-                           "\n"
-                           "Exit status 1 when anything is damaged; the first damage is named.\n";
+static const char help[] =
+    "usage: xacthuc check DIR [OPTIONS]\n"
+    "\n"
+    "Reads every byte of a sealed generation: its digest, every record, and that the tables\n"
+    "agree. The server may run meanwhile. Every damage is told with its table, page and record,\n"
+    "up to 1000 of them.\n"
+    "\n"
+    "  --generation N   that one in place of the served one\n"
+    "  --json           the result as JSON\n"
+    "  --quiet          no progress\n"
+    "  --help, --version\n"
+    "\n"
+    "Exit status 1 when anything is damaged: restore the generation's folder from a copy, or\n"
+    "import again. Until then the server answers 503 for what is damaged, and the rest rightly.\n";
 
+static volatile sig_atomic_t interrupted;
+
+static void on_signal(int number)
+{
+    interrupted = number;
+}
+
+static void print_string(const char *text)
+{
+    uint8_t quoted[sizeof(struct xt_failure) * 6 + 2];
+    struct xt_writer writer = xt_writer_over(quoted, sizeof(quoted));
+    xt_json_write_string(&writer, xt_span_of_string(text));
+    printf("%.*s", (int)writer.size, (const char *)quoted);
+}
+
+static void print_damage(const struct xt_damage *damage)
+{
+    fputs("{\"text\":", stdout);
+    print_string(damage->what);
+    if (damage->table != NULL) {
+        printf(",\"table\":\"%s\",\"page\":%u", damage->table, damage->page);
+        if (damage->record != UINT32_MAX) {
+            printf(",\"record\":%u", damage->record);
+        }
+        printf(",\"offset\":%llu", (unsigned long long)damage->offset);
+    }
+    putchar('}');
+}
+
+/* failure NULL: it is sound. Without one finding in the list it could not be opened. */
 static void print_json(uint32_t number, const struct xt_check_report *report,
                        const struct xt_failure *failure)
 {
     printf("{\"generation\":%u,\"sound\":%s,\"people\":%llu,\"records\":%llu,\"damaged\":%llu",
            number, failure == NULL ? "true" : "false", (unsigned long long)report->people,
            (unsigned long long)report->records, (unsigned long long)report->damaged);
-    if (failure != NULL) {
-        uint8_t quoted[sizeof(failure->text) * 6 + 2];
-        struct xt_writer writer = xt_writer_over(quoted, sizeof(quoted));
-        xt_json_write_string(&writer, xt_span_of_string(failure->text));
-        printf(",\"first\":{\"text\":%.*s", (int)writer.size, (const char *)quoted);
-        if (report->table != NULL) {
-            printf(",\"table\":\"%s\",\"page\":%u", report->table, report->page);
-        }
-        if (report->table != NULL && report->record != UINT32_MAX) {
-            printf(",\"record\":%u", report->record);
-        }
+    if (failure == NULL) {
+        puts("}");
+        return;
+    }
+    fputs(",\"damages\":[", stdout);
+    for (unsigned i = 0; i < report->listed; i++) {
+        fputs(i == 0 ? "" : ",", stdout);
+        print_damage(&report->damages[i]);
+    }
+    if (report->listed == 0) {
+        fputs("{\"text\":", stdout);
+        print_string(failure->text);
         putchar('}');
     }
-    puts("}");
+    puts("]}");
 }
 
-static int run(const char *dir, uint32_t number, bool json, bool quiet)
+static void print_text(uint32_t number, const struct xt_check_report *report, bool sound)
 {
+    char text[256];
+    if (sound) {
+        printf("generation %06u is sound: %llu people, %llu records\n", number,
+               (unsigned long long)report->people, (unsigned long long)report->records);
+    }
+    for (unsigned i = 0; i < report->listed; i++) {
+        xt_damage_text(&report->damages[i], text, sizeof(text));
+        puts(text);
+    }
+    if (report->damaged > report->listed && report->listed > 0) {
+        printf("and %llu more\n", (unsigned long long)(report->damaged - report->listed));
+    }
+}
+
+static int finish(uint32_t number, enum xt_status status, const struct xt_check_report *report,
+                  struct xt_failure *failure, bool json)
+{
+    if (status == XT_CLOSED) { /* what was found so far is not the result */
+        return xt_work_error("check", failure);
+    }
+    if (json) {
+        print_json(number, report, status == XT_OK ? NULL : failure);
+    } else {
+        print_text(number, report, status == XT_OK);
+    }
+    int output = xt_finish_output("check");
+    if (status == XT_OK) {
+        return output;
+    }
+    if (report->listed > 0) {
+        (void)xt_fail(failure, status,
+                      "generation %06u is damaged in %llu %s; restore its folder from a copy, or "
+                      "import again",
+                      number, (unsigned long long)report->damaged,
+                      report->damaged == 1 ? "place" : "places");
+    }
+    return xt_work_error("check", failure);
+}
+
+static int run(const char *dir, uint32_t number, bool json, const struct xt_check_plan *plan)
+{
+    static struct xt_check_report report;
     struct xt_failure failure;
     struct xt_keyring *keyring = NULL;
-    struct xt_check_report report = {.table = NULL};
     enum xt_status status = xt_deployment_keyring(dir, &keyring, &failure);
     if (status == XT_OK && number == 0) {
         status = xt_generation_current(dir, &number, &failure);
@@ -53,23 +129,12 @@ static int run(const char *dir, uint32_t number, bool json, bool quiet)
         xt_keyring_close(keyring);
         return xt_work_error("check", &failure);
     }
-    status = xt_generation_check(dir, number, keyring, quiet, &report, &failure);
+    struct sigaction action = {.sa_handler = on_signal};
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    status = xt_generation_check(dir, number, keyring, plan, &report, &failure);
     xt_keyring_close(keyring);
-    if (json) {
-        print_json(number, &report, status == XT_OK ? NULL : &failure);
-    } else if (status == XT_OK) {
-        printf("generation %06u is sound: %llu people, %llu records\n", number,
-               (unsigned long long)report.people, (unsigned long long)report.records);
-    }
-    int output = xt_finish_output("check");
-    if (status == XT_OK) {
-        return output;
-    }
-    if (report.damaged > 1) {
-        fprintf(stderr, "xacthuc check: %llu findings; the first is told below\n",
-                (unsigned long long)report.damaged);
-    }
-    return xt_work_error("check", &failure);
+    return finish(number, status, &report, &failure, json);
 }
 
 int xt_command_check(int argc, char **argv)
@@ -82,7 +147,7 @@ int xt_command_check(int argc, char **argv)
                                             {NULL, 0, NULL, 0}};
     uint64_t number = 0;
     bool json = false;
-    bool quiet = false;
+    struct xt_check_plan plan = {.interrupted = &interrupted};
     int option;
     opterr = 0;
     optind = 0; /* a fresh scan */
@@ -97,7 +162,7 @@ int xt_command_check(int argc, char **argv)
             json = true;
             break;
         case 'q':
-            quiet = true;
+            plan.quiet = true;
             break;
         case 'h':
             fputs(help, stdout);
@@ -112,5 +177,5 @@ int xt_command_check(int argc, char **argv)
     if (argc - optind != 1) {
         return xt_usage_error("check", "give one deployment");
     }
-    return run(argv[optind], (uint32_t)number, json, quiet);
+    return run(argv[optind], (uint32_t)number, json, &plan);
 }

@@ -30,6 +30,7 @@ struct xt_manifest {
     uint64_t people;   /* hot records */
     uint64_t replaced; /* replaced numbers: the other records of the hot table */
     uint64_t aliases;  /* different CMND numbers */
+    uint64_t phones;   /* different phones */
     struct xt_table_sizes tables[XT_TABLE_COUNT];
     uint64_t file_bytes;
     uint8_t digest[XT_GENERATION_DIGEST]; /* BLAKE2b-256 of data.mdb */
@@ -72,6 +73,21 @@ struct xt_found {
 XT_MUST_USE enum xt_status xt_generation_find(struct xt_generation *generation, struct xt_id id,
                                               struct xt_found *found);
 
+/* The same for many ids, with the waits for memory of XT_TABLE_GROUP of them at a time overlapped: the
+ * same answers, in any order of kinds, each with its status in its place. Two of the same id are fine. */
+struct xt_lookup {
+    struct xt_id id;       /* asked */
+    enum xt_status status; /* and told: as xt_generation_find gives them */
+    struct xt_found found;
+};
+void xt_generation_find_batch(struct xt_generation *generation, struct xt_lookup *const *lookups,
+                              size_t count);
+
+/* The links of these people (at most XT_TABLE_GROUP) are going to be asked for next: fetches what that
+ * will need, all at once. Changes no answer. */
+void xt_generation_expect_links(struct xt_generation *generation, const uint64_t *numbers,
+                                unsigned count);
+
 /* The links of a person (number as in xt_found.hot). A number without a cold record costs what one
  * with it does: another record of its page is opened and decoded. XT_NOT_FOUND: no cold record;
  * *links is then empty. */
@@ -83,19 +99,5 @@ XT_MUST_USE enum xt_status xt_generation_links(struct xt_generation *generation,
 typedef enum xt_status (*xt_generation_visit)(void *context, const struct xt_hot *hot);
 XT_MUST_USE enum xt_status xt_generation_each(struct xt_generation *generation,
                                               xt_generation_visit visit, void *context);
-
-/* Checks everything: file digest, every page, order of tags, every record opened and decoded and at
- * its place, every hot record's cold part, every alias's people and every person's alias, counts.
- * XT_CORRUPT: something is damaged; gives the first damage in *failure, with table, page and record,
- * and how many findings there are. */
-struct xt_check_report {
-    uint64_t people, records, damaged;
-    const char *table;     /* of the first damage that is inside a table; NULL: none is */
-    uint32_t page, record; /* of the same; record UINT32_MAX: the whole page */
-};
-XT_MUST_USE enum xt_status xt_generation_check(const char *dir, uint32_t number,
-                                               const struct xt_keyring *keyring, bool quiet,
-                                               struct xt_check_report *report,
-                                               struct xt_failure *failure);
 
 #endif

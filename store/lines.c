@@ -1,109 +1,174 @@
 #include "store/lines.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <unistd.h>
 
-#define BLOCK (1U << 20)
+/* What a line that is too long is cut off to: with its end of line taken off, it still is. */
+#define CUT (XT_LINE_MAX + 2)
 
 enum xt_status xt_lines_start(struct xt_lines *lines, int fd)
 {
     uint8_t *place;
     *lines = (struct xt_lines){.fd = fd};
-    return xt_memory_extend(&lines->buffer, XT_LINE_MAX + 2 + BLOCK, &place);
+    enum xt_status status = xt_memory_extend(&lines->rest, CUT, &place);
+    lines->rest.size = 0;
+    return status;
 }
 
 void xt_lines_end(struct xt_lines *lines)
 {
-    xt_memory_free(&lines->buffer);
+    xt_memory_free(&lines->rest);
+}
+
+enum xt_status xt_line_block_start(struct xt_line_block *block)
+{
+    uint8_t *place;
+    *block = (struct xt_line_block){.size = 0};
+    enum xt_status status = xt_memory_extend(&block->memory, XT_LINE_BLOCK + CUT + 1, &place);
+    block->memory.size = 0; /* bytes read into it: whole lines, and maybe more */
+    return status;
+}
+
+void xt_line_block_end(struct xt_line_block *block)
+{
+    xt_memory_free(&block->memory);
 }
 
 /* Reads more behind what is there. XT_CLOSED at the end of the input. */
-static enum xt_status fill(struct xt_lines *lines)
+static enum xt_status read_more(struct xt_lines *lines, struct xt_line_block *block)
 {
-    if (lines->begin > 0) {
-        memmove(lines->buffer.data, lines->buffer.data + lines->begin, lines->end - lines->begin);
-        lines->end -= lines->begin;
-        lines->begin = 0;
-    }
-    ssize_t got = read(lines->fd, lines->buffer.data + lines->end, lines->buffer.size - lines->end);
+    struct xt_memory *memory = &block->memory;
+    ssize_t got = read(lines->fd, memory->data + memory->size, XT_LINE_BLOCK + CUT - memory->size);
     if (got < 0) {
         return errno == EINTR ? XT_AGAIN : XT_IO;
     }
     lines->at_end = got == 0;
-    lines->end += (size_t)got;
+    memory->size += (size_t)got;
     lines->bytes += (uint64_t)got;
     return got == 0 ? XT_CLOSED : XT_OK;
 }
 
-/* Throws away what is left of a line that is too long, a block at a time. */
-static enum xt_status skip(struct xt_lines *lines)
+/* Takes what the block before left over, once. */
+static void take_rest(struct xt_lines *lines, struct xt_line_block *block)
 {
-    uint8_t *data = lines->buffer.data + lines->begin;
-    uint8_t *newline = memchr(data, '\n', lines->end - lines->begin);
-    lines->skipping = newline == NULL && !lines->at_end;
-    lines->begin = newline != NULL ? lines->begin + (size_t)(newline - data) + 1 : lines->end;
-    if (!lines->skipping) {
-        return XT_TOO_LARGE;
+    if (lines->rest.size > 0) {
+        xt_require(block->memory.size == 0);
+        memcpy(block->memory.data, lines->rest.data, lines->rest.size);
+        block->memory.size = lines->rest.size;
+        lines->rest.size = 0;
     }
-    enum xt_status status = fill(lines);
-    return status == XT_IO ? XT_IO : XT_AGAIN;
 }
 
 /* Skips a byte order mark, once its three bytes can be told. */
-static enum xt_status begin(struct xt_lines *lines)
+static void begin(struct xt_lines *lines, struct xt_line_block *block)
 {
-    while (lines->end < 3 && !lines->at_end) {
-        enum xt_status status = fill(lines);
-        if (status != XT_OK && status != XT_CLOSED) {
-            return status;
-        }
-    }
-    if (lines->end >= 3 && memcmp(lines->buffer.data, "\xef\xbb\xbf", 3) == 0) {
-        lines->begin = 3;
+    struct xt_memory *memory = &block->memory;
+    if (memory->size >= 3 && memcmp(memory->data, "\xef\xbb\xbf", 3) == 0) {
+        memory->size -= 3;
+        memmove(memory->data, memory->data + 3, memory->size);
     }
     lines->begun = true;
+}
+
+/* Throws away what is left of a line that is too long, as far as it is here. */
+static void skip(struct xt_lines *lines, struct xt_line_block *block)
+{
+    struct xt_memory *memory = &block->memory;
+    const uint8_t *newline = memchr(memory->data, '\n', memory->size);
+    size_t gone = newline == NULL ? memory->size : (size_t)(newline - memory->data) + 1;
+    lines->skipping = newline == NULL && !lines->at_end;
+    memory->size -= gone;
+    memmove(memory->data, memory->data + gone, memory->size);
+}
+
+/* Ends the block after its last whole line, and keeps what is after it for the next one. A line that
+ * is already too long is cut off, and what else comes of it is skipped. Gives whether there is a line. */
+static bool cut_block(struct xt_lines *lines, struct xt_line_block *block)
+{
+    struct xt_memory *memory = &block->memory;
+    const uint8_t *newline = memory->size == 0 ? NULL : memrchr(memory->data, '\n', memory->size);
+    size_t whole = newline == NULL ? 0 : (size_t)(newline - memory->data) + 1;
+    size_t rest = memory->size - whole;
+    if (rest >= CUT && !lines->at_end) {
+        whole += CUT;
+        memory->data[whole++] = '\n';
+        lines->skipping = true;
+        rest = 0;
+    } else if (lines->at_end && rest > 0) {
+        memory->data[memory->size] = '\n';
+        whole = memory->size + 1;
+        rest = 0;
+    }
+    if (whole == 0) {
+        return false;
+    }
+    memcpy(lines->rest.data, memory->data + whole, rest); /* less than CUT */
+    lines->rest.size = rest;
+    block->size = whole;
+    memory->size = 0; /* ready for the next filling */
+    return true;
+}
+
+static void count_lines(struct xt_lines *lines, struct xt_line_block *block)
+{
+    const uint8_t *at = block->memory.data;
+    const uint8_t *end = at + block->size;
+    block->first_line = lines->number + 1;
+    while (at < end) {
+        const uint8_t *newline = memchr(at, '\n', (size_t)(end - at));
+        lines->number++;
+        at = newline + 1;
+    }
+}
+
+/* Whether to give what is there: whoever writes into the pipe has no more for the moment. */
+static bool is_enough(const struct xt_lines *lines, const struct xt_line_block *block)
+{
+    struct pollfd more = {.fd = lines->fd, .events = POLLIN};
+    return block->memory.size > 0 && poll(&more, 1, 0) == 0 &&
+           memrchr(block->memory.data, '\n', block->memory.size) != NULL;
+}
+
+enum xt_status xt_lines_fill(struct xt_lines *lines, struct xt_line_block *block)
+{
+    enum xt_status status = XT_OK;
+    take_rest(lines, block);
+    while (status == XT_OK && block->memory.size < XT_LINE_BLOCK && !lines->at_end &&
+           !is_enough(lines, block)) {
+        status = read_more(lines, block);
+        if (lines->skipping && (status == XT_OK || status == XT_CLOSED)) {
+            skip(lines, block);
+            if (lines->skipping) {
+                return XT_AGAIN;
+            }
+        }
+    }
+    if (status == XT_AGAIN || status == XT_IO) {
+        return status;
+    }
+    if (!lines->begun) {
+        begin(lines, block);
+    }
+    if (!cut_block(lines, block)) {
+        return XT_CLOSED;
+    }
+    count_lines(lines, block);
     return XT_OK;
 }
 
-enum xt_status xt_lines_next(struct xt_lines *lines, struct xt_span *line)
+enum xt_status xt_line_next(const struct xt_line_block *block, size_t *at, struct xt_span *line)
 {
-    size_t searched = 0;
-    if (!lines->begun) {
-        enum xt_status status = begin(lines);
-        if (status != XT_OK) {
-            return status;
-        }
+    if (*at >= block->size) {
+        return XT_CLOSED;
     }
-    if (lines->skipping) {
-        return skip(lines);
+    const uint8_t *data = block->memory.data + *at;
+    const uint8_t *newline = memchr(data, '\n', block->size - *at);
+    size_t length = (size_t)(newline - data);
+    *at += length + 1;
+    if (length > 0 && data[length - 1] == '\r') {
+        length--;
     }
-    for (;;) {
-        uint8_t *data = lines->buffer.data + lines->begin;
-        size_t size = lines->end - lines->begin;
-        uint8_t *newline = memchr(data + searched, '\n', size - searched);
-        size_t length = newline != NULL ? (size_t)(newline - data) : size;
-        size_t ended = newline != NULL ? 1 : 0;
-        if (length > XT_LINE_MAX + 1) {
-            lines->number++;
-            return skip(lines);
-        }
-        if (newline == NULL && !lines->at_end) {
-            searched = size;
-            enum xt_status status = fill(lines);
-            if (status != XT_OK && status != XT_CLOSED) {
-                return status;
-            }
-            continue;
-        }
-        if (newline == NULL && size == 0) {
-            return XT_CLOSED;
-        }
-        lines->begin += length + ended;
-        lines->number++;
-        if (length > 0 && data[length - 1] == '\r') {
-            length--;
-        }
-        *line = xt_span_of(data, length);
-        return length > XT_LINE_MAX ? XT_TOO_LARGE : XT_OK;
-    }
+    *line = xt_span_of(data, length);
+    return length > XT_LINE_MAX ? XT_TOO_LARGE : XT_OK;
 }

@@ -42,13 +42,14 @@ enum xt_status xt_memory_extend(struct xt_memory *memory, size_t size, uint8_t *
     }
     *place = memory->data + memory->size;
     memory->size += size;
+    memory->touched = memory->size > memory->touched ? memory->size : memory->touched;
     return XT_OK;
 }
 
 void xt_memory_free(struct xt_memory *memory)
 {
     if (memory->data != NULL) {
-        xt_wipe(memory->data, memory->size);
+        xt_wipe(memory->data, memory->touched);
         (void)munmap(memory->data, memory->capacity);
     }
     *memory = (struct xt_memory){.data = NULL};

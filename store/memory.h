@@ -13,6 +13,7 @@ struct xt_memory {
     uint8_t *data;
     size_t size;     /* bytes in use */
     size_t capacity; /* bytes there are */
+    size_t touched;  /* the most that size was since it began: what is wiped */
 };
 
 /* Gives a place for size more bytes at the end; valid until the next call. */

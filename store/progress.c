@@ -100,7 +100,15 @@ void xt_progress_start(struct xt_progress *progress, const char *phase, const ch
 void xt_progress_set(struct xt_progress *progress, uint64_t done)
 {
     progress->done = done;
-    if (progress->quiet || (++progress->checked & (CALLS_BETWEEN_LOOKS - 1)) != 0) {
+    if ((++progress->checked & (CALLS_BETWEEN_LOOKS - 1)) == 0) {
+        xt_progress_look(progress, done);
+    }
+}
+
+void xt_progress_look(struct xt_progress *progress, uint64_t done)
+{
+    progress->done = done;
+    if (progress->quiet) {
         return;
     }
     uint64_t now = now_ms();
@@ -108,6 +116,14 @@ void xt_progress_set(struct xt_progress *progress, uint64_t done)
     if (now - progress->shown_ms >= every) {
         progress->shown_ms = now;
         show(progress, now);
+    }
+}
+
+void xt_progress_break(struct xt_progress *progress)
+{
+    if (progress->terminal && !progress->quiet) {
+        fputs("\r\033[K", stderr);
+        fflush(stderr);
     }
 }
 

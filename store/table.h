@@ -36,10 +36,11 @@ enum xt_table_number {
     XT_TABLE_HOT,   /* identity -> hot record, or an alias for a replaced number */
     XT_TABLE_COLD,  /* identity -> cold record */
     XT_TABLE_ALIAS, /* CMND -> people */
+    XT_TABLE_PHONE, /* phone -> people */
     XT_TABLE_COUNT
 };
 
-const char *xt_table_name(unsigned number); /* "hot", "cold", "alias" */
+const char *xt_table_name(unsigned number); /* "hot", "cold", "alias", "phone" */
 
 #define XT_RECORD_MAX 49664 /* bytes of one record, not sealed; records are never empty */
 
@@ -57,6 +58,9 @@ XT_MUST_USE enum xt_status xt_table_open(const struct xt_span *pages, uint32_t p
                                          struct xt_table **table);
 void xt_table_close(struct xt_table *table);
 
+/* Another reader of an open table, for another thread; to be closed before the one it was made of. */
+XT_MUST_USE enum xt_status xt_table_share(const struct xt_table *table, struct xt_table **shared);
+
 /* Steps through the records that may belong to hash: start with *cursor = 0; each call opens the next
  * record with the same page and tag into record (XT_RECORD_MAX bytes) and gives its size.
  * XT_NOT_FOUND: no (more) such record, a normal answer; the first call has then opened a neighbour
@@ -64,6 +68,11 @@ void xt_table_close(struct xt_table *table);
  * XT_CORRUPT: the page or the record does not add up; other records may still be fine. */
 XT_MUST_USE enum xt_status xt_table_get(struct xt_table *table, struct xt_hash hash,
                                         uint32_t *cursor, uint8_t *record, size_t *size);
+
+/* Brings what looking these up will need into the cache, all at once: without it each of them waits for
+ * two or three places in memory, one after the other. Changes no answer. */
+#define XT_TABLE_GROUP 32U /* at most; 8 to 64 differ by less than noise at 100 M records */
+void xt_table_expect(struct xt_table *table, const struct xt_hash *hashes, unsigned count);
 
 /* Where a record stands, and under which page and tag. */
 struct xt_table_place {
@@ -79,9 +88,18 @@ typedef enum xt_status (*xt_table_visit)(void *context, struct xt_table_place pl
                                          enum xt_status status, struct xt_span record);
 
 /* Opens every record in order, and checks what single lookups do not need: that tags ascend, that
- * ordinals follow each other and that pages are used to their end. */
-XT_MUST_USE enum xt_status xt_table_walk(struct xt_table *table, xt_table_visit visit,
+ * ordinals follow each other and that pages are used to their end. Several threads may walk one table
+ * at once, and it may be looked up meanwhile. */
+XT_MUST_USE enum xt_status xt_table_walk(const struct xt_table *table, xt_table_visit visit,
                                          void *context);
+
+/* The same for pages from <= page < to, which must be pages of the table. A walk compares its first
+ * page with the one before it, so that ranges that cover a table check all that one walk does. */
+XT_MUST_USE enum xt_status xt_table_walk_pages(const struct xt_table *table, uint32_t from,
+                                               uint32_t to, xt_table_visit visit, void *context);
+
+/* Where in its page a place lies, in bytes; 0 where that cannot be told. */
+uint32_t xt_table_place_offset(const struct xt_table *table, struct xt_table_place place);
 
 struct xt_table_sizes xt_table_sizes(const struct xt_table *table);
 

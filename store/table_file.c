@@ -19,6 +19,8 @@ struct xt_table_file {
     MDB_dbi tables[XT_TABLE_COUNT];
     size_t uncommitted;
     struct xt_span *pages[XT_TABLE_COUNT]; /* of an open file */
+    const uint8_t *map;                    /* where it begins */
+    uint32_t page_bytes;                   /* of one OS page in it */
 };
 
 static enum xt_status fail_mdb(struct xt_failure *failure, const char *what, int code)
@@ -262,6 +264,10 @@ enum xt_status xt_table_file_survey(const char *path, struct xt_progress *progre
     (void)posix_fadvise(fd, 0, 0, POSIX_FADV_SEQUENTIAL);
     for (; at < *bytes && status == XT_OK; at += SURVEY_BLOCK) {
         size_t size = *bytes - at < SURVEY_BLOCK ? (size_t)(*bytes - at) : SURVEY_BLOCK;
+        if (xt_progress_interrupted(progress)) {
+            status = xt_fail(failure, XT_CLOSED, "interrupted");
+            break;
+        }
         if (!read_at(fd, block, size, at)) {
             status = fail_read(failure, path);
             break;
@@ -314,6 +320,13 @@ static enum xt_status check_structure(int fd, const char *path, uint64_t bytes,
     enum xt_status status = XT_OK;
     uint8_t digest[XT_DIGEST_BYTES];
     struct xt_digest *running = xt_digest_start();
+    /* A few thousand pages all over a large file: asked for at once, a cold disk gives them in the time
+     * of a few. */
+    (void)posix_fadvise(fd, 0, 0, POSIX_FADV_RANDOM);
+    for (uint32_t i = 0; i < expected->count; i++) {
+        (void)posix_fadvise(fd, (off_t)expected->pages[i] * expected->page_bytes,
+                            expected->page_bytes, POSIX_FADV_WILLNEED);
+    }
     for (uint32_t i = 0; i < expected->count && status == XT_OK; i++) {
         if (read_at(fd, page, expected->page_bytes,
                     (uint64_t)expected->pages[i] * expected->page_bytes)) {
@@ -331,8 +344,19 @@ static enum xt_status check_structure(int fd, const char *path, uint64_t bytes,
     return status;
 }
 
+/* Where the map begins: LMDB does not say, but a key lies in a tree page, which was checked and begins
+ * with its own number. */
+static const uint8_t *map_of(const struct xt_table_file *file, MDB_val key)
+{
+    uint64_t number;
+    const uint8_t *data = key.mv_data;
+    const uint8_t *page = data - ((uintptr_t)data & (file->page_bytes - 1));
+    memcpy(&number, page, sizeof(number));
+    return page - number * file->page_bytes;
+}
+
 /* One walk over the tree gives every page's address; data is not touched. */
-static int load_pages(MDB_txn *txn, unsigned table, uint32_t count, struct xt_span **loaded)
+static int load_pages(struct xt_table_file *file, unsigned table, uint32_t count)
 {
     MDB_dbi dbi;
     MDB_cursor *cursor = NULL;
@@ -340,10 +364,10 @@ static int load_pages(MDB_txn *txn, unsigned table, uint32_t count, struct xt_sp
     if (pages == NULL) {
         return ENOMEM;
     }
-    *loaded = pages; /* freed with the file */
-    int code = mdb_dbi_open(txn, xt_table_name(table), MDB_INTEGERKEY, &dbi);
+    file->pages[table] = pages; /* freed with the file */
+    int code = mdb_dbi_open(file->txn, xt_table_name(table), MDB_INTEGERKEY, &dbi);
     if (code == 0) {
-        code = mdb_cursor_open(txn, dbi, &cursor);
+        code = mdb_cursor_open(file->txn, dbi, &cursor);
     }
     for (uint32_t i = 0; code == 0 && i < count; i++) {
         MDB_val key;
@@ -352,7 +376,10 @@ static int load_pages(MDB_txn *txn, unsigned table, uint32_t count, struct xt_sp
         if (code == 0 && (key.mv_size != sizeof(i) || memcmp(key.mv_data, &i, sizeof(i)) != 0)) {
             code = MDB_CORRUPTED;
         }
-        pages[i] = code == 0 ? xt_span_of(value.mv_data, value.mv_size) : pages[i];
+        if (code == 0) {
+            pages[i] = xt_span_of(value.mv_data, value.mv_size);
+            file->map = map_of(file, key);
+        }
     }
     if (cursor != NULL) {
         mdb_cursor_close(cursor);
@@ -378,13 +405,14 @@ enum xt_status xt_table_file_open(const char *path, uint64_t bytes,
     if (file == NULL) {
         return xt_fail(failure, XT_NO_MEMORY, "cannot open %s: out of memory", path);
     }
+    file->page_bytes = expected->page_bytes;
     status = open_env(path, (size_t)bytes, MDB_RDONLY | MDB_NORDAHEAD, file, failure);
     if (status != XT_OK) {
         goto fail;
     }
     int code = mdb_txn_begin(file->env, NULL, MDB_RDONLY, &file->txn);
     for (unsigned i = 0; code == 0 && i < XT_TABLE_COUNT; i++) {
-        code = load_pages(file->txn, i, page_counts[i], &file->pages[i]);
+        code = load_pages(file, i, page_counts[i]);
     }
     if (code != 0) {
         status = fail_mdb(failure, "open the table file", code);
@@ -401,4 +429,9 @@ fail:
 const struct xt_span *xt_table_file_pages(const struct xt_table_file *file, unsigned table)
 {
     return file->pages[table];
+}
+
+uint64_t xt_table_file_offset(const struct xt_table_file *file, unsigned table, uint32_t page)
+{
+    return (uint64_t)(file->pages[table][page].data - file->map);
 }

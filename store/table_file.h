@@ -43,14 +43,16 @@ XT_MUST_USE enum xt_status xt_table_file_finish(struct xt_table_file *file,
                                                 struct xt_failure *failure);
 void xt_table_file_close(struct xt_table_file *file);
 
-/* Reads path from end to end. structure may be NULL, or is filled and freed by the caller. */
+/* Reads path from end to end. structure may be NULL, or is filled and freed by the caller. XT_CLOSED:
+ * progress says that it was interrupted. */
 XT_MUST_USE enum xt_status xt_table_file_survey(const char *path, struct xt_progress *progress,
                                                 uint64_t *bytes, uint8_t digest[XT_DIGEST_BYTES],
                                                 struct xt_structure *structure,
                                                 struct xt_failure *failure);
 
 /* Opens a finished file of exactly `bytes` whose structure is as expected. page_counts: of each
- * table. Reads the structure only. XT_CORRUPT: it is not the file that was made. */
+ * table. Reads the structure only. XT_CORRUPT: it is not the file that was made. The map is for
+ * reading at random (MADV_RANDOM): a page fault reads what was asked for and nothing around it. */
 XT_MUST_USE enum xt_status xt_table_file_open(const char *path, uint64_t bytes,
                                               const struct xt_structure *expected,
                                               const uint32_t page_counts[XT_TABLE_COUNT],
@@ -59,5 +61,22 @@ XT_MUST_USE enum xt_status xt_table_file_open(const char *path, uint64_t bytes,
 
 /* The pages of a table, as many as page_counts said; borrowed until close. */
 const struct xt_span *xt_table_file_pages(const struct xt_table_file *file, unsigned table);
+
+/* Where in the file a page begins, in bytes. */
+uint64_t xt_table_file_offset(const struct xt_table_file *file, unsigned table, uint32_t page);
+
+/* For those who read pages from <= page < to in order, against what MADV_RANDOM says. Any thread; a
+ * file that is being read stays readable.
+ *   expect  has the disk begin to read them; returns before it has
+ *   load    waits until they are in the page cache. XT_IO: the disk, or a file cut short, which a plain
+ *           read of the map would answer with SIGBUS. XT_UNSUPPORTED: Linux before 5.14; expect did
+ *           what there is
+ *   forget  takes them out of this process's resident memory; the page cache keeps them */
+void xt_table_file_expect(const struct xt_table_file *file, unsigned table, uint32_t from,
+                          uint32_t to);
+XT_MUST_USE enum xt_status xt_table_file_load(const struct xt_table_file *file, unsigned table,
+                                              uint32_t from, uint32_t to);
+void xt_table_file_forget(const struct xt_table_file *file, unsigned table, uint32_t from,
+                          uint32_t to);
 
 #endif

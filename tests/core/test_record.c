@@ -601,7 +601,7 @@ static void nonsense_in_an_alias_is_corrupt(void **state)
     uint8_t record[XT_ALIAS_MAX] = {1, XT_ID_CMND, 0, 0, 0, 0, 0, 9, 0, 0, 0, 0};
     struct xt_alias alias;
     assert_int_equal(xt_alias_decode(xt_span_of(record, 12), &alias), XT_OK);
-    record[1] = 2; /* a third kind */
+    record[1] = XT_ID_PHONE + 1; /* a kind that is none */
     assert_int_equal(xt_alias_decode(xt_span_of(record, 12), &alias), XT_CORRUPT);
     record[1] = XT_ID_CMND;
     record[6] = 1; /* more than nine digits */

@@ -1,3 +1,4 @@
+#include "crypto/quick_gcm.h"
 #include "crypto/seal.h"
 #include "tests/crypto/hex.h"
 #include "tests/crypto/scratch.h"
@@ -42,6 +43,39 @@ static void the_nonce_is_the_ordinal_in_little_endian(void **state)
     assert_string_equal(to_hex(hex, sealed, 31),
                         "70939b34c905a52f88c9f508ec09180c590c3979590391f29a73d73841f7a4");
     xt_sealer_close(sealer);
+}
+
+/* Intel's library, where it is there, and BoringSSL write and read the same. */
+static void both_ways_of_sealing_agree(void **state)
+{
+    (void)state;
+    static uint8_t plain[70000], quick[70000 + XT_SEAL_OVERHEAD], slow[70000 + XT_SEAL_OVERHEAD];
+    static uint8_t opened[70000];
+    uint8_t associated[48];
+    struct xt_sealer *with = open_counting();
+    struct xt_sealer *without = open_counting();
+    xt_sealer_forget_quick(without);
+    fill_counting(plain, sizeof(plain), 5);
+    fill_counting(associated, sizeof(associated), 9);
+    for (size_t size = 0; size < sizeof(plain); size = size < 300 ? size + 1 : size * 3) {
+        struct xt_span more = xt_span_of(associated, size % (sizeof(associated) + 1));
+        size_t sealed = size + XT_SEAL_OVERHEAD;
+        xt_seal(with, size, more, xt_span_of(plain, size), quick);
+        xt_seal(without, size, more, xt_span_of(plain, size), slow);
+        assert_memory_equal(quick, slow, sealed);
+        assert_int_equal(xt_unseal(with, size, more, xt_span_of(slow, sealed), opened), XT_OK);
+        assert_memory_equal(opened, plain, size);
+        quick[size * 7 % sealed] ^= 0x10;
+        assert_int_equal(xt_unseal(with, size, more, xt_span_of(quick, sealed), opened),
+                         XT_CORRUPT);
+        assert_int_equal(xt_unseal(without, size, more, xt_span_of(quick, sealed), opened),
+                         XT_CORRUPT);
+        for (size_t i = 0; i < size; i++) {
+            assert_int_equal(opened[i], 0);
+        }
+    }
+    xt_sealer_close(with);
+    xt_sealer_close(without);
 }
 
 static void any_length_comes_back(void **state)
@@ -162,6 +196,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sealing_is_aes_256_gcm),
         cmocka_unit_test(the_nonce_is_the_ordinal_in_little_endian),
+        cmocka_unit_test(both_ways_of_sealing_agree),
         cmocka_unit_test(any_length_comes_back),
         cmocka_unit_test(any_flipped_bit_is_found_and_the_plaintext_wiped),
         cmocka_unit_test(another_key_opens_nothing),

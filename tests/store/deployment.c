@@ -176,13 +176,13 @@ void build_people(unsigned from, unsigned to)
     struct xt_manifest manifest;
     struct xt_person person;
     unsigned count = to - from;
-    assert_int_equal(xt_builder_open(folder, keyring, &builder, &failure), XT_OK);
+    assert_int_equal(xt_builder_open(folder, keyring, NULL, &builder, &failure), XT_OK);
     for (unsigned i = 0; i < count; i++) {
         make_person(from + (unsigned)(i * 7919ULL % count), &person); /* 7919 is prime */
-        assert_int_equal(xt_builder_add(builder, &person, i + 1, &failure), XT_OK);
+        assert_int_equal(xt_builder_add(builder, 0, &person, i + 1, &failure), XT_OK);
     }
     assert_int_equal(xt_builder_sort(builder, no_duplicate, NULL, &failure), XT_OK);
-    assert_int_equal(xt_builder_seal(builder, true, NULL, &manifest, &failure), XT_OK);
+    assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_OK);
     assert_int_equal(manifest.people, count);
     xt_builder_close(builder);
 }

@@ -5,13 +5,15 @@
 #include <unistd.h>
 
 #include "store/builder.h"
+#include "store/check.h"
+#include "store/crew.h"
 #include "tests/store/deployment.h"
 #include "tests/test.h"
 
 static struct xt_failure failure;
 
 /* What the builder said of duplicates, as text: "9<3 duplicate_id /id; " */
-static char told[1024];
+static char told[1U << 17];
 
 static void on_duplicate(void *context, uint64_t line, uint64_t first, const char *code,
                          const char *pointer)
@@ -34,7 +36,7 @@ static struct xt_builder *sorted(const struct line *lines, unsigned count)
     struct xt_builder *builder = NULL;
     struct xt_person person;
     told[0] = 0;
-    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &builder, &failure),
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure),
                      XT_OK);
     for (unsigned i = 0; i < count; i++) {
         make_person(1, &person);
@@ -46,7 +48,7 @@ static struct xt_builder *sorted(const struct line *lines, unsigned count)
         person.life = lines[i].cancelled ? XT_LIFE_CANCELLED : XT_LIFE_ALIVE;
         person.has_cmnd = lines[i].cmnd != 0;
         person.cmnd = lines[i].cmnd;
-        assert_int_equal(xt_builder_add(builder, &person, lines[i].line, &failure), XT_OK);
+        assert_int_equal(xt_builder_add(builder, 0, &person, lines[i].line, &failure), XT_OK);
     }
     assert_int_equal(xt_builder_sort(builder, on_duplicate, NULL, &failure), XT_OK);
     return builder;
@@ -55,7 +57,7 @@ static struct xt_builder *sorted(const struct line *lines, unsigned count)
 static struct xt_manifest seal(struct xt_builder *builder)
 {
     struct xt_manifest manifest;
-    enum xt_status status = xt_builder_seal(builder, true, NULL, &manifest, &failure);
+    enum xt_status status = xt_builder_seal(builder, &manifest, &failure);
     if (status != XT_OK) {
         fail_msg("%s", failure.text);
     }
@@ -63,7 +65,87 @@ static struct xt_manifest seal(struct xt_builder *builder)
     return manifest;
 }
 
-#define COUNT(array) (sizeof(array) / sizeof((array)[0]))
+#define COUNT_OF(array) (sizeof(array) / sizeof((array)[0]))
+
+static void assert_sound(uint32_t number);
+
+/* Lines dealt out to several threads at once, each in the order of a permutation. */
+struct shuffled {
+    struct xt_builder *builder;
+    const struct xt_person *people; /* of lines 1 to count */
+    unsigned count, lanes, step;
+};
+
+static enum xt_status add_share(void *context, unsigned thread, uint64_t lane,
+                                struct xt_failure *told_failure)
+{
+    const struct shuffled *shuffled = context;
+    enum xt_status status = XT_OK;
+    (void)thread;
+    for (unsigned i = 0; i < shuffled->count && status == XT_OK; i++) {
+        unsigned at = (unsigned)((uint64_t)i * shuffled->step % shuffled->count);
+        if (i % shuffled->lanes == lane) {
+            status = xt_builder_add(shuffled->builder, (unsigned)lane, &shuffled->people[at],
+                                    at + 1, told_failure);
+        }
+    }
+    return status;
+}
+
+/* People whose numbers meet in every way: each has one of few numbers, and replaces up to three. */
+static void make_rivals(struct xt_person *people, unsigned count)
+{
+    uint32_t random = 7;
+    for (unsigned i = 0; i < count; i++) {
+        make_person(i, &people[i]);
+        people[i].number = 500 + (random = random * 1664525 + 1013904223) % count;
+        people[i].life = (random >> 20) % 3 == 0 ? XT_LIFE_CANCELLED : XT_LIFE_ALIVE;
+        people[i].replaced_count = (random >> 24) % 4;
+        for (unsigned j = 0; j < people[i].replaced_count; j++) {
+            people[i].replaced[j] = 500 + (random = random * 1664525 + 1013904223) % count;
+        }
+    }
+}
+
+static void neither_order_nor_threads_matter(void **state)
+{
+    (void)state;
+    enum { COUNT = 4001 }; /* a prime: every step below it gives a permutation */
+    static struct xt_person people[COUNT];
+    static char expected[sizeof(told)];
+    struct xt_manifest first = {.people = 0};
+    make_rivals(people, COUNT);
+    const unsigned steps[] = {1, COUNT - 1, 1234, 77};
+    for (unsigned round = 0; round < COUNT_OF(steps); round++) {
+        const struct xt_builder_options options = {.quiet = true, .threads = round * 2 + 1};
+        struct shuffled shuffled = {.people = people, .count = COUNT, .step = steps[round]};
+        struct xt_manifest manifest;
+        uint64_t refused = 0;
+        told[0] = 0;
+        assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &options,
+                                         &shuffled.builder, &failure),
+                         XT_OK);
+        shuffled.lanes = xt_builder_lanes(shuffled.builder);
+        assert_int_equal(shuffled.lanes, options.threads);
+        assert_int_equal(
+            xt_crew_run(shuffled.lanes, shuffled.lanes, add_share, &shuffled, &failure), XT_OK);
+        assert_int_equal(xt_builder_sort(shuffled.builder, on_duplicate, &refused, &failure),
+                         XT_OK);
+        uint64_t folded = xt_builder_folded(shuffled.builder);
+        assert_true(strlen(told) > sizeof(told) / 2 && folded > 50);
+        manifest = seal(shuffled.builder);
+        if (round == 0) {
+            first = manifest;
+            memcpy(expected, told, sizeof(told));
+        }
+        assert_string_equal(told, expected);
+        assert_int_equal(manifest.people, first.people);
+        assert_int_equal(manifest.replaced, first.replaced);
+        assert_int_equal(manifest.aliases, first.aliases);
+        assert_int_equal(manifest.phones, first.phones);
+        assert_sound(manifest.number);
+    }
+}
 
 static void the_first_line_of_a_number_stays(void **state)
 {
@@ -73,7 +155,7 @@ static void the_first_line_of_a_number_stays(void **state)
                                  {.line = 5, .id = 200},
                                  {.line = 7, .id = 100},
                                  {.line = 4, .id = 300}};
-    struct xt_manifest manifest = seal(sorted(lines, COUNT(lines)));
+    struct xt_manifest manifest = seal(sorted(lines, COUNT_OF(lines)));
     assert_string_equal(told, "7<3 duplicate_id /id; 9<3 duplicate_id /id; ");
     assert_int_equal(manifest.people, 3);
 }
@@ -114,7 +196,7 @@ static void a_line_that_is_left_out_holds_no_number(void **state)
         {.line = 6, .id = 203, .cmnd = 7},
         {.line = 7, .id = 200, .replaced = {201}}, /* the plain duplicate is what is told */
     };
-    struct xt_manifest manifest = seal(sorted(lines, COUNT(lines)));
+    struct xt_manifest manifest = seal(sorted(lines, COUNT_OF(lines)));
     assert_string_equal(told, "2<1 duplicate_id /id; 5<4 replaced_number_in_use /replaced_numbers; "
                               "7<3 duplicate_id /id; ");
     assert_int_equal(manifest.people, 4);
@@ -141,7 +223,7 @@ static void more_people_than_an_alias_holds_are_still_several(void **state)
     struct xt_generation *generation = open_served();
     assert_true(find_is(generation, XT_ID_CMND, 123456789, false));
     xt_generation_close(generation);
-    assert_int_equal(xt_generation_check(deployment(), manifest.number, deployment_keyring(), true,
+    assert_int_equal(xt_generation_check(deployment(), manifest.number, deployment_keyring(), NULL,
                                          &report, &failure),
                      XT_OK);
 }
@@ -152,11 +234,11 @@ static void many_copies_of_one_person_are_sorted_out_quickly(void **state)
     struct xt_builder *builder = NULL;
     struct xt_person person;
     uint64_t refused = 0;
-    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &builder, &failure),
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure),
                      XT_OK);
     make_person(1, &person);
     for (unsigned i = 1; i <= 20000; i++) {
-        assert_int_equal(xt_builder_add(builder, &person, i, &failure), XT_OK);
+        assert_int_equal(xt_builder_add(builder, 0, &person, i, &failure), XT_OK);
     }
     told[0] = 0;
     assert_int_equal(xt_builder_sort(builder, on_duplicate, &refused, &failure), XT_OK);
@@ -182,11 +264,18 @@ static void a_stop_before_the_switch_changes_nothing(void **state)
 {
     (void)state;
     build_people(0, 10);
-    const struct line lines[] = {{.line = 1, .id = 100}};
     struct xt_manifest manifest;
-    volatile sig_atomic_t stop = 1;
-    struct xt_builder *builder = sorted(lines, 1);
-    assert_int_equal(xt_builder_seal(builder, true, &stop, &manifest, &failure), XT_CLOSED);
+    struct xt_person person;
+    volatile sig_atomic_t stop = 0;
+    const struct xt_builder_options options = {.quiet = true, .stop = &stop};
+    struct xt_builder *builder = NULL;
+    assert_int_equal(
+        xt_builder_open(deployment(), deployment_keyring(), &options, &builder, &failure), XT_OK);
+    make_person(1, &person);
+    assert_int_equal(xt_builder_add(builder, 0, &person, 1, &failure), XT_OK);
+    assert_int_equal(xt_builder_sort(builder, on_duplicate, NULL, &failure), XT_OK);
+    stop = 1;
+    assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_CLOSED);
     xt_builder_close(builder);
     assert_int_equal(count_names("identity", "building-"), 0);
     struct xt_generation *generation = open_served();
@@ -199,12 +288,14 @@ static void only_one_builder_works_at_a_time(void **state)
     (void)state;
     struct xt_builder *first = NULL;
     struct xt_builder *second = NULL;
-    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &first, &failure), XT_OK);
-    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &second, &failure),
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &first, &failure),
+                     XT_OK);
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &second, &failure),
                      XT_BUSY);
     assert_int_equal(count_names("identity", "building-"), 1); /* and the first goes on */
     xt_builder_close(first);
-    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &second, &failure), XT_OK);
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &second, &failure),
+                     XT_OK);
     xt_builder_close(second);
 }
 
@@ -258,7 +349,7 @@ static void a_switch_that_fails_leaves_nothing(void **state)
     struct xt_builder *builder = sorted(lines, 1);
     assert_int_equal(mkdir(deployment_path("identity/.switching"), 0700),
                      0); /* in the link's way */
-    assert_int_equal(xt_builder_seal(builder, true, NULL, &manifest, &failure), XT_IO);
+    assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_IO);
     xt_builder_close(builder);
     assert_int_equal(count_names("identity", "0000"), 1);
     assert_int_equal(count_names("identity", "building-"), 0);
@@ -286,7 +377,7 @@ static void a_folder_that_is_no_deployment_is_told(void **state)
     (void)state;
     struct xt_builder *builder = NULL;
     assert_int_equal(rmdir(deployment_path("identity")), 0);
-    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &builder, &failure),
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure),
                      XT_NOT_FOUND);
     assert_non_null(strstr(failure.text, "xacthuc init"));
 }
@@ -302,14 +393,14 @@ static void a_full_disk_is_told_before_anything_is_written(void **state)
     struct xt_person person;
     struct xt_builder *builder = NULL;
     build_people(0, 10);
-    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), &builder, &failure),
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure),
                      XT_OK);
     for (unsigned i = 0; i < 40000; i++) {
         make_person(i, &person);
-        assert_int_equal(xt_builder_add(builder, &person, i + 1, &failure), XT_OK);
+        assert_int_equal(xt_builder_add(builder, 0, &person, i + 1, &failure), XT_OK);
     }
     assert_int_equal(xt_builder_sort(builder, on_duplicate, NULL, &failure), XT_OK);
-    assert_int_equal(xt_builder_seal(builder, true, NULL, &manifest, &failure), XT_DISK_FULL);
+    assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_DISK_FULL);
     assert_non_null(strstr(failure.text, "not enough room"));
     xt_builder_close(builder);
     assert_int_equal(count_names("identity", "building-"), 0);
@@ -322,7 +413,8 @@ static void a_full_disk_is_told_before_anything_is_written(void **state)
 static enum xt_status open_builder(void)
 {
     struct xt_builder *builder = NULL;
-    enum xt_status status = xt_builder_open(deployment(), deployment_keyring(), &builder, &failure);
+    enum xt_status status =
+        xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure);
     if (status == XT_OK) {
         xt_builder_close(builder);
     }
@@ -459,7 +551,7 @@ static void assert_answers_as(struct xt_generation *generation, uint64_t number,
 static void assert_sound(uint32_t number)
 {
     struct xt_check_report report;
-    if (xt_generation_check(deployment(), number, deployment_keyring(), true, &report, &failure) !=
+    if (xt_generation_check(deployment(), number, deployment_keyring(), NULL, &report, &failure) !=
         XT_OK) {
         fail_msg("%s", failure.text);
     }
@@ -473,7 +565,7 @@ static void a_cancelled_number_answers_as_its_successor(void **state)
         struct line lines[] = {person(1 + order, 100, true, 0, 0),
                                person(2 - order, 200, false, 100, 0), person(3, 300, true, 0, 0)};
         lines[0].cmnd = lines[1].cmnd = 7;
-        struct xt_builder *builder = sorted(lines, COUNT(lines));
+        struct xt_builder *builder = sorted(lines, COUNT_OF(lines));
         assert_string_equal(told, "");
         assert_int_equal(xt_builder_folded(builder), 1);
         struct xt_manifest manifest = seal(builder);
@@ -501,7 +593,7 @@ static void chains_of_cancelled_numbers_lead_to_their_end(void **state)
         {person(1, 100, true, 50, 0), person(2, 300, false, 200, 0), person(3, 200, true, 100, 0),
          person(4, 400, false, 0, 0)},
     };
-    for (unsigned i = 0; i < COUNT(chains); i++) {
+    for (unsigned i = 0; i < COUNT_OF(chains); i++) {
         struct xt_builder *builder = sorted(chains[i], 4);
         assert_string_equal(told, "");
         assert_int_equal(xt_builder_folded(builder), 2);
@@ -559,7 +651,7 @@ static void a_cancelled_person_does_not_make_a_cmnd_ambiguous(void **state)
     lines[0].cmnd = lines[1].cmnd = 7; /* one of them in force */
     lines[2].cmnd = 8;                 /* only a cancelled one */
     lines[3].cmnd = lines[4].cmnd = lines[5].cmnd = 9;
-    struct xt_manifest manifest = seal(sorted(lines, COUNT(lines)));
+    struct xt_manifest manifest = seal(sorted(lines, COUNT_OF(lines)));
     assert_int_equal(manifest.people, 6);
     assert_int_equal(manifest.aliases, 3);
     struct xt_generation *generation = open_served();
@@ -580,6 +672,7 @@ static void a_cancelled_person_does_not_make_a_cmnd_ambiguous(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        EACH(neither_order_nor_threads_matter),
         EACH(the_first_line_of_a_number_stays),
         EACH(a_replaced_number_may_not_be_a_living_one),
         EACH(a_line_that_is_left_out_holds_no_number),

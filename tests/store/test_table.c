@@ -32,26 +32,40 @@ static struct built build(const struct xt_hash *hashes, uint32_t count, uint32_t
 {
     struct built built = {.pages = pages};
     struct xt_failure failure = {.text = ""};
-    struct xt_table_writer writer;
+    struct xt_table_writer writer = {.page = 0};
+    struct xt_sealer *sealer = NULL;
     struct xt_structure structure;
     uint8_t digest[XT_DIGEST_BYTES];
     uint64_t bytes;
     const char *path = deployment_path("table.mdb");
-    uint32_t page_counts[XT_TABLE_COUNT] = {pages, 1, 1};
+    uint32_t page_counts[XT_TABLE_COUNT] = {pages, 1, 1, 1};
+    assert_int_equal(xt_sealer_open(key, &sealer), XT_OK);
     assert_int_equal(xt_table_file_create(path, 1U << 26, &built.file, &failure), XT_OK);
     for (unsigned table = 0; table < XT_TABLE_COUNT; table++) {
-        struct xt_table_sizes sizes;
-        assert_int_equal(
-            xt_table_writer_start(&writer, built.file, table, page_counts[table], key, &failure),
-            XT_OK);
-        for (uint32_t i = 0; table == XT_TABLE_HOT && i < count; i++) {
-            assert_int_equal(xt_table_writer_add(&writer, hashes[i], record_of(i), &failure),
-                             XT_OK);
+        uint32_t runs = page_counts[table] % 4 == 0 ? 4 : 1; /* written one after the other */
+        uint32_t run = page_counts[table] / runs;
+        uint64_t ordinal = 0;
+        uint32_t i = 0;
+        for (uint32_t first = 0; first < page_counts[table]; first += run) {
+            xt_table_writer_start(&writer, sealer, page_counts[table], first, first + run, ordinal);
+            for (; table == XT_TABLE_HOT && i < count &&
+                   xt_page_place(hashes[i], pages).page < first + run;
+                 i++) {
+                assert_int_equal(
+                    xt_table_writer_add(&writer, hashes[i].high, record_of(i), &failure), XT_OK);
+            }
+            assert_int_equal(xt_table_writer_finish(&writer, &failure), XT_OK);
+            assert_int_equal(xt_table_writer_store(&writer, built.file, table, &failure), XT_OK);
+            ordinal = writer.ordinal;
+            if (table == XT_TABLE_HOT) {
+                built.sizes.records += writer.totals.records;
+                built.sizes.pages += writer.totals.pages;
+                built.sizes.disk_bytes += writer.totals.disk_bytes;
+            }
         }
-        assert_int_equal(xt_table_writer_finish(&writer, &sizes, &failure), XT_OK);
-        built.sizes = table == XT_TABLE_HOT ? sizes : built.sizes;
-        xt_table_writer_end(&writer);
     }
+    xt_table_writer_end(&writer);
+    xt_sealer_close(sealer);
     assert_int_equal(xt_table_file_finish(built.file, &failure), XT_OK);
     xt_table_file_close(built.file);
     assert_int_equal(xt_table_file_survey(path, NULL, &bytes, digest, &structure, &failure), XT_OK);
@@ -153,8 +167,12 @@ static void all_of_100000_are_found_and_others_are_not(void **state)
     assert_non_null(hashes);
     xt_random(hashes, count * sizeof(*hashes));
     qsort(hashes, count, sizeof(*hashes), compare_hashes);
-    struct built built = build(hashes, count, xt_table_page_count(count, count * 58ULL));
+    uint32_t runs;
+    struct built built =
+        build(hashes, count, xt_table_page_count(count, count * 58ULL, 256, &runs));
     assert_in_range(built.pages, 100, 200);
+    assert_int_equal(runs, 4);
+    assert_int_equal(built.pages % runs, 0);
     for (uint32_t i = 0; i < count; i++) {
         if (get(built.table, hashes[i], i) != XT_OK) {
             fail_msg("record %u", i);
@@ -285,23 +303,26 @@ static void the_largest_record_fits(void **state)
     (void)state;
     struct xt_failure failure = {.text = ""};
     struct xt_table_file *file;
-    struct xt_table_writer writer;
-    struct xt_table_sizes sizes;
+    struct xt_table_writer writer = {.page = 0};
+    struct xt_sealer *sealer = NULL;
     uint8_t *large = malloc(XT_RECORD_MAX);
     assert_non_null(large);
     memset(large, 0x5a, XT_RECORD_MAX);
     const char *path = deployment_path("large.mdb");
     assert_int_equal(xt_table_file_create(path, 1U << 26, &file, &failure), XT_OK);
-    assert_int_equal(xt_table_writer_start(&writer, file, XT_TABLE_COLD, 1, key, &failure), XT_OK);
+    assert_int_equal(xt_sealer_open(key, &sealer), XT_OK);
+    xt_table_writer_start(&writer, sealer, 1, 0, 1, 0);
     for (uint64_t i = 0; i < 100; i++) { /* a page far above the usual size */
-        assert_int_equal(xt_table_writer_add(&writer, hash_at(i << 50),
-                                             xt_span_of(large, XT_RECORD_MAX), &failure),
-                         XT_OK);
+        assert_int_equal(
+            xt_table_writer_add(&writer, i << 50, xt_span_of(large, XT_RECORD_MAX), &failure),
+            XT_OK);
     }
-    assert_int_equal(xt_table_writer_finish(&writer, &sizes, &failure), XT_OK);
-    assert_int_equal(sizes.records, 100);
-    assert_true(sizes.disk_bytes > 100 * XT_RECORD_MAX);
+    assert_int_equal(xt_table_writer_finish(&writer, &failure), XT_OK);
+    assert_int_equal(xt_table_writer_store(&writer, file, XT_TABLE_COLD, &failure), XT_OK);
+    assert_int_equal(writer.totals.records, 100);
+    assert_true(writer.totals.disk_bytes > 100 * XT_RECORD_MAX);
     xt_table_writer_end(&writer);
+    xt_sealer_close(sealer);
     assert_int_equal(xt_table_file_finish(file, &failure), XT_OK);
     xt_table_file_close(file);
     free(large);

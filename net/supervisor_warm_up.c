@@ -1,0 +1,144 @@
+/* The register's hot pages are read into the page cache, in slices, while the service runs.
+ *
+ * By the supervisor: it answers no request, so that nobody waits while it waits for the disk, and what
+ * it reads all workers have. In its loop's thread pool, so that its own clocks go on. */
+#include "net/supervisor_internal.h"
+
+#define SLICE_MS 100 /* between the beginnings of two */
+#define FIRST_MS 500 /* workers start first: they read the file as well */
+#define TELL_MS 10000
+#define MIB (1U << 20)
+
+static void on_slice_due(uv_timer_t *timer);
+
+static void log_progress(const struct xt_warmer *warmer, const char *event)
+{
+    struct xt_log_line line;
+    xt_log_begin(&line, XT_LOG_INFO, event);
+    xt_log_number(&line, "generation", xt_generation_manifest(warmer->warm_up.generation)->number);
+    xt_log_number(&line, "bytes", warmer->warm_up.done);
+    xt_log_number(&line, "of", warmer->warm_up.wanted);
+    xt_log_end(&line);
+}
+
+static void tell(const struct xt_supervisor *supervisor)
+{
+    const struct xt_warm_up *warm_up = &supervisor->warmer.warm_up;
+    xt_shared_set_warm_up(supervisor->shared, warm_up->done, warm_up->wanted);
+}
+
+static void start_timer(struct xt_supervisor *supervisor, uint64_t after_ms)
+{
+    (void)uv_timer_start(&supervisor->warmer.timer, on_slice_due, after_ms, 0);
+}
+
+static void begin(struct xt_supervisor *supervisor, struct xt_generation *generation)
+{
+    struct xt_warmer *warmer = &supervisor->warmer;
+    xt_warm_up_begin(&warmer->warm_up, generation);
+    warmer->told_ms = xt_supervisor_now(supervisor);
+    tell(supervisor);
+    start_timer(supervisor, FIRST_MS);
+}
+
+/* In a thread of the pool; nobody else touches the warm-up meanwhile. */
+static void read_slice(uv_work_t *work)
+{
+    struct xt_warmer *warmer = work->data;
+    warmer->status = xt_warm_up_step(&warmer->warm_up, warmer->slice_bytes);
+}
+
+static void end(struct xt_supervisor *supervisor)
+{
+    struct xt_warmer *warmer = &supervisor->warmer;
+    if (warmer->status == XT_NOT_FOUND) {
+        log_progress(warmer, "warmed_up");
+    } else if (warmer->status != XT_OK) {
+        struct xt_log_line line;
+        xt_log_begin(&line, XT_LOG_ERROR, "warm_up_failed");
+        xt_log_number(&line, "generation",
+                      xt_generation_manifest(warmer->warm_up.generation)->number);
+        xt_log_text(&line, "status", xt_status_name(warmer->status));
+        xt_log_end(&line);
+    }
+    xt_warm_up_end(&warmer->warm_up);
+}
+
+static void on_slice_read(uv_work_t *work, int status)
+{
+    struct xt_warmer *warmer = work->data;
+    struct xt_supervisor *supervisor = warmer->supervisor;
+    (void)status; /* it is never cancelled */
+    warmer->reading = false;
+    tell(supervisor);
+    bool over = warmer->status != XT_OK || supervisor->draining || warmer->next != NULL;
+    if (over) {
+        end(supervisor);
+    }
+    if (supervisor->draining) {
+        return;
+    }
+    uint64_t now = xt_supervisor_now(supervisor);
+    if (warmer->next != NULL) {
+        struct xt_generation *next = warmer->next;
+        warmer->next = NULL;
+        begin(supervisor, next);
+    } else if (!over) {
+        if (now - warmer->told_ms >= TELL_MS) {
+            warmer->told_ms = now;
+            log_progress(warmer, "warming_up");
+        }
+        uint64_t due = warmer->began_ms + SLICE_MS;
+        start_timer(supervisor, due > now ? due - now : 0);
+    }
+}
+
+static void on_slice_due(uv_timer_t *timer)
+{
+    struct xt_supervisor *supervisor = timer->data;
+    struct xt_warmer *warmer = &supervisor->warmer;
+    warmer->slice_bytes = (uint64_t)supervisor->settings.warm_up_rate * MIB * SLICE_MS / 1000;
+    warmer->began_ms = xt_supervisor_now(supervisor);
+    warmer->status = XT_OK;
+    warmer->work.data = warmer;
+    warmer->reading =
+        !supervisor->draining && warmer->slice_bytes > 0 &&
+        uv_queue_work(&supervisor->loop, &warmer->work, read_slice, on_slice_read) == 0;
+    if (!warmer->reading) {
+        end(supervisor);
+    }
+}
+
+bool xt_warmer_open(struct xt_supervisor *supervisor)
+{
+    supervisor->warmer.supervisor = supervisor;
+    supervisor->warmer.timer.data = supervisor;
+    return uv_timer_init(&supervisor->loop, &supervisor->warmer.timer) == 0;
+}
+
+void xt_warmer_take(struct xt_supervisor *supervisor, struct xt_generation *generation)
+{
+    struct xt_warmer *warmer = &supervisor->warmer;
+    if (supervisor->settings.warm_up_rate == 0 || supervisor->draining) {
+        xt_generation_close(generation);
+        xt_shared_set_warm_up(supervisor->shared, 0, 0);
+    } else if (warmer->reading) { /* its slice ends first */
+        xt_generation_close(warmer->next);
+        warmer->next = generation;
+    } else {
+        xt_warm_up_end(&warmer->warm_up);
+        begin(supervisor, generation);
+    }
+}
+
+void xt_warmer_stop(struct xt_supervisor *supervisor)
+{
+    uv_close((uv_handle_t *)&supervisor->warmer.timer, NULL);
+}
+
+void xt_warmer_close(struct xt_supervisor *supervisor)
+{
+    xt_warm_up_end(&supervisor->warmer.warm_up);
+    xt_generation_close(supervisor->warmer.next);
+    supervisor->warmer.next = NULL;
+}

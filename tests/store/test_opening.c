@@ -1,0 +1,189 @@
+/* What opening a generation costs in memory, and what the system is told of its map. */
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include "store/generation_internal.h"
+#include "tests/store/deployment.h"
+#include "tests/test.h"
+
+/* What /proc/self/smaps says of all maps whose line contains `file`, in KiB. */
+struct maps {
+    unsigned count, random; /* of them, with MADV_RANDOM */
+    unsigned long size, resident, dirty;
+};
+
+static struct maps maps_of(const char *file)
+{
+    struct maps maps = {0};
+    char line[1024];
+    bool wanted = false;
+    FILE *smaps = fopen("/proc/self/smaps", "re");
+    assert_non_null(smaps);
+    while (fgets(line, sizeof(line), smaps) != NULL) {
+        unsigned long value =
+            strtoul(strchr(line, ':') != NULL ? strchr(line, ':') + 1 : "", NULL, 10);
+        unsigned long begin, end;
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+            wanted = strstr(line, file) != NULL;
+            maps.count += wanted;
+        } else if (wanted && strncmp(line, "Size:", 5) == 0) {
+            maps.size += value;
+        } else if (wanted && strncmp(line, "Rss:", 4) == 0) {
+            maps.resident += value;
+        } else if (wanted && strncmp(line, "Private_Dirty:", 14) == 0) {
+            maps.dirty += value;
+        } else if (wanted && strncmp(line, "VmFlags:", 8) == 0) {
+            maps.random += strstr(line, " rr") != NULL;
+        }
+    }
+    fclose(smaps);
+    return maps;
+}
+
+/* Private memory of this process in KiB, of whatever kind. */
+static unsigned long anonymous_kib(void)
+{
+    char line[256];
+    unsigned long value = 0;
+    FILE *rollup = fopen("/proc/self/smaps_rollup", "re");
+    assert_non_null(rollup);
+    while (fgets(line, sizeof(line), rollup) != NULL) {
+        if (strncmp(line, "Anonymous:", 10) == 0) {
+            value = strtoul(line + 10, NULL, 10);
+        }
+    }
+    fclose(rollup);
+    return value;
+}
+
+static int build_world(void **state)
+{
+    deployment_make(state);
+    build_people(0, 20000);
+    return 0;
+}
+
+static void the_map_is_for_reading_at_random(void **state)
+{
+    (void)state;
+    struct xt_generation *generation = open_served();
+    struct maps maps = maps_of("data.mdb");
+    assert_int_equal(maps.count, 1);
+    assert_int_equal(maps.random, 1);
+    xt_generation_close(generation);
+    assert_int_equal(maps_of("data.mdb").count, 0);
+}
+
+/* A switch has both open for a moment: neither has memory of its own for its records. */
+static void two_generations_at_once_share_all_but_their_lists_of_pages(void **state)
+{
+    (void)state;
+    build_people(0, 20000);
+    unsigned long before = anonymous_kib();
+    struct xt_failure failure;
+    struct xt_generation *one, *two;
+    assert_int_equal(xt_generation_open(deployment(), 1, deployment_keyring(), &one, &failure),
+                     XT_OK);
+    assert_int_equal(xt_generation_open(deployment(), 2, deployment_keyring(), &two, &failure),
+                     XT_OK);
+    for (unsigned i = 0; i < 20000; i++) {
+        assert_true(find_is(one, XT_ID_PERSONAL, PERSON_NUMBER(i), true));
+        assert_true(find_is(two, XT_ID_PERSONAL, PERSON_NUMBER(i), true));
+    }
+    struct maps maps = maps_of("data.mdb");
+    assert_int_equal(maps.count, 2);
+    assert_int_equal(maps.random, 2);
+    assert_true(maps.resident > 1000); /* of the page cache */
+    assert_int_equal(maps.dirty, 0);
+    unsigned long more = anonymous_kib() - before;
+    assert_true(more < 1024);
+    xt_generation_close(one);
+    xt_generation_close(two);
+}
+
+/* How many OS pages of a table are in the page cache. */
+static size_t cached(const struct xt_generation *generation, unsigned table, size_t *all)
+{
+    const struct xt_span *pages = xt_table_file_pages(generation->file, table);
+    uintptr_t os_page = (uintptr_t)sysconf(_SC_PAGESIZE);
+    unsigned char there[256];
+    size_t count = 0;
+    *all = 0;
+    for (uint32_t i = 0; i < generation->manifest.tables[table].pages; i++) {
+        uintptr_t begin = (uintptr_t)pages[i].data & ~(os_page - 1);
+        size_t size = (uintptr_t)pages[i].data + pages[i].size - begin;
+        void *place;
+        memcpy(&place, &begin, sizeof(place));
+        assert_true(size < sizeof(there) * os_page);
+        assert_int_equal(mincore(place, size, there), 0);
+        for (size_t j = 0; j < (size + os_page - 1) / os_page; j++, (*all)++) {
+            count += there[j] & 1;
+        }
+    }
+    return count;
+}
+
+/* Whatever the size: of a cold file the tree is read, and then what is asked for. */
+static void opening_reads_no_records(void **state)
+{
+    (void)state;
+    int fd = open(deployment_path("identity/000001/data.mdb"), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
+    close(fd);
+    struct xt_generation *generation = open_served();
+    size_t all, opened = cached(generation, XT_TABLE_HOT, &all);
+    if (opened == all) {
+        xt_generation_close(generation);
+        print_message("this file system cannot be made cold: not tested\n");
+        return;
+    }
+    assert_true(opened <= all / 10); /* beside a tree page, where the system saw fit */
+    for (unsigned i = 0; i < 20; i++) {
+        assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(i), true));
+    }
+    assert_true(cached(generation, XT_TABLE_HOT, &all) <= opened + 20 * 4);
+    xt_generation_close(generation);
+}
+
+static enum xt_status ignore(void *context, struct xt_table_place place, enum xt_status status,
+                             struct xt_span record)
+{
+    (void)context;
+    (void)place;
+    (void)record;
+    return status;
+}
+
+static void a_walk_gives_back_what_it_has_read(void **state)
+{
+    (void)state;
+    struct xt_generation *generation = open_served();
+    uint32_t pages = (uint32_t)generation->manifest.tables[XT_TABLE_HOT].pages;
+    unsigned long opened = maps_of("data.mdb").resident;
+    assert_int_equal(xt_table_walk(generation->tables[XT_TABLE_HOT], ignore, NULL), XT_OK);
+    unsigned long walked = maps_of("data.mdb").resident;
+    assert_true(walked >= opened + pages * 50);
+    xt_table_file_forget(generation->file, XT_TABLE_HOT, 0, pages);
+    assert_true(maps_of("data.mdb").resident < walked - pages * 50);
+    assert_int_equal(xt_table_file_load(generation->file, XT_TABLE_HOT, 0, pages), XT_OK);
+    assert_true(maps_of("data.mdb").resident >= opened + pages * 50);
+    xt_table_file_forget(generation->file, XT_TABLE_HOT, 0, pages);
+    assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(7), true));
+    xt_generation_close(generation);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(the_map_is_for_reading_at_random),
+        cmocka_unit_test(opening_reads_no_records),
+        cmocka_unit_test(a_walk_gives_back_what_it_has_read),
+        cmocka_unit_test(two_generations_at_once_share_all_but_their_lists_of_pages),
+    };
+    return cmocka_run_group_tests(tests, build_world, deployment_remove);
+}
