@@ -6,6 +6,7 @@
 
 #include "crypto/file.h"
 #include "store/check_records.h"
+#include "store/crew.h"
 #include "store/identity.h"
 #include "store/manifest.h"
 #include "store/sweep.h"
@@ -135,7 +136,7 @@ static enum xt_status sweep_tables(struct check *check)
     uint64_t expected = 0;
     enum xt_status status = XT_OK;
     check->sweep = (struct xt_sweep){.file = check->generation->file,
-                                     .threads = xt_sweep_threads(),
+                                     .threads = xt_crew_processors(),
                                      .part = check_part,
                                      .context = check,
                                      .progress = &progress};

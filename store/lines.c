@@ -1,16 +1,20 @@
 #include "store/lines.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <unistd.h>
 
 /* What a line that is too long is cut off to: with its end of line taken off, it still is. */
 #define CUT (XT_LINE_MAX + 2)
 
+#define PIPE_BYTES (1 << 20) /* the most that Linux gives to everybody */
+
 enum xt_status xt_lines_start(struct xt_lines *lines, int fd)
 {
     uint8_t *place;
     *lines = (struct xt_lines){.fd = fd};
+    (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES); /* whoever writes need not wait for each block */
     enum xt_status status = xt_memory_extend(&lines->rest, CUT, &place);
     lines->rest.size = 0;
     return status;

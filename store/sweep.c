@@ -1,20 +1,10 @@
 #include "store/sweep.h"
 
-#include <errno.h>
-#include <pthread.h>
-#include <sched.h>
-#include <time.h>
-
-#define LOOK_EVERY_MS 100 /* at progress and interruption, while others work */
+#include "store/crew.h"
 
 struct state {
     struct xt_sweep *sweep;
-    pthread_mutex_t lock;  /* of what follows */
-    pthread_cond_t ended;  /* a thread has */
-    unsigned table, begun; /* the next part's table; threads given their number */
-    uint32_t page;         /* and first page */
-    unsigned running;
-    enum xt_status status; /* other than XT_OK: no more parts */
+    pthread_mutex_t looking; /* at progress: whoever finds it taken need not */
 };
 
 struct part {
@@ -22,127 +12,69 @@ struct part {
     uint32_t from, to;
 };
 
-/* The part at a place, or the first after it; false: none is left. */
-static bool part_at(const struct xt_sweep *sweep, unsigned table, uint32_t page, struct part *part)
+/* Parts are numbered in the order of the tables and their pages. */
+static uint64_t parts_of(const struct xt_sweep *sweep, unsigned table)
 {
-    while (table < XT_TABLE_COUNT && page >= sweep->pages[table]) {
-        table++;
-        page = 0;
+    return ((uint64_t)sweep->pages[table] + XT_SWEEP_PAGES - 1) / XT_SWEEP_PAGES;
+}
+
+/* false: there are not so many. */
+static bool part_at(const struct xt_sweep *sweep, uint64_t number, struct part *part)
+{
+    unsigned table = 0;
+    while (table < XT_TABLE_COUNT && number >= parts_of(sweep, table)) {
+        number -= parts_of(sweep, table++);
     }
     if (table == XT_TABLE_COUNT) {
         return false;
     }
-    uint32_t left = sweep->pages[table] - page;
-    *part = (struct part){table, page, page + (left < XT_SWEEP_PAGES ? left : XT_SWEEP_PAGES)};
+    uint32_t from = (uint32_t)number * XT_SWEEP_PAGES;
+    uint32_t left = sweep->pages[table] - from;
+    *part = (struct part){table, from, from + (left < XT_SWEEP_PAGES ? left : XT_SWEEP_PAGES)};
     return true;
 }
 
-/* Takes a part for a thread and gives in *ahead the one that is to be read meanwhile: as many further
- * on as there are threads, which the next ones to ask will come to. */
-static bool take_part(struct state *state, struct part *part, struct part *ahead, bool *has_ahead)
+static void show(struct state *state)
 {
     struct xt_sweep *sweep = state->sweep;
-    bool stop = xt_progress_interrupted(sweep->progress);
-    pthread_mutex_lock(&state->lock);
-    if (stop && state->status == XT_OK) {
-        state->status = XT_CLOSED;
+    if (sweep->progress != NULL && pthread_mutex_trylock(&state->looking) == 0) {
+        xt_progress_look(sweep->progress, __atomic_load_n(&sweep->done, __ATOMIC_RELAXED));
+        pthread_mutex_unlock(&state->looking);
     }
-    bool any = state->status == XT_OK && part_at(sweep, state->table, state->page, part);
-    if (any) {
-        state->table = part->table;
-        state->page = part->to;
-        *has_ahead =
-            part_at(sweep, part->table, part->to + (sweep->threads - 1) * XT_SWEEP_PAGES, ahead);
-    }
-    pthread_mutex_unlock(&state->lock);
-    return any;
 }
 
-static void *work(void *context)
+static enum xt_status work(void *context, unsigned thread, uint64_t number,
+                           struct xt_failure *failure)
 {
     struct state *state = context;
     struct xt_sweep *sweep = state->sweep;
-    struct part part, ahead;
-    bool has_ahead;
-    pthread_mutex_lock(&state->lock);
-    unsigned thread = state->begun++;
-    pthread_mutex_unlock(&state->lock);
-    enum xt_status status = XT_OK;
-    while (status == XT_OK && take_part(state, &part, &ahead, &has_ahead)) {
-        if (has_ahead) {
-            xt_table_file_expect(sweep->file, ahead.table, ahead.from, ahead.to);
-        }
-        status = sweep->part(sweep->context, thread, part.table, part.from, part.to);
-        xt_table_file_forget(sweep->file, part.table, part.from, part.to);
+    struct part part;
+    struct part
+        ahead; /* as many further on as there are threads: the next ones to ask come to it */
+    xt_require(part_at(sweep, number, &part));
+    (void)failure;
+    if (xt_progress_interrupted(sweep->progress)) {
+        return XT_CLOSED;
     }
-    pthread_mutex_lock(&state->lock);
-    if (state->status == XT_OK) {
-        state->status = status;
+    if (part_at(sweep, number + sweep->threads, &ahead)) {
+        xt_table_file_expect(sweep->file, ahead.table, ahead.from, ahead.to);
     }
-    state->running--;
-    pthread_cond_signal(&state->ended);
-    pthread_mutex_unlock(&state->lock);
-    return NULL;
-}
-
-unsigned xt_sweep_threads(void)
-{
-    cpu_set_t set;
-    int count = sched_getaffinity(0, sizeof(set), &set) == 0 ? CPU_COUNT(&set) : 1;
-    return count < 1 ? 1 : count > XT_SWEEP_THREADS_MAX ? XT_SWEEP_THREADS_MAX : (unsigned)count;
-}
-
-/* Until every thread has ended. */
-static void wait_for_all(struct state *state)
-{
-    pthread_mutex_lock(&state->lock);
-    while (state->running > 0) {
-        struct timespec until;
-        clock_gettime(CLOCK_MONOTONIC, &until);
-        until.tv_nsec += LOOK_EVERY_MS * 1000000L;
-        until.tv_sec += until.tv_nsec / 1000000000L;
-        until.tv_nsec %= 1000000000L;
-        (void)pthread_cond_timedwait(&state->ended, &state->lock, &until);
-        if (state->sweep->progress != NULL) {
-            xt_progress_look(state->sweep->progress,
-                             __atomic_load_n(&state->sweep->done, __ATOMIC_RELAXED));
-        }
-    }
-    pthread_mutex_unlock(&state->lock);
+    enum xt_status status = sweep->part(sweep->context, thread, part.table, part.from, part.to);
+    xt_table_file_forget(sweep->file, part.table, part.from, part.to);
+    show(state);
+    return status;
 }
 
 enum xt_status xt_sweep_run(struct xt_sweep *sweep)
 {
-    pthread_t threads[XT_SWEEP_THREADS_MAX];
-    pthread_condattr_t monotonic;
     struct state state = {.sweep = sweep};
-    unsigned started = 0;
-    xt_require(sweep->threads > 0 && sweep->threads <= XT_SWEEP_THREADS_MAX);
-    pthread_mutex_init(&state.lock, NULL);
-    pthread_condattr_init(&monotonic);
-    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
-    pthread_cond_init(&state.ended, &monotonic);
-    pthread_condattr_destroy(&monotonic);
-    for (; started < sweep->threads; started++) {
-        pthread_mutex_lock(&state.lock);
-        state.running++;
-        pthread_mutex_unlock(&state.lock);
-        if (pthread_create(&threads[started], NULL, work, &state) != 0) {
-            pthread_mutex_lock(&state.lock);
-            state.running--; /* fewer do it as well; none cannot */
-            state.status = started == 0 ? XT_NO_MEMORY : state.status;
-            pthread_mutex_unlock(&state.lock);
-            break;
-        }
+    uint64_t parts = 0;
+    for (unsigned table = 0; table < XT_TABLE_COUNT; table++) {
+        parts += parts_of(sweep, table);
     }
-    wait_for_all(&state);
-    for (unsigned i = 0; i < started; i++) {
-        pthread_join(threads[i], NULL);
-    }
-    pthread_cond_destroy(&state.ended);
-    pthread_mutex_destroy(&state.lock);
-    if (sweep->progress != NULL) {
-        xt_progress_look(sweep->progress, sweep->done);
-    }
-    return state.status;
+    pthread_mutex_init(&state.looking, NULL);
+    enum xt_status status = xt_crew_run(sweep->threads, parts, work, &state, NULL);
+    show(&state);
+    pthread_mutex_destroy(&state.looking);
+    return status;
 }

@@ -5,7 +5,7 @@
  * Parts are given out in the order of the file, so that the disk reads in order; what one thread keeps
  * resident is a few parts (XT_SWEEP_PAGES pages each, some 4 MiB), however large the tables are.
  *
- * Thread: the caller's waits and shows progress; others work, and are joined before xt_sweep_run is over.
+ * Thread: the caller's works too; the others are joined before xt_sweep_run is over (store/crew).
  */
 #ifndef XT_STORE_SWEEP_H
 #define XT_STORE_SWEEP_H
@@ -14,7 +14,6 @@
 #include "store/table_file.h"
 
 #define XT_SWEEP_PAGES 64
-#define XT_SWEEP_THREADS_MAX 64
 
 /* Works on pages from <= page < to of a table. thread: which one asks, from 0. Anything but XT_OK given
  * back ends the sweep with it, once the others have ended their parts. */
@@ -24,17 +23,14 @@ typedef enum xt_status (*xt_sweep_part)(void *context, unsigned thread, unsigned
 struct xt_sweep {
     const struct xt_table_file *file;
     uint32_t pages[XT_TABLE_COUNT]; /* of each table; 0: it is left out */
-    unsigned threads;               /* see xt_sweep_threads */
+    unsigned threads;               /* 1 to XT_CREW_MAX */
     xt_sweep_part part;
     void *context;
     struct xt_progress *progress; /* begun by the caller, may interrupt; NULL: none */
     uint64_t done;                /* see xt_sweep_add */
 };
 
-/* As many as there are processors that we may run on. */
-unsigned xt_sweep_threads(void);
-
-/* XT_CLOSED: interrupted. XT_NO_MEMORY: no thread could be started. */
+/* XT_CLOSED: interrupted. */
 XT_MUST_USE enum xt_status xt_sweep_run(struct xt_sweep *sweep);
 
 /* Counts something done, for the progress. Any thread. */
