@@ -52,13 +52,25 @@ static enum xt_status warm(const struct xt_micro_options *options,
                                            "check");
 }
 
-/* Parts take turns in being first, so that none always follows the same one. Round 0 does not count. */
+/* What a part works on must be new to the caches where it stands for a register that is larger than them:
+ * chosen for it alone. */
+static unsigned needs_of(enum xt_micro_part part)
+{
+    return part >= XT_MICRO_HIT && part <= XT_MICRO_PLAIN_MISS        ? XT_MICRO_KEYS
+           : part == XT_MICRO_VERIFY || part == XT_MICRO_VERIFY_BATCH ? XT_MICRO_NEW_REQUESTS
+                                                                      : 0;
+}
+
+/* Parts take turns in being first. Round 0 does not count. */
 static enum xt_status run_round(const struct xt_micro_options *options,
                                 const struct xt_micro_place *place, unsigned round,
                                 struct xt_micro_size *size, struct xt_failure *failure)
 {
-    enum xt_status status = xt_micro_people_choose(place->people, round, failure);
-    if (status == XT_OK && round == 0) {
+    const unsigned turns = XT_MICRO_PARTS + 1; /* of a round */
+    enum xt_status status =
+        xt_micro_people_choose(place->people, round * turns,
+                               XT_MICRO_KEYS | XT_MICRO_NEW_NAMES | XT_MICRO_NEW_REQUESTS, failure);
+    if (status == XT_OK) {
         status = xt_micro_check_answers(place, failure);
     }
     for (unsigned i = 0; i < XT_MICRO_PARTS && status == XT_OK; i++) {
@@ -67,7 +79,12 @@ static enum xt_status run_round(const struct xt_micro_options *options,
         struct xt_micro_sample sample;
         sample.operations = 0;
         status = keep_going(failure);
-        if (status == XT_OK && (options->parts & 1U << part) != 0) {
+        bool wanted = (options->parts & 1U << part) != 0;
+        if (status == XT_OK && wanted) {
+            status = xt_micro_people_choose(place->people, round * turns + 1 + part, needs_of(part),
+                                            failure);
+        }
+        if (status == XT_OK && wanted) {
             status = xt_micro_part_run(part, place, &sample, failure);
         }
         if (status == XT_OK && round > 0 && sample.operations > 0) {

@@ -6,8 +6,8 @@
  *        over all of them (micro_parts), in an order that turns from round to round
  *     -> median and quartiles of the rounds (micro_result), a table, a file (micro_write)
  *
- * People are chosen at random among all of them and anew in each round, so what a part needs of a large
- * register is in no cache. What a part works on is prepared before its time begins. A verify's answer is
+ * People are chosen at random among all of them and anew for each part that looks them up, so what it
+ * needs of a large register is in no cache: least of all because the part before it has just had it. What a part works on is prepared before its time begins. A verify's answer is
  * compared with what the population says it must be, outside of the time.
  *
  * The file, JSON, "format":"xacthuc-micro/1" (no path, name or address of the machine in it):
@@ -141,9 +141,12 @@ XT_MUST_USE enum xt_status xt_micro_people_open(const struct xt_population *popu
                                                 const struct xt_micro_options *options,
                                                 struct xt_micro_people **people,
                                                 struct xt_failure *failure);
-/* Other people, names and requests for this round. */
-XT_MUST_USE enum xt_status xt_micro_people_choose(struct xt_micro_people *people, unsigned round,
-                                                  struct xt_failure *failure);
+/* What a turn is about. */
+enum xt_micro_need { XT_MICRO_KEYS = 1, XT_MICRO_NEW_NAMES = 2, XT_MICRO_NEW_REQUESTS = 4 };
+
+/* Others of what is needed (a set) for this turn. */
+XT_MUST_USE enum xt_status xt_micro_people_choose(struct xt_micro_people *people, unsigned turn,
+                                                  unsigned needs, struct xt_failure *failure);
 void xt_micro_people_close(struct xt_micro_people *people);
 
 /* ---- one deployment (micro_deployment.c) ---- */

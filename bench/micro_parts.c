@@ -21,7 +21,7 @@ static const struct {
     [XT_MICRO_CMND] = {"lookup_cmnd", "lookup by CMND"},
     [XT_MICRO_CMND_BATCH] = {"lookup_cmnd_batch", "lookup by CMND, in batches"},
     [XT_MICRO_PLAIN_HIT] = {"plain_hit", "a record per LMDB key: lookup and unseal"},
-    [XT_MICRO_PLAIN_MISS] = {"plain_miss", "a record per LMDB key: nobody has it"},
+    [XT_MICRO_PLAIN_MISS] = {"plain_miss", "a record per LMDB key: nobody has it (opens none)"},
     [XT_MICRO_NAME_EXACT] = {"name_exact", "name match, exact"},
     [XT_MICRO_NAME_SPELLING] = {"name_spelling", "name match, spelling"},
     [XT_MICRO_NAME_UNACCENTED] = {"name_unaccented", "name match, unaccented (advisory)"},

@@ -68,9 +68,9 @@ void xt_micro_people_close(struct xt_micro_people *people)
     }
 }
 
-static void choose_keys(struct xt_micro_people *people, unsigned round)
+static void choose_keys(struct xt_micro_people *people, unsigned turn)
 {
-    struct xt_stream stream = xt_stream_of(xt_population_seed(people->population), round);
+    struct xt_stream stream = xt_stream_of(xt_population_seed(people->population), turn);
     uint32_t count = (uint32_t)xt_population_count(people->population);
     struct xt_resident person;
     people->cmnd_count = 0;
@@ -94,9 +94,9 @@ static struct xt_name name_of(const struct xt_letters *letters)
 }
 
 /* Each name as somebody claims it: the same at just this level, where the name has such a form. */
-static void choose_names(struct xt_micro_people *people, unsigned round)
+static void choose_names(struct xt_micro_people *people, unsigned turn)
 {
-    struct xt_stream stream = xt_stream_of(~xt_population_seed(people->population), round);
+    struct xt_stream stream = xt_stream_of(~xt_population_seed(people->population), turn);
     uint32_t count = (uint32_t)xt_population_count(people->population);
     struct xt_resident person;
     for (unsigned i = 0; i < XT_MICRO_NAMES; i++) {
@@ -119,13 +119,13 @@ static void choose_names(struct xt_micro_people *people, unsigned round)
     }
 }
 
-static enum xt_status choose_requests(struct xt_micro_people *people, unsigned round,
+static enum xt_status choose_requests(struct xt_micro_people *people, unsigned turn,
                                       struct xt_failure *failure)
 {
     people->body_bytes = 0;
     for (uint32_t i = 0; i < people->request_count; i++) {
         struct xt_generated_request made;
-        xt_request_make(&people->plan, (uint64_t)round * people->request_count + i, &made);
+        xt_request_make(&people->plan, (uint64_t)turn * people->request_count + i, &made);
         size_t needed = people->body_bytes + made.body_size + SPARE_BYTES;
         if (needed > people->body_capacity) {
             size_t capacity = 2 * needed + (1U << 20);
@@ -146,10 +146,14 @@ static enum xt_status choose_requests(struct xt_micro_people *people, unsigned r
     return XT_OK;
 }
 
-enum xt_status xt_micro_people_choose(struct xt_micro_people *people, unsigned round,
+enum xt_status xt_micro_people_choose(struct xt_micro_people *people, unsigned turn, unsigned needs,
                                       struct xt_failure *failure)
 {
-    choose_keys(people, round);
-    choose_names(people, round);
-    return choose_requests(people, round, failure);
+    if ((needs & XT_MICRO_KEYS) != 0) {
+        choose_keys(people, turn);
+    }
+    if ((needs & XT_MICRO_NEW_NAMES) != 0) {
+        choose_names(people, turn);
+    }
+    return (needs & XT_MICRO_NEW_REQUESTS) != 0 ? choose_requests(people, turn, failure) : XT_OK;
 }

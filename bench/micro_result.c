@@ -59,10 +59,11 @@ static void print_size(const struct xt_micro_size *size)
         }
     }
     const struct xt_micro_measure *plain = &size->measures[XT_MICRO_PLAIN_HIT];
-    if (plain->has && plain->median > 0) {
+    const struct xt_micro_measure *hit = &size->measures[XT_MICRO_HIT];
+    const struct xt_micro_measure *batch = &size->measures[XT_MICRO_HIT_BATCH];
+    if (plain->has && plain->median > 0 && hit->has && batch->has) {
         printf("  packed against plain: %.2f of its time singly, %.2f in batches\n",
-               size->measures[XT_MICRO_HIT].median / plain->median,
-               size->measures[XT_MICRO_HIT_BATCH].median / plain->median);
+               hit->median / plain->median, batch->median / plain->median);
     }
 }
 

@@ -3,6 +3,11 @@
 #include <errno.h>
 #include <lmdb.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+#ifndef MADV_POPULATE_READ /* since Linux 5.14 */
+#define MADV_POPULATE_READ 22
+#endif
 
 #include "crypto/keyring.h"
 #include "crypto/seal.h"
@@ -250,6 +255,14 @@ enum xt_status xt_plain_table_warm(struct xt_plain_table *table)
     MDB_cursor *cursor = NULL;
     MDB_val key;
     MDB_val value;
+    MDB_envinfo facts;
+    MDB_stat page;
+    /* As xt_table_file_load does it with the packed table. */
+    if (mdb_env_info(table->env, &facts) == 0 && mdb_env_stat(table->env, &page) == 0) {
+        size_t bytes = (facts.me_last_pgno + 1) * page.ms_psize;
+        (void)madvise(facts.me_mapaddr, bytes, MADV_HUGEPAGE);
+        (void)madvise(facts.me_mapaddr, bytes, MADV_POPULATE_READ);
+    }
     if (mdb_cursor_open(table->txn, table->dbi, &cursor) != 0) {
         return XT_NO_MEMORY;
     }

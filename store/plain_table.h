@@ -35,7 +35,7 @@ void xt_plain_table_close(struct xt_plain_table *table);
 XT_MUST_USE enum xt_status xt_plain_table_find(struct xt_plain_table *table, uint64_t number,
                                                struct xt_hot *hot);
 
-/* Touches every page, so that finding waits for no disk. */
+/* Reads it as the packed table is read, and touches every record, so that finding waits for no disk. */
 XT_MUST_USE enum xt_status xt_plain_table_warm(struct xt_plain_table *table);
 
 #endif
