@@ -15,6 +15,8 @@ static const struct xt_command commands[] = {
     {"partner", "register and list partners, issue their certificates", xt_command_partner},
     {"serve", "answer verify requests", xt_command_serve},
     {"check", "verify every byte of the served generation", xt_command_check},
+    {"audit", "verify, search, export and expire the audit log (serve does not write it yet)",
+     xt_command_audit},
     {"stats", "counts and sizes of the served generation", xt_command_stats},
     /* Without a summary: started by serve, not by people. */
     {"serve-worker", NULL, xt_command_serve_worker},

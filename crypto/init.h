@@ -2,7 +2,7 @@
  *
  *   DIR/                     0700
  *     xacthuc.conf           every setting with its default, commented
- *     keys/                  0700: master.keys, ca.key, server.key (0600)
+ *     keys/                  0700: master.keys, ca.key, server.key, audit.key (0600), audit.pub
  *     ca.crt, server.crt
  *     partners/ identity/ live/ audit/
  */

@@ -6,5 +6,6 @@ int xt_command_import(int argc, char **argv);
 int xt_command_check(int argc, char **argv);
 int xt_command_stats(int argc, char **argv);
 int xt_command_partner(int argc, char **argv);
+int xt_command_audit(int argc, char **argv);
 
 #endif
