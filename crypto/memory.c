@@ -4,6 +4,8 @@
 #include <stdint.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 
 #include "core/status.h"
 
@@ -25,6 +27,13 @@ void xt_key_memory_end(void)
 {
     xt_require(in_key_memory > 0);
     in_key_memory--;
+}
+
+void xt_process_hide_memory(void)
+{
+    struct rlimit none = {0, 0};
+    (void)setrlimit(RLIMIT_CORE, &none);
+    (void)prctl(PR_SET_DUMPABLE, 0);
 }
 
 /* The names that BoringSSL looks for (crypto/mem.c there); no header of its has them. They must not call

@@ -1,4 +1,4 @@
-/* crypto/memory: where private keys live. Internal to crypto/.
+/* crypto/memory: where private keys live, and who may look at this process's memory.
  *
  * BoringSSL asks here for every allocation it makes. What it asks for between xt_key_memory_begin and
  * xt_key_memory_end of this thread lies in locked memory, in no core dump, between guard pages; the
@@ -11,7 +11,12 @@
 #ifndef XT_CRYPTO_MEMORY_H
 #define XT_CRYPTO_MEMORY_H
 
+/* Internal to crypto/. */
 void xt_key_memory_begin(void);
 void xt_key_memory_end(void);
+
+/* For a process that holds keys or people, before it reads any: it leaves no core dump, and no other
+ * process of the same user may read its memory (not dumpable: prctl(2), proc(5)). */
+void xt_process_hide_memory(void);
 
 #endif

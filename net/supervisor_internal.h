@@ -67,6 +67,7 @@ struct xt_member {
     uint64_t answered_serial; /* taken or refused */
     uint32_t answered_generation;
     uint64_t generation_at_ms; /* not told of one before */
+    bool lacks_generation;     /* it refused the only one it could have: it answers 503 */
     struct xt_pulse pulse;
     int drain_wanted, drain_sent; /* enum xt_drain; -1: none */
     bool stopped;                 /* it has nothing under way any more */
@@ -104,7 +105,7 @@ struct xt_warmer {
     bool reading;              /* a thread has warm_up */
     struct xt_warm_up warm_up; /* of no generation: nothing to do */
     enum xt_status status;     /* of the last slice */
-    uint64_t slice_bytes, began_ms, told_ms;
+    uint64_t slice_bytes, period_ms, began_ms, told_ms;
     struct xt_generation *next; /* takes the place once the slice is read; NULL: none */
 };
 
@@ -131,7 +132,9 @@ struct xt_supervisor {
     uint64_t identity_serial;             /* of the certificates */
     uint32_t generation;                  /* 0: none */
     uint8_t digest[XT_GENERATION_DIGEST]; /* of the generation that was checked */
-    struct xt_ticket_seed *tickets;       /* in locked memory */
+    dev_t data_device;                    /* and its data.mdb: the file that the workers have */
+    ino_t data_inode;
+    struct xt_ticket_seed *tickets; /* in locked memory */
     struct xt_shared *shared;
 
     unsigned workers;
@@ -192,7 +195,8 @@ XT_MUST_USE enum xt_status xt_supervisor_check_revocations(bool list_in_force,
                                                            const struct xt_settings *settings,
                                                            const struct xt_identity_files *identity,
                                                            struct xt_failure *failure);
-/* Looks which generation is current, checks it and tells the workers. */
+/* Looks which generation is current, and whether its file is another one than the workers opened (put
+ * back from a copy); checks it and tells the workers, or replaces them. */
 XT_MUST_USE enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor,
                                                             struct xt_failure *failure);
 
@@ -254,6 +258,8 @@ bool xt_sockets_are_at(int socket, const char *address);
 bool xt_warmer_open(struct xt_supervisor *supervisor);
 /* Takes a generation that is served from now on. */
 void xt_warmer_take(struct xt_supervisor *supervisor, struct xt_generation *generation);
+/* The settings are other ones; before them the rate was rate_before (MiB a second). */
+void xt_warmer_retune(struct xt_supervisor *supervisor, uint64_t rate_before);
 /* The loop is to end; a slice under way ends first. */
 void xt_warmer_stop(struct xt_supervisor *supervisor);
 /* After the loop. */

@@ -50,6 +50,7 @@ static void on_refused(struct xt_member *member, const struct xt_control_message
     struct xt_supervisor *supervisor = member->supervisor;
     if (message->numbers[0] == XT_CONTROL_GENERATION) {
         member->answered_generation = (uint32_t)message->numbers[1];
+        member->lacks_generation = message->numbers[2] == 0;
     } else {
         member->answered_serial = message->numbers[1];
     }
@@ -98,6 +99,7 @@ void xt_member_told(void *context, struct xt_child *child, struct xt_control_mes
         break;
     case XT_CONTROL_OPENED:
         member->answered_generation = (uint32_t)message->numbers[0];
+        member->lacks_generation = false;
         break;
     case XT_CONTROL_REFUSED:
         on_refused(member, message);

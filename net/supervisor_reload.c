@@ -5,6 +5,28 @@
 
 /* ---- generations ------------------------------------------------------------------------------ */
 
+static void log_exchanged(uint32_t number)
+{
+    struct xt_log_line line;
+    xt_log_begin(&line, XT_LOG_INFO, "generation_exchanged");
+    xt_log_number(&line, "generation", number);
+    xt_log_end(&line);
+}
+
+/* The generation is checked. exchanged: it has the number of the one before, and workers do not open
+ * what they have already, so that others must. */
+static void take_generation(struct xt_supervisor *supervisor, struct xt_generation *generation,
+                            bool exchanged)
+{
+    xt_workers_sync(supervisor);
+    xt_warmer_take(supervisor, generation);
+    if (exchanged) {
+        log_exchanged(supervisor->generation);
+        xt_workers_replace(supervisor);
+        xt_supervisor_progress(supervisor); /* whoever asked for the look need not */
+    }
+}
+
 enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor,
                                                 struct xt_failure *failure)
 {
@@ -14,8 +36,16 @@ enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor
     if (status == XT_NOT_FOUND) {
         return XT_OK; /* one that is in use stays so */
     }
-    if (status != XT_OK || number == supervisor->generation) {
+    if (status != XT_OK) {
         return status;
+    }
+    /* Looked at before it is opened: what is exchanged in between is found to be another one later. */
+    struct stat data = {.st_ino = 0};
+    bool there = xt_generation_look(supervisor->plan->dir, number, &data);
+    bool exchanged = number == supervisor->generation;
+    if (exchanged && (!there || (data.st_dev == supervisor->data_device &&
+                                 data.st_ino == supervisor->data_inode))) {
+        return XT_OK;
     }
     /* What a worker would find wrong with it is found here, once. */
     status = xt_generation_open(supervisor->plan->dir, number, supervisor->keyring, &generation,
@@ -35,9 +65,10 @@ enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor
     }
     xt_writer_record_generation(&supervisor->record, number, digest, rollback);
     supervisor->generation = number;
+    supervisor->data_device = data.st_dev;
+    supervisor->data_inode = data.st_ino;
     memcpy(supervisor->digest, digest, sizeof(digest));
-    xt_workers_sync(supervisor);
-    xt_warmer_take(supervisor, generation);
+    take_generation(supervisor, generation, exchanged);
     return XT_OK;
 }
 
@@ -168,6 +199,7 @@ static void take_all(struct xt_supervisor *supervisor, const struct xt_settings 
     /* Memory of requests under way is measured by these, so that only a new process can have others. */
     bool replace = settings->header_bytes != supervisor->settings.header_bytes ||
                    settings->body_bytes != supervisor->settings.body_bytes;
+    uint64_t rate_before = supervisor->settings.warm_up_rate;
     if (is_same(identity, supervisor->identity)) {
         xt_material_release_identity(identity);
     } else {
@@ -182,6 +214,7 @@ static void take_all(struct xt_supervisor *supervisor, const struct xt_settings 
     if (xt_supervisor_look_at_generation(supervisor, &failure) != XT_OK) {
         xt_supervisor_log_failure("generation_refused", &failure);
     }
+    xt_warmer_retune(supervisor, rate_before);
     if (replace) {
         xt_workers_replace(supervisor);
     }

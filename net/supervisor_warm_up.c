@@ -4,10 +4,8 @@
  * it reads all workers have. In its loop's thread pool, so that its own clocks go on. */
 #include "net/supervisor_internal.h"
 
-#define SLICE_MS 100 /* between the beginnings of two */
 #define FIRST_MS 500 /* workers start first: they read the file as well */
 #define TELL_MS 10000
-#define MIB (1U << 20)
 
 static void on_slice_due(uv_timer_t *timer);
 
@@ -64,6 +62,17 @@ static void end(struct xt_supervisor *supervisor)
     xt_warm_up_end(&warmer->warm_up);
 }
 
+/* None is wanted, and none waits. Not while a slice is read. */
+static void forget(struct xt_supervisor *supervisor)
+{
+    struct xt_warmer *warmer = &supervisor->warmer;
+    (void)uv_timer_stop(&warmer->timer);
+    xt_warm_up_end(&warmer->warm_up);
+    xt_generation_close(warmer->next);
+    warmer->next = NULL;
+    tell(supervisor);
+}
+
 static void on_slice_read(uv_work_t *work, int status)
 {
     struct xt_warmer *warmer = work->data;
@@ -71,9 +80,13 @@ static void on_slice_read(uv_work_t *work, int status)
     (void)status; /* it is never cancelled */
     warmer->reading = false;
     tell(supervisor);
-    bool over = warmer->status != XT_OK || supervisor->draining || warmer->next != NULL;
+    bool off = supervisor->settings.warm_up_rate == 0;
+    bool over = warmer->status != XT_OK || supervisor->draining || warmer->next != NULL || off;
     if (over) {
         end(supervisor);
+    }
+    if (off) {
+        forget(supervisor);
     }
     if (supervisor->draining) {
         return;
@@ -88,7 +101,7 @@ static void on_slice_read(uv_work_t *work, int status)
             warmer->told_ms = now;
             log_progress(warmer, "warming_up");
         }
-        uint64_t due = warmer->began_ms + SLICE_MS;
+        uint64_t due = warmer->began_ms + warmer->period_ms;
         start_timer(supervisor, due > now ? due - now : 0);
     }
 }
@@ -97,7 +110,7 @@ static void on_slice_due(uv_timer_t *timer)
 {
     struct xt_supervisor *supervisor = timer->data;
     struct xt_warmer *warmer = &supervisor->warmer;
-    warmer->slice_bytes = (uint64_t)supervisor->settings.warm_up_rate * MIB * SLICE_MS / 1000;
+    warmer->slice_bytes = xt_warm_up_slice(supervisor->settings.warm_up_rate, &warmer->period_ms);
     warmer->began_ms = xt_supervisor_now(supervisor);
     warmer->status = XT_OK;
     warmer->work.data = warmer;
@@ -119,15 +132,45 @@ bool xt_warmer_open(struct xt_supervisor *supervisor)
 void xt_warmer_take(struct xt_supervisor *supervisor, struct xt_generation *generation)
 {
     struct xt_warmer *warmer = &supervisor->warmer;
-    if (supervisor->settings.warm_up_rate == 0 || supervisor->draining) {
+    if (supervisor->draining) {
         xt_generation_close(generation);
-        xt_shared_set_warm_up(supervisor->shared, 0, 0);
     } else if (warmer->reading) { /* its slice ends first */
         xt_generation_close(warmer->next);
         warmer->next = generation;
+    } else if (supervisor->settings.warm_up_rate == 0) {
+        xt_generation_close(generation);
+        forget(supervisor);
     } else {
         xt_warm_up_end(&warmer->warm_up);
         begin(supervisor, generation);
+    }
+}
+
+/* The one that is served, once more. */
+static void begin_served(struct xt_supervisor *supervisor)
+{
+    struct xt_generation *generation = NULL;
+    struct xt_failure failure = {0};
+    if (xt_generation_open(supervisor->plan->dir, supervisor->generation, supervisor->keyring,
+                           &generation, &failure) == XT_OK) {
+        begin(supervisor, generation);
+    } else {
+        xt_supervisor_log_failure("warm_up_failed", &failure);
+    }
+}
+
+void xt_warmer_retune(struct xt_supervisor *supervisor, uint64_t rate_before)
+{
+    const struct xt_warmer *warmer = &supervisor->warmer;
+    bool off = supervisor->settings.warm_up_rate == 0;
+    if (warmer->reading || supervisor->draining) {
+        return; /* the slice's end looks at the rate */
+    }
+    if (off) {
+        forget(supervisor);
+    } else if (rate_before == 0 && warmer->warm_up.generation == NULL &&
+               supervisor->generation != 0) {
+        begin_served(supervisor);
     }
 }
 

@@ -37,6 +37,14 @@ void xt_backoff_set(struct xt_backoff *backoff, uint64_t now_ms, bool quick)
 
 /* ---- starting --------------------------------------------------------------------------------- */
 
+/* Whether somebody answers the slot's clients meanwhile. One that has no register does not: who comes
+ * in its place could not open it either, and would be started in vain again and again. */
+static bool is_served(struct xt_slot *slot)
+{
+    const struct xt_member *member = xt_slot_in_role(slot, XT_ROLE_SERVING);
+    return member != NULL && !member->lacks_generation;
+}
+
 /* Everything a worker needs, in one message. */
 static enum xt_status send_start(struct xt_member *member)
 {
@@ -59,8 +67,7 @@ static enum xt_status send_start(struct xt_member *member)
     message.numbers[XT_START_SERIAL] = supervisor->serial;
     message.numbers[XT_START_GENERATION] = supervisor->generation;
     /* The first ones must open it, or the service does not start. */
-    message.numbers[XT_START_ALONE] =
-        supervisor->serving && xt_slot_in_role(member->slot, XT_ROLE_SERVING) == NULL;
+    message.numbers[XT_START_ALONE] = supervisor->serving && !is_served(member->slot);
     message.numbers[XT_START_TICKET_PERIOD] = supervisor->tickets->period;
     message.blobs[XT_START_DIR] =
         xt_span_of(supervisor->plan->dir, strlen(supervisor->plan->dir) + 1);
@@ -108,6 +115,7 @@ static enum xt_status start_member(struct xt_member *member, struct xt_failure *
     member->drain_wanted = member->drain_sent = -1;
     member->stopped = false;
     member->generation_at_ms = 0;
+    member->lacks_generation = false;
     xt_pulse_begin(&member->pulse);
     member->kill_at_ms = xt_supervisor_now(supervisor) + XT_START_LIMIT_MS;
     pid_t pid = xt_child_pid(member->child);

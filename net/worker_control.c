@@ -5,10 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
-#include <sys/resource.h>
 #include <unistd.h>
 
 #include "core/command.h"
+#include "crypto/memory.h"
 #include "net/sandbox.h"
 #include "net/worker.h"
 
@@ -196,9 +196,7 @@ void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message
 
 void xt_process_harden(void)
 {
-    struct rlimit none = {0, 0};
-    (void)setrlimit(RLIMIT_CORE, &none);
-    (void)prctl(PR_SET_DUMPABLE, 0);
+    xt_process_hide_memory();
     (void)signal(SIGPIPE, SIG_IGN);
     /* What whoever started us left open is none of ours, and a worker could use it. */
     (void)close_range(XT_CONTROL_FD + 1, ~0U, 0);

@@ -55,22 +55,53 @@ static size_t empty_cold_size(void)
     return writer.size;
 }
 
-enum xt_status xt_builder_room(const struct xt_builder *builder, uint64_t needed,
-                               struct xt_failure *failure)
+/* Bytes that are free where the generation is built. */
+static enum xt_status look_for_room(const struct xt_builder *builder, uint64_t *bytes,
+                                    struct xt_failure *failure)
 {
     struct statvfs room;
     if (statvfs(builder->folder, &room) != 0) {
         return xt_fail(failure, XT_IO, "cannot tell the room at %s: %s", builder->folder,
                        strerror(errno));
     }
-    uint64_t free_bytes = (uint64_t)room.f_bavail * room.f_frsize;
-    if (free_bytes >= needed) {
-        return XT_OK;
-    }
+    *bytes = (uint64_t)room.f_bavail * room.f_frsize;
+    return XT_OK;
+}
+
+static enum xt_status no_room(const struct xt_builder *builder, uint64_t needed, uint64_t room,
+                              struct xt_failure *failure)
+{
     return xt_fail(failure, XT_DISK_FULL,
                    "not enough room at %s/identity: about %.1f MiB are needed and %.1f MiB free; "
                    "make room and import again",
-                   builder->dir, (double)needed / (1 << 20), (double)free_bytes / (1 << 20));
+                   builder->dir, (double)needed / (1 << 20), (double)room / (1 << 20));
+}
+
+enum xt_status xt_builder_room(const struct xt_builder *builder, uint64_t needed,
+                               struct xt_failure *failure)
+{
+    uint64_t room = 0;
+    enum xt_status status = look_for_room(builder, &room, failure);
+    return status == XT_OK && room < needed ? no_room(builder, needed, room, failure) : status;
+}
+
+/* An estimate is not worth a refusal unless it is missed by far. */
+static enum xt_status foresee_room(const struct xt_builder *builder, struct xt_failure *failure)
+{
+    uint64_t foreseen = builder->options.foreseen;
+    uint64_t room = 0;
+    enum xt_status status = look_for_room(builder, &room, failure);
+    if (status != XT_OK || room >= foreseen) {
+        return status;
+    }
+    if ((double)room < (double)foreseen * XT_BUILDER_CERTAIN) {
+        return no_room(builder, foreseen, room, failure);
+    }
+    (void)xt_fail(builder->options.warning, XT_DISK_FULL,
+                  "the new generation may not fit at %s/identity: about %.1f MiB are needed and "
+                  "%.1f MiB free",
+                  builder->dir, (double)foreseen / (1 << 20), (double)room / (1 << 20));
+    return XT_OK;
 }
 
 unsigned xt_builder_threads(const struct xt_builder *builder, uint64_t unit_bytes)
@@ -120,6 +151,9 @@ enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring
         return out_of_memory(failure);
     }
     set_options(builder, options);
+    if (builder->options.warning != NULL) {
+        builder->options.warning->text[0] = 0;
+    }
     xt_conflicts_init(&builder->conflicts, builder->options.memory / 4);
     builder->lock = -1;
     builder->keyring = keyring;
@@ -146,7 +180,7 @@ enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring
         status = make_folder(builder, failure);
     }
     if (status == XT_OK) {
-        status = xt_builder_room(builder, builder->options.foreseen, failure);
+        status = foresee_room(builder, failure);
     }
     if (status == XT_OK) {
         status = open_spills(builder, failure);

@@ -7,8 +7,11 @@
  *   sort   goes through the numbers part by part, and decides about those given more than once
  *   seal   goes through the parts again, table by table: filters, sorts, packs and seals pages
  *
- * So memory is bounded whatever the number of people; only the numbers that several lines give are
- * held at once. All of it is done on several threads.
+ * What is held of people at once is buffers while adding, then a few parts of a stream (up to a 256th
+ * of it each); and the numbers that several lines give. Parts are by hash, so they are alike, unless
+ * very many lines give one number, CMND or phone: all those fall into one part. Whether the largest
+ * part fits into options.memory is known when adding is over, and told before it is read back. All of
+ * it is done on several threads.
  *
  * Numbers that several lines give, as registers export them:
  *   - Of two with the same number of their own the first line stays, whatever they are.
@@ -37,13 +40,21 @@ struct xt_builder; /* opaque */
 #define XT_BUILDER_MEMORY_DEFAULT (2ULL << 30)
 #define XT_BUILDER_MEMORY_MIN (256ULL << 20)
 
+/* The share of what was foreseen without which there is no use in beginning. How much disk a byte of
+ * input takes was measured: escapes (six bytes for a letter of two or three) and indented or spaced
+ * members make it less, about half. Input that is mostly white space would be refused wrongly; through
+ * a pipe nothing is foreseen of it. */
+#define XT_BUILDER_CERTAIN 0.4
+
 struct xt_builder_options {
-    uint64_t memory;  /* bytes that it may take, about; 0: XT_BUILDER_MEMORY_DEFAULT */
-    unsigned threads; /* 0: one per processor */
-    uint64_t
-        foreseen; /* bytes that the generation will take on disk, about; 0: not known. Refused at
-                           once when there is no room for them */
-    bool quiet;   /* no progress */
+    uint64_t memory;   /* bytes that it may take, about; 0: XT_BUILDER_MEMORY_DEFAULT. Below
+                         XT_BUILDER_MEMORY_MIN one thread's buffers may take more */
+    unsigned threads;  /* 0: one per processor */
+    uint64_t foreseen; /* bytes that it will take on disk at its peak, an estimate; 0: not known.
+                          Refused at once when there is no room for XT_BUILDER_CERTAIN of them */
+    struct xt_failure *warning; /* told at open when there is room for that but not for all that was
+                                   foreseen: text "" or one line. May be NULL */
+    bool quiet;                 /* no progress */
     const volatile sig_atomic_t *stop; /* becomes true: end with XT_CLOSED, nothing changed. May be
                                           NULL */
 };
@@ -71,8 +82,10 @@ typedef void (*xt_builder_duplicate)(void *context, uint64_t line, uint64_t firs
 
 /* Finds duplicates; call once, before seal, so that the caller can decide by the count. People count
  * as if added one after the other in the order of their lines, whatever the order of the calls: a
- * line that was itself left out holds no number. XT_NO_MEMORY: so many lines give the same numbers
- * that they do not fit into options.memory. */
+ * line that was itself left out holds no number. XT_NO_MEMORY, before anything is read
+ * back: what sorting and sealing hold at once does not fit into options.memory; the text names what
+ * does, and with as much xt_builder_seal does not fail for options.memory. XT_NO_MEMORY, later: the
+ * numbers that several lines give do not fit into a quarter of it. */
 XT_MUST_USE enum xt_status xt_builder_sort(struct xt_builder *builder,
                                            xt_builder_duplicate duplicate, void *context,
                                            struct xt_failure *failure);

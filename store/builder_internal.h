@@ -27,7 +27,7 @@ struct xt_builder_lane {
 
 struct xt_builder {
     const struct xt_keyring *keyring;
-    struct xt_builder_options options; /* none is 0 but foreseen */
+    struct xt_builder_options options; /* none is 0 but foreseen and the pointers */
     char *dir;
     char folder[XT_PATH_MAX]; /* building-...; "" when there is none */
     int lock;

@@ -13,8 +13,6 @@
 #include "store/progress.h"
 #include "store/sweep.h"
 
-#define ALIAS_BYTES 12 /* of an alias of one person, core/record */
-
 /* One sealing at work. */
 struct sealing {
     struct xt_builder *builder;
@@ -40,6 +38,15 @@ static void add_progress(struct sealing *sealing, uint64_t records)
     pthread_mutex_unlock(&sealing->mutex);
 }
 
+static void end_progress(struct sealing *sealing, enum xt_status status)
+{
+    if (status == XT_OK) {
+        xt_progress_finish(&sealing->progress);
+    } else {
+        xt_progress_break(&sealing->progress);
+    }
+}
+
 /* ---- the tables ----------------------------------------------------------------------------- */
 
 /* One table at work: a crew's tasks are its units. Counting and storing go in their order; reading,
@@ -48,7 +55,7 @@ struct table_work {
     struct sealing *sealing;
     unsigned table;
     const struct xt_sealer *sealer;
-    uint32_t pages, units;
+    struct xt_unit_plan plan;
     struct xt_order counting, storing;
     uint64_t ordinal;            /* the next; by counting, as are the records and the replaced */
     struct xt_table_sizes sizes; /* so far; the rest by storing */
@@ -60,14 +67,14 @@ struct table_work {
 static enum xt_status count_unit(struct table_work *work, struct xt_unit *unit, uint64_t number,
                                  uint64_t *next)
 {
-    uint32_t pages = work->pages / work->units;
+    uint32_t pages = work->plan.pages / work->plan.units;
     uint32_t first = (uint32_t)number * pages;
-    uint64_t needed = xt_unit_ordinals(unit, work->pages, first, first + pages);
+    uint64_t needed = xt_unit_ordinals(unit, work->plan.pages, first, first + pages);
     enum xt_status status = xt_order_wait(&work->counting, number);
     if (status == XT_OK) {
         work->sizes.records += unit->records;
         work->replaced += unit->replaced;
-        xt_table_writer_start(&unit->writer, work->sealer, work->pages, first, first + pages,
+        xt_table_writer_start(&unit->writer, work->sealer, work->plan.pages, first, first + pages,
                               work->ordinal);
         work->ordinal += needed;
         *next = work->ordinal;
@@ -93,7 +100,7 @@ static enum xt_status work_unit(void *context, unsigned thread, uint64_t number,
     struct table_work *work = context;
     const struct xt_builder *builder = work->sealing->builder;
     struct xt_unit *unit = &work->by_thread[thread];
-    unsigned parts = XT_SPILL_PARTS / work->units;
+    unsigned parts = XT_SPILL_PARTS / work->plan.units;
     uint64_t next = 0; /* ordinal after this unit's */
     enum xt_status status = xt_unit_load(builder, work->table, (unsigned)number * parts,
                                          ((unsigned)number + 1) * parts, unit, failure);
@@ -115,45 +122,21 @@ static enum xt_status work_unit(void *context, unsigned thread, uint64_t number,
     return status;
 }
 
-/* How many units at once, by the largest. */
-static unsigned threads_for(const struct table_work *work)
-{
-    const struct xt_builder *builder = work->sealing->builder;
-    unsigned parts = XT_SPILL_PARTS / work->units;
-    uint64_t largest = 0;
-    for (unsigned unit = 0; unit < work->units; unit++) {
-        uint64_t bytes = xt_unit_bytes(builder, work->table, unit * parts, (unit + 1) * parts);
-        largest = bytes > largest ? bytes : largest;
-    }
-    return xt_builder_threads(builder, largest);
-}
-
 static enum xt_status run_table(struct table_work *work)
 {
     struct sealing *sealing = work->sealing;
-    unsigned threads = threads_for(work);
-    if (threads == 0) {
-        return xt_fail(sealing->failure, XT_NO_MEMORY,
-                       "sealing needs more memory: give more than %llu MiB with --memory",
-                       (unsigned long long)sealing->builder->options.memory >> 20);
-    }
+    unsigned threads = xt_builder_threads(sealing->builder, work->plan.memory);
+    xt_require(threads > 0); /* sorting looked */
     xt_order_init(&work->counting);
     xt_order_init(&work->storing);
-    enum xt_status status = xt_crew_run(threads, work->units, work_unit, work, sealing->failure);
+    enum xt_status status =
+        xt_crew_run(threads, work->plan.units, work_unit, work, sealing->failure);
     for (unsigned i = 0; i < threads; i++) {
         xt_unit_free(&work->by_thread[i]);
     }
     xt_order_destroy(&work->counting);
     xt_order_destroy(&work->storing);
     return status;
-}
-
-/* Of the table's records, not sealed: what was spilled has a person's number where the table has a
- * record around it. */
-static uint64_t foreseen_bytes(unsigned table, struct xt_spill_totals totals)
-{
-    bool merged = table == XT_TABLE_ALIAS || table == XT_TABLE_PHONE;
-    return merged ? totals.records * ALIAS_BYTES : totals.payload_bytes;
 }
 
 static enum xt_status open_sealer(const struct xt_builder *builder, unsigned table,
@@ -175,7 +158,6 @@ static enum xt_status write_table(struct sealing *sealing, unsigned table)
 {
     struct xt_builder *builder = sealing->builder;
     struct xt_manifest *manifest = &builder->manifest;
-    struct xt_spill_totals totals = xt_spill_totals(builder->spills[table]);
     struct xt_sealer *sealer = NULL;
     struct table_work *work = calloc(1, sizeof(*work));
     if (work == NULL) {
@@ -183,8 +165,7 @@ static enum xt_status write_table(struct sealing *sealing, unsigned table)
     }
     work->sealing = sealing;
     work->table = table;
-    work->pages = xt_table_page_count(totals.records, foreseen_bytes(table, totals), XT_SPILL_PARTS,
-                                      &work->units);
+    work->plan = xt_units_plan(builder, table);
     enum xt_status status = open_sealer(builder, table, &sealer, sealing->failure);
     if (status == XT_OK) {
         work->sealer = sealer;
@@ -212,7 +193,7 @@ static enum xt_status write_tables(struct sealing *sealing, const char *path)
     for (unsigned table = 0; table < XT_TABLE_COUNT; table++) {
         struct xt_spill_totals totals = xt_spill_totals(builder->spills[table]);
         records += totals.records;
-        at_most += xt_table_bytes_at_most(totals.records, foreseen_bytes(table, totals));
+        at_most += xt_table_bytes_at_most(totals.records, xt_units_plan(builder, table).bytes);
         uint64_t missing = at_most > given_back ? at_most - given_back : 0;
         room = missing > room ? missing : room;
         given_back += totals.disk_bytes;
@@ -232,8 +213,8 @@ static enum xt_status write_tables(struct sealing *sealing, const char *path)
     manifest->people = manifest->tables[XT_TABLE_HOT].records - manifest->replaced;
     manifest->aliases = manifest->tables[XT_TABLE_ALIAS].records;
     manifest->phones = manifest->tables[XT_TABLE_PHONE].records;
+    end_progress(sealing, status);
     if (status == XT_OK) {
-        xt_progress_finish(&sealing->progress);
         status = xt_table_file_finish(sealing->file, sealing->failure);
     }
     xt_table_file_close(sealing->file);
@@ -320,22 +301,19 @@ static enum xt_status sweep_tables(struct verification *verification)
         verification->sweep.pages[i] = (uint32_t)builder->manifest.tables[i].pages;
     }
     xt_progress_start(&sealing->progress, "verifying", "records", expected, builder->options.quiet);
+    sealing->progress.interrupted = builder->options.stop;
     enum xt_status status = xt_sweep_run(&verification->sweep);
     if (status == XT_CLOSED) {
-        return stopped(sealing);
+        status = stopped(sealing);
+    } else if (status == XT_NO_MEMORY) {
+        (void)xt_fail(sealing->failure, status, "cannot read back what was written: out of memory");
+    } else if (status == XT_OK && verification->sweep.done != expected) {
+        status =
+            xt_fail(sealing->failure, XT_CORRUPT,
+                    "what was written does not read back: %llu records in place of %llu",
+                    (unsigned long long)verification->sweep.done, (unsigned long long)expected);
     }
-    if (status == XT_NO_MEMORY) {
-        return xt_fail(sealing->failure, status,
-                       "cannot read back what was written: out of memory");
-    }
-    if (status == XT_OK && verification->sweep.done != expected) {
-        return xt_fail(sealing->failure, XT_CORRUPT,
-                       "what was written does not read back: %llu records in place of %llu",
-                       (unsigned long long)verification->sweep.done, (unsigned long long)expected);
-    }
-    if (status == XT_OK) {
-        xt_progress_finish(&sealing->progress);
-    }
+    end_progress(sealing, status);
     return status;
 }
 
@@ -431,9 +409,9 @@ static enum xt_status write_generation(struct sealing *sealing)
         sealing->progress.interrupted = builder->options.stop;
         status = xt_table_file_survey(path, &sealing->progress, &builder->manifest.file_bytes,
                                       builder->manifest.digest, &structure, failure);
+        end_progress(sealing, status);
     }
     if (status == XT_OK) {
-        xt_progress_finish(&sealing->progress);
         clock_gettime(CLOCK_REALTIME, &now);
         builder->manifest.made_unix_ms =
             (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;

@@ -1,7 +1,7 @@
 /* store/builder_sort: goes through everybody's numbers, part by part, for those given more than once. */
 #include <stdlib.h>
 
-#include "store/builder_internal.h"
+#include "store/builder_unit.h"
 #include "store/progress.h"
 #include "store/sort.h"
 
@@ -85,41 +85,59 @@ static enum xt_status search_part(void *context, unsigned thread, uint64_t part,
     return status;
 }
 
+/* Bytes of memory that the search needs for its largest part, about. */
+static uint64_t search_memory(const struct xt_builder *builder)
+{
+    uint64_t largest = 0;
+    for (unsigned i = 0; i < XT_SPILL_PARTS; i++) {
+        uint64_t bytes = xt_spill_part_bytes(builder->spills[XT_TABLE_HOT], i);
+        largest = bytes > largest ? bytes : largest;
+    }
+    return largest *
+           2; /* memory grows by doubling; a group's claims are less than the other half */
+}
+
+/* Whether searching and sealing will have the memory they need, for one thread at least. Asked before
+ * either begins: both read the disk for minutes. */
+static enum xt_status check_memory(const struct xt_builder *builder, struct xt_failure *failure)
+{
+    uint64_t most = search_memory(builder);
+    for (unsigned table = 0; table < XT_TABLE_COUNT; table++) {
+        uint64_t memory = xt_units_plan(builder, table).memory;
+        most = memory > most ? memory : most;
+    }
+    if (xt_builder_threads(builder, most) > 0) {
+        return XT_OK;
+    }
+    return xt_fail(failure, XT_NO_MEMORY,
+                   "this input needs more memory to be sorted: give it at least --memory %lluM, or "
+                   "take out lines that give the same number, CMND or phone, if very many do",
+                   (unsigned long long)(most >> 20) + 1);
+}
+
 static enum xt_status search_parts(struct xt_builder *builder, struct xt_failure *failure)
 {
-    const struct xt_spill *spill = builder->spills[XT_TABLE_HOT];
     struct search *search = calloc(1, sizeof(*search));
-    uint64_t largest = 0;
     if (search == NULL) {
         return xt_fail(failure, XT_NO_MEMORY, "out of memory while looking for duplicates");
     }
-    for (unsigned i = 0; i < XT_SPILL_PARTS; i++) {
-        uint64_t bytes = xt_spill_part_bytes(spill, i);
-        largest = bytes > largest ? bytes : largest;
-    }
-    unsigned threads = xt_builder_threads(builder, largest * 2); /* memory grows by doubling */
-    enum xt_status status = XT_OK;
-    if (threads == 0) {
-        status = xt_fail(failure, XT_NO_MEMORY,
-                         "the input needs more memory to be sorted: give at least %llu MiB with "
-                         "--memory, or leave duplicates out of the input",
-                         (unsigned long long)(largest * 2 >> 20) + 1);
-        goto done;
-    }
+    unsigned threads = xt_builder_threads(builder, search_memory(builder));
+    xt_require(threads > 0); /* check_memory looked */
     search->builder = builder;
     pthread_mutex_init(&search->mutex, NULL);
     xt_progress_start(&search->progress, "looking for duplicates", "numbers",
-                      xt_spill_totals(spill).records, builder->options.quiet);
-    status = xt_crew_run(threads, XT_SPILL_PARTS, search_part, search, failure);
+                      xt_spill_totals(builder->spills[XT_TABLE_HOT]).records,
+                      builder->options.quiet);
+    enum xt_status status = xt_crew_run(threads, XT_SPILL_PARTS, search_part, search, failure);
     if (status == XT_OK) {
         xt_progress_finish(&search->progress);
+    } else {
+        xt_progress_break(&search->progress);
     }
     for (unsigned i = 0; i < threads; i++) {
         xt_spill_load_free(&search->loads[i]);
     }
     pthread_mutex_destroy(&search->mutex);
-
-done:
     free(search);
     return status;
 }
@@ -144,6 +162,9 @@ enum xt_status xt_builder_sort(struct xt_builder *builder, xt_builder_duplicate 
     xt_require(!builder->sorted);
     builder->sorted = true;
     enum xt_status status = flush_lanes(builder, failure);
+    if (status == XT_OK) {
+        status = check_memory(builder, failure);
+    }
     if (status == XT_OK) {
         status = search_parts(builder, failure);
     }

@@ -4,20 +4,40 @@
 #include "store/sort.h"
 #include "store/table_page.h"
 
+#define ALIAS_BYTES 12 /* of an alias of one person, core/record */
+
 void xt_unit_free(struct xt_unit *unit)
 {
     xt_spill_load_free(&unit->load);
     xt_table_writer_end(&unit->writer);
 }
 
-uint64_t xt_unit_bytes(const struct xt_builder *builder, unsigned table, unsigned from, unsigned to)
+/* Bytes of memory that a unit of parts from to to - 1 needs, about. */
+static uint64_t unit_memory(const struct xt_spill *spill, unsigned from, unsigned to)
 {
     uint64_t bytes = 0;
     for (unsigned part = from; part < to; part++) {
-        bytes += xt_spill_part_bytes(builder->spills[table], part);
+        bytes += xt_spill_part_bytes(spill, part);
     }
     /* Read, and sealed; both grow by doubling, and half of what a doubling gives may be in use. */
     return bytes * 3;
+}
+
+struct xt_unit_plan xt_units_plan(const struct xt_builder *builder, unsigned table)
+{
+    const struct xt_spill *spill = builder->spills[table];
+    struct xt_spill_totals totals = xt_spill_totals(spill);
+    bool merged = table == XT_TABLE_ALIAS || table == XT_TABLE_PHONE;
+    /* Of those, what was spilled has a person's number where the table has a record around it. */
+    struct xt_unit_plan plan = {.bytes =
+                                    merged ? totals.records * ALIAS_BYTES : totals.payload_bytes};
+    plan.pages = xt_table_page_count(totals.records, plan.bytes, XT_SPILL_PARTS, &plan.units);
+    unsigned parts = XT_SPILL_PARTS / plan.units;
+    for (unsigned from = 0; from < XT_SPILL_PARTS; from += parts) {
+        uint64_t memory = unit_memory(spill, from, from + parts);
+        plan.memory = memory > plan.memory ? memory : plan.memory;
+    }
+    return plan;
 }
 
 /* ---- filtering ---------------------------------------------------------------------------- */

@@ -34,8 +34,13 @@ uint64_t xt_unit_ordinals(const struct xt_unit *unit, uint32_t page_count, uint3
 XT_MUST_USE enum xt_status xt_unit_seal(const struct xt_builder *builder, unsigned table,
                                         struct xt_unit *unit, struct xt_failure *failure);
 
-/* Bytes of memory that a unit of these parts needs, about. */
-uint64_t xt_unit_bytes(const struct xt_builder *builder, unsigned table, unsigned from,
-                       unsigned to);
+/* How a table is divided, by what was spilled of it. That includes people who may be left out: the
+ * table may come out a little smaller than foreseen. */
+struct xt_unit_plan {
+    uint64_t bytes;        /* of the table's records, not sealed */
+    uint32_t pages, units; /* the former a multiple of the latter */
+    uint64_t memory;       /* bytes that the largest unit needs, about */
+};
+struct xt_unit_plan xt_units_plan(const struct xt_builder *builder, unsigned table);
 
 #endif

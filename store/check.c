@@ -89,6 +89,11 @@ static int compare_damages(const void *first, const void *second)
     return record_a < record_b ? -1 : record_a > record_b;
 }
 
+static void sort_damages(struct xt_check_report *report)
+{
+    qsort(report->damages, report->listed, sizeof(report->damages[0]), compare_damages);
+}
+
 /* ---- records ------------------------------------------------------------------------------ */
 
 static void on_record(void *context, struct xt_table_place place, const char *what)
@@ -201,9 +206,10 @@ static enum xt_status check_records(struct check *check, struct xt_failure *fail
         xt_check_reader_close(&check->threads[i].reader);
     }
     free(check->threads);
-    return status == XT_OK       ? XT_OK
-           : status == XT_CLOSED ? xt_fail(failure, status, "interrupted")
-                                 : xt_fail(failure, status, "out of memory");
+    return status == XT_OK          ? XT_OK
+           : status == XT_CLOSED    ? xt_fail(failure, status, "interrupted")
+           : status == XT_NO_MEMORY ? xt_fail(failure, status, "out of memory")
+                                    : xt_fail(failure, status, "%s", xt_status_name(status));
 }
 
 /* ---- all of it ---------------------------------------------------------------------------- */
@@ -228,6 +234,21 @@ static enum xt_status check_digest(struct check *check, const char *path, bool *
     return XT_OK;
 }
 
+/* It has ended early: what was found until then stays in the list. */
+static enum xt_status fail_early(struct xt_check_report *report, enum xt_status status,
+                                 struct xt_failure *failure)
+{
+    struct xt_failure reason = *failure;
+    if (report->damaged == 0) {
+        return status;
+    }
+    sort_damages(report);
+    return xt_fail(failure, status,
+                   "%.200s; the check is incomplete: %llu damaged %s found until then", reason.text,
+                   (unsigned long long)report->damaged,
+                   report->damaged == 1 ? "place was" : "places were");
+}
+
 static enum xt_status check_opened(struct check *check, const char *path,
                                    struct xt_failure *failure)
 {
@@ -239,7 +260,7 @@ static enum xt_status check_opened(struct check *check, const char *path,
         status = check_records(check, failure);
     }
     if (status != XT_OK) {
-        return status;
+        return fail_early(report, status, failure);
     }
     if (!sound && report->damaged == 0) {
         note(check, (struct xt_damage){.what = "the file differs from what was sealed, but every "
@@ -248,7 +269,7 @@ static enum xt_status check_opened(struct check *check, const char *path,
     if (report->damaged == 0) {
         return XT_OK;
     }
-    qsort(report->damages, report->listed, sizeof(report->damages[0]), compare_damages);
+    sort_damages(report);
     char text[256];
     xt_damage_text(&report->damages[0], text, sizeof(text));
     return xt_fail(failure, XT_CORRUPT, "%s", text);

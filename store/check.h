@@ -37,8 +37,10 @@ struct xt_check_plan {
 };
 
 /* XT_CORRUPT: something is damaged; the first finding is in *failure as well, and it alone where the
- * generation cannot even be opened (nothing is then listed). XT_CLOSED: interrupted. plan NULL:
- * quiet. */
+ * generation cannot even be opened (nothing is then listed). Anything else but XT_OK is no verdict:
+ * XT_CLOSED (interrupted), XT_NOT_FOUND, XT_DENIED (no such generation, no key for it), XT_NO_MEMORY,
+ * XT_IO. The report then has what was found until then, *failure says that this is not all, and people
+ * and records are not counted. plan NULL: quiet. */
 XT_MUST_USE enum xt_status xt_generation_check(const char *dir, uint32_t number,
                                                const struct xt_keyring *keyring,
                                                const struct xt_check_plan *plan,

@@ -19,8 +19,11 @@ static const char help[] =
     "  --quiet          no progress\n"
     "  --help, --version\n"
     "\n"
-    "Exit status 1 when anything is damaged: restore the generation's folder from a copy, or\n"
-    "import again. Until then the server answers 503 for what is damaged, and the rest rightly.\n";
+    "Exit status 1 when anything is damaged: import again, or put the generation's folder back\n"
+    "from a copy: copy it beside the damaged one, then rename both. The server notices. Until\n"
+    "then it answers 503 for what is damaged, and the rest rightly.\n"
+    "Exit status 1 without a verdict (no \"sound\" in JSON) when the check could not be "
+    "finished.\n";
 
 static volatile sig_atomic_t interrupted;
 
@@ -51,18 +54,10 @@ static void print_damage(const struct xt_damage *damage)
     putchar('}');
 }
 
-/* failure NULL: it is sound. Without one finding in the list it could not be opened. */
-static void print_json(uint32_t number, const struct xt_check_report *report,
-                       const struct xt_failure *failure)
+/* failure: why nothing is listed. */
+static void print_damages(const struct xt_check_report *report, const struct xt_failure *failure)
 {
-    printf("{\"generation\":%u,\"sound\":%s,\"people\":%llu,\"records\":%llu,\"damaged\":%llu",
-           number, failure == NULL ? "true" : "false", (unsigned long long)report->people,
-           (unsigned long long)report->records, (unsigned long long)report->damaged);
-    if (failure == NULL) {
-        puts("}");
-        return;
-    }
-    fputs(",\"damages\":[", stdout);
+    printf(",\"damaged\":%llu,\"damages\":[", (unsigned long long)report->damaged);
     for (unsigned i = 0; i < report->listed; i++) {
         fputs(i == 0 ? "" : ",", stdout);
         print_damage(&report->damages[i]);
@@ -75,10 +70,28 @@ static void print_json(uint32_t number, const struct xt_check_report *report,
     puts("]}");
 }
 
-static void print_text(uint32_t number, const struct xt_check_report *report, bool sound)
+/* Without a verdict there is neither `sound` nor a count of what was looked at. */
+static void print_json(uint32_t number, enum xt_status status, const struct xt_check_report *report,
+                       const struct xt_failure *failure)
+{
+    printf("{\"generation\":%u", number);
+    if (status == XT_OK || status == XT_CORRUPT) {
+        printf(",\"sound\":%s,\"people\":%llu,\"records\":%llu", status == XT_OK ? "true" : "false",
+               (unsigned long long)report->people, (unsigned long long)report->records);
+    } else {
+        fputs(",\"incomplete\":true", stdout);
+    }
+    if (status == XT_OK) {
+        puts(",\"damaged\":0}");
+    } else {
+        print_damages(report, failure);
+    }
+}
+
+static void print_text(uint32_t number, enum xt_status status, const struct xt_check_report *report)
 {
     char text[256];
-    if (sound) {
+    if (status == XT_OK) {
         printf("generation %06u is sound: %llu people, %llu records\n", number,
                (unsigned long long)report->people, (unsigned long long)report->records);
     }
@@ -94,19 +107,20 @@ static void print_text(uint32_t number, const struct xt_check_report *report, bo
 static int finish(uint32_t number, enum xt_status status, const struct xt_check_report *report,
                   struct xt_failure *failure, bool json)
 {
-    if (status == XT_CLOSED) { /* what was found so far is not the result */
+    bool verdict = status == XT_OK || status == XT_CORRUPT;
+    if (!verdict && report->listed == 0) {
         return xt_work_error("check", failure);
     }
     if (json) {
-        print_json(number, report, status == XT_OK ? NULL : failure);
+        print_json(number, status, report, failure);
     } else {
-        print_text(number, report, status == XT_OK);
+        print_text(number, status, report);
     }
     int output = xt_finish_output("check");
     if (status == XT_OK) {
         return output;
     }
-    if (report->listed > 0) {
+    if (verdict && report->listed > 0) {
         (void)xt_fail(failure, status,
                       "generation %06u is damaged in %llu %s; restore its folder from a copy, or "
                       "import again",

@@ -121,6 +121,17 @@ enum xt_status xt_generation_open(const char *dir, uint32_t number,
     return status;
 }
 
+bool xt_generation_look(const char *dir, uint32_t number, struct stat *data)
+{
+    char name[XT_GENERATION_NAME];
+    char folder[XT_PATH_MAX];
+    char path[XT_PATH_MAX];
+    struct xt_failure failure;
+    xt_identity_name(number, name);
+    return xt_identity_path(dir, name, folder, &failure) == XT_OK &&
+           xt_path_join(path, folder, XT_DATA_NAME) == XT_OK && stat(path, data) == 0;
+}
+
 void xt_generation_close(struct xt_generation *generation)
 {
     if (generation == NULL) {

@@ -13,6 +13,8 @@
 #ifndef XT_STORE_GENERATION_H
 #define XT_STORE_GENERATION_H
 
+#include <sys/stat.h>
+
 #include "core/record.h"
 #include "crypto/keyring.h"
 #include "store/table.h"
@@ -48,6 +50,10 @@ XT_MUST_USE enum xt_status xt_generation_open(const char *dir, uint32_t number,
                                               struct xt_generation **generation,
                                               struct xt_failure *failure);
 void xt_generation_close(struct xt_generation *generation);
+
+/* Which file stands under a generation's number now, to tell by device and inode whether it is still the
+ * one that was opened. false: none, or it cannot be looked at. */
+bool xt_generation_look(const char *dir, uint32_t number, struct stat *data);
 
 const struct xt_manifest *xt_generation_manifest(const struct xt_generation *generation);
 

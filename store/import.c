@@ -4,12 +4,14 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "core/request.h" /* xt_json_write_string */
 #include "crypto/file.h"
+#include "crypto/memory.h"
 #include "store/builder.h"
 #include "store/command_line.h"
 #include "store/commands.h"
@@ -28,17 +30,26 @@ static const char help[] =
     "                        that holds anything but rejects is never replaced or removed\n"
     "  --memory SIZE         that it may take, about: 512M, 4G (default 2G, at least 256M). "
     "People\n"
-    "                        who do not fit are sorted on disk, in sealed files in DIR\n"
+    "                        are sorted on disk, in sealed files in DIR, a 256th of them or more "
+    "at\n"
+    "                        once; where the largest part does not fit (very many lines with one\n"
+    "                        number), the import ends after reading and names what it needs\n"
     "  --json                the summary as JSON\n"
     "  --quiet               no progress\n"
     "  --help, --version\n";
 
 static volatile sig_atomic_t stop;
+static int wake = -1; /* an eventfd; written to once stop is set, for who waits for input */
 
 static void on_signal(int number)
 {
+    const uint64_t one = 1;
+    int before = errno;
     (void)number;
     stop = 1;
+    ssize_t wrote = write(wake, &one, sizeof(one));
+    (void)wrote;
+    errno = before;
 }
 
 struct import {
@@ -72,7 +83,8 @@ static enum xt_status read_people(struct import *import, uint64_t bytes)
                                     .is_csv = import->is_csv,
                                     .bytes = bytes,
                                     .quiet = import->quiet,
-                                    .stop = &stop};
+                                    .stop = &stop,
+                                    .wake = wake};
     return xt_import_read(&input, import->builder, &import->rejects, &import->people,
                           &import->failure);
 }
@@ -99,14 +111,19 @@ static uint64_t input_bytes(const struct import *import)
 static enum xt_status open_all(struct import *import, uint64_t bytes)
 {
     double each = import->is_csv ? DISK_PER_BYTE_OF_CSV : DISK_PER_BYTE;
+    struct xt_failure warning = {.text = ""};
     struct xt_builder_options options = {.memory = import->memory,
                                          .foreseen = (uint64_t)((double)bytes * each),
+                                         .warning = &warning,
                                          .quiet = import->quiet,
                                          .stop = &stop};
     enum xt_status status = xt_deployment_keyring(import->dir, &import->keyring, &import->failure);
     if (status == XT_OK) {
         status = xt_builder_open(import->dir, import->keyring, &options, &import->builder,
                                  &import->failure);
+    }
+    if (status == XT_OK && warning.text[0] != 0) {
+        fprintf(stderr, "xacthuc import: %s\n", warning.text);
     }
     if (status == XT_OK) {
         status =
@@ -329,6 +346,22 @@ static int parse(struct import *import, int argc, char **argv)
     return -1;
 }
 
+static enum xt_status listen_to_signals(struct xt_failure *failure)
+{
+    struct sigaction action = {.sa_handler = on_signal};
+    struct sigaction before; /* nohup means it */
+    wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (wake < 0) {
+        return xt_fail(failure, XT_IO, "cannot make an eventfd: %s", strerror(errno));
+    }
+    (void)sigaction(SIGINT, &action, NULL);
+    (void)sigaction(SIGTERM, &action, NULL);
+    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
+        (void)sigaction(SIGHUP, &action, NULL);
+    }
+    return XT_OK;
+}
+
 int xt_command_import(int argc, char **argv)
 {
     struct import import = {.fd = -1};
@@ -336,6 +369,8 @@ int xt_command_import(int argc, char **argv)
     if (exit_status >= 0) {
         return exit_status;
     }
+    xt_process_hide_memory();
+    (void)signal(SIGXFSZ, SIG_IGN); /* a file that may not grow is a failed write, no death */
     clock_gettime(CLOCK_MONOTONIC, &import.started);
     bool from_stdin = strcmp(import.input, "-") == 0;
     import.fd = from_stdin ? STDIN_FILENO : open(import.input, O_RDONLY | O_CLOEXEC);
@@ -344,15 +379,10 @@ int xt_command_import(int argc, char **argv)
         return xt_work_error("import", &import.failure);
     }
     import.input = from_stdin ? "the standard input" : import.input;
-    struct sigaction action = {.sa_handler = on_signal}; /* without SA_RESTART: reads wake up */
-    (void)sigaction(SIGINT, &action, NULL);
-    (void)sigaction(SIGTERM, &action, NULL);
-    struct sigaction before; /* nohup means it */
-    if (sigaction(SIGHUP, NULL, &before) == 0 && before.sa_handler != SIG_IGN) {
-        (void)sigaction(SIGHUP, &action, NULL);
+    enum xt_status status = listen_to_signals(&import.failure);
+    if (status == XT_OK) {
+        status = run_import(&import);
     }
-
-    enum xt_status status = run_import(&import);
     if (import.json && (status == XT_OK || import.rejects.count > 0)) {
         print_json(&import, status == XT_OK);
     } else if (status == XT_OK) {

@@ -2,25 +2,30 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stddef.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "store/crew.h"
 #include "store/csv_rows.h"
 #include "store/lines.h"
 #include "store/progress.h"
 
-/* A reject waiting for its turn to be written. */
+/* A reject waiting for its turn to be written. There may be as many as lines, and a line may be two
+ * bytes: this is followed by as much of the pointer as there is, not by all that it could be. */
 struct refused {
     uint64_t line;
-    struct xt_reject reject;
+    const char *code; /* static text */
+    uint8_t pointer_size;
 };
+#define REFUSED_BYTES (offsetof(struct refused, pointer_size) + 1)
 
 /* One block of lines on its way around. */
 struct job {
     enum { FREE, FILLED, PARSED } state;
     struct xt_line_block block;
     size_t start;             /* where the first line of people begins: after a header */
-    struct xt_memory refused; /* of struct refused, in the order of the lines */
+    struct xt_memory refused; /* of struct refused and pointers, in the order of the lines */
     uint64_t people;
     enum xt_status status;
     struct xt_failure failure;
@@ -46,6 +51,7 @@ struct reading {
     unsigned job_count, lane_count;
     uint64_t filled, taken; /* how many blocks were */
     bool over;              /* nothing more will be filled */
+    bool failed;            /* a lane did: reading on is no use */
     struct lane lanes[XT_CREW_MAX];
 };
 
@@ -54,11 +60,13 @@ struct reading {
 static enum xt_status refuse(struct job *job, uint64_t line, const struct xt_reject *reject)
 {
     uint8_t *place;
-    struct refused refused = {.line = line, .reject = *reject};
-    if (xt_memory_extend(&job->refused, sizeof(refused), &place) != XT_OK) {
+    size_t size = strnlen(reject->pointer, sizeof(reject->pointer) - 1);
+    struct refused refused = {.line = line, .code = reject->code, .pointer_size = (uint8_t)size};
+    if (xt_memory_extend(&job->refused, REFUSED_BYTES + size, &place) != XT_OK) {
         return xt_fail(&job->failure, XT_NO_MEMORY, "out of memory");
     }
-    memcpy(place, &refused, sizeof(refused));
+    memcpy(place, &refused, REFUSED_BYTES);
+    memcpy(place + REFUSED_BYTES, reject->pointer, size);
     return XT_OK;
 }
 
@@ -87,11 +95,10 @@ static enum xt_status read_person(struct lane *lane, struct xt_span line, struct
 }
 
 static enum xt_status take_line(struct lane *lane, struct job *job, uint64_t number,
-                                struct xt_span line)
+                                struct xt_span line, struct xt_person *person)
 {
-    struct xt_person person;
     struct xt_reject reject = {.code = "", .pointer = ""};
-    enum xt_status status = read_person(lane, line, &person, &reject);
+    enum xt_status status = read_person(lane, line, person, &reject);
     if (status == XT_INVALID && !lane->reading->input->is_csv && is_csv_header(number, line)) {
         return xt_fail(&job->failure, XT_INVALID,
                        "the first line of %s is a CSV header: give --format csv",
@@ -105,7 +112,7 @@ static enum xt_status take_line(struct lane *lane, struct job *job, uint64_t num
                        (unsigned long long)number, lane->reading->input->name);
     }
     job->people++;
-    return xt_builder_add(lane->reading->builder, lane->number, &person, number, &job->failure);
+    return xt_builder_add(lane->reading->builder, lane->number, person, number, &job->failure);
 }
 
 static void parse(struct lane *lane, struct job *job)
@@ -113,6 +120,7 @@ static void parse(struct lane *lane, struct job *job)
     const struct xt_reject too_long = {.code = "line_too_long", .pointer = ""};
     size_t at = job->start;
     uint64_t number = job->block.first_line + (at > 0 ? 1 : 0);
+    struct xt_person person;
     job->status = XT_OK;
     for (; job->status == XT_OK; number++) {
         struct xt_span line;
@@ -123,9 +131,18 @@ static void parse(struct lane *lane, struct job *job)
         if (got == XT_TOO_LARGE) {
             job->status = refuse(job, number, &too_long);
         } else if (line.size > 0) {
-            job->status = take_line(lane, job, number, line);
+            job->status = take_line(lane, job, number, line, &person);
         }
     }
+    xt_wipe(&person, sizeof(person));
+}
+
+/* Whoever waits for input looks up. */
+static void wake(const struct xt_import_input *input)
+{
+    const uint64_t one = 1;
+    ssize_t wrote = write(input->wake, &one, sizeof(one));
+    (void)wrote; /* it can only be full: then it is readable as well */
 }
 
 static void *run_lane(void *data)
@@ -145,6 +162,10 @@ static void *run_lane(void *data)
         parse(lane, job);
         pthread_mutex_lock(&reading->mutex);
         job->state = PARSED;
+        if (job->status != XT_OK) {
+            reading->failed = true;
+            wake(reading->input);
+        }
         pthread_cond_broadcast(&reading->changed);
     }
     pthread_mutex_unlock(&reading->mutex);
@@ -152,6 +173,23 @@ static void *run_lane(void *data)
 }
 
 /* ---- the reading thread ------------------------------------------------------------------- */
+
+static enum xt_status tell_refused(struct job *job, struct xt_rejects *rejects,
+                                   struct xt_failure *failure)
+{
+    enum xt_status status = XT_OK;
+    for (size_t at = 0; at < job->refused.size && status == XT_OK;) {
+        struct refused refused;
+        struct xt_reject reject;
+        memcpy(&refused, job->refused.data + at, REFUSED_BYTES);
+        memcpy(reject.pointer, job->refused.data + at + REFUSED_BYTES, refused.pointer_size);
+        reject.pointer[refused.pointer_size] = 0;
+        status = xt_rejects_add(rejects, refused.line, 0, refused.code, reject.pointer, failure);
+        at += REFUSED_BYTES + refused.pointer_size;
+    }
+    job->refused.size = 0;
+    return status;
+}
 
 /* Waits until a job was parsed (or was never filled), writes its rejects and makes it free. */
 static enum xt_status retire(struct reading *reading, struct job *job, struct xt_rejects *rejects,
@@ -165,14 +203,7 @@ static enum xt_status retire(struct reading *reading, struct job *job, struct xt
     if (job->state == FREE) {
         return XT_OK;
     }
-    enum xt_status status = XT_OK;
-    const struct refused *refused = (const struct refused *)(const void *)job->refused.data;
-    size_t count = job->refused.size / sizeof(*refused);
-    for (size_t i = 0; i < count && status == XT_OK; i++) {
-        status = xt_rejects_add(rejects, refused[i].line, 0, refused[i].reject.code,
-                                refused[i].reject.pointer, failure);
-    }
-    job->refused.size = 0;
+    enum xt_status status = tell_refused(job, rejects, failure);
     *people += job->people;
     job->people = 0;
     job->state = FREE;
@@ -219,17 +250,29 @@ static enum xt_status read_header(struct reading *reading, struct job *job,
     return XT_OK;
 }
 
-/* Fills a free job; XT_NOT_FOUND: there is nothing more. */
+static bool has_failed(struct reading *reading)
+{
+    pthread_mutex_lock(&reading->mutex);
+    bool failed = reading->failed;
+    pthread_mutex_unlock(&reading->mutex);
+    return failed;
+}
+
+/* Fills a free job; XT_NOT_FOUND: there is nothing more, or it is no use because a lane failed, which
+ * its job tells. */
 static enum xt_status fill(struct reading *reading, struct xt_lines *lines, struct job *job,
                            struct xt_failure *failure)
 {
     const struct xt_import_input *input = reading->input;
     enum xt_status status;
-    do {
-        status = xt_lines_fill(lines, &job->block);
+    do { /* what makes `wake` readable ends this */
         if (*input->stop != 0) {
             return xt_fail(failure, XT_CLOSED, "interrupted; nothing was changed");
         }
+        if (has_failed(reading)) {
+            return XT_NOT_FOUND;
+        }
+        status = xt_lines_fill(lines, &job->block);
     } while (status == XT_AGAIN);
     if (status == XT_IO) {
         return xt_fail(failure, XT_IO, "cannot read %s: %s", input->name, strerror(errno));
@@ -259,7 +302,7 @@ static enum xt_status read_blocks(struct reading *reading, struct xt_rejects *re
     struct xt_lines lines;
     struct xt_progress progress;
     const struct xt_import_input *input = reading->input;
-    enum xt_status status = xt_lines_start(&lines, input->fd);
+    enum xt_status status = xt_lines_start(&lines, input->fd, input->wake);
     if (status != XT_OK) {
         xt_lines_end(&lines);
         return xt_fail(failure, status, "out of memory");
@@ -285,8 +328,25 @@ static enum xt_status read_blocks(struct reading *reading, struct xt_rejects *re
     xt_progress_set(&progress, input->bytes > 0 ? lines.bytes : *people);
     if (status == XT_OK) {
         xt_progress_finish(&progress);
+    } else {
+        xt_progress_break(&progress);
     }
     xt_lines_end(&lines);
+    return status;
+}
+
+static enum xt_status start_lane(struct reading *reading, unsigned number)
+{
+    struct lane *lane = &reading->lanes[number];
+    uint8_t *place;
+    *lane = (struct lane){.reading = reading, .number = number};
+    enum xt_status status = xt_memory_extend(&lane->arena, XT_PERSON_JSON_ARENA, &place);
+    if (status == XT_OK) {
+        status = xt_csv_open(&lane->csv);
+    }
+    if (status == XT_OK && pthread_create(&lane->thread, NULL, run_lane, lane) != 0) {
+        status = XT_NO_MEMORY;
+    }
     return status;
 }
 
@@ -303,19 +363,10 @@ static enum xt_status start_lanes(struct reading *reading, unsigned lanes)
         status = xt_line_block_start(&reading->jobs[i].block);
     }
     for (unsigned i = 0; i < lanes && status == XT_OK; i++) {
-        struct lane *lane = &reading->lanes[i];
-        uint8_t *place;
-        *lane = (struct lane){.reading = reading, .number = i};
-        status = xt_memory_extend(&lane->arena, XT_PERSON_JSON_ARENA, &place);
-        if (status == XT_OK) {
-            status = xt_csv_open(&lane->csv);
-        }
-        if (status == XT_OK && pthread_create(&lane->thread, NULL, run_lane, lane) != 0) {
-            status = XT_NO_MEMORY;
-        }
+        status = start_lane(reading, i);
         reading->lane_count += status == XT_OK;
     }
-    return status;
+    return reading->lane_count > 0 ? XT_OK : status; /* fewer do it as well */
 }
 
 static void end_lanes(struct reading *reading)

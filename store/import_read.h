@@ -19,6 +19,8 @@ struct xt_import_input {
     uint64_t bytes; /* of the input, for progress; 0: not known */
     bool quiet;
     const volatile sig_atomic_t *stop; /* interrupted: XT_CLOSED */
+    int wake; /* an eventfd (not blocking) that is written to after stop became true: who waits for
+                 input looks again. Also written to here; never read */
 };
 
 /* Gives in *people how many were added. Rejects do not fail it. */

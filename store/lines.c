@@ -10,10 +10,10 @@
 
 #define PIPE_BYTES (1 << 20) /* the most that Linux gives to everybody */
 
-enum xt_status xt_lines_start(struct xt_lines *lines, int fd)
+enum xt_status xt_lines_start(struct xt_lines *lines, int fd, int wake)
 {
     uint8_t *place;
-    *lines = (struct xt_lines){.fd = fd};
+    *lines = (struct xt_lines){.fd = fd, .wake = wake};
     (void)fcntl(fd, F_SETPIPE_SZ, PIPE_BYTES); /* whoever writes need not wait for each block */
     enum xt_status status = xt_memory_extend(&lines->rest, CUT, &place);
     lines->rest.size = 0;
@@ -39,10 +39,26 @@ void xt_line_block_end(struct xt_line_block *block)
     xt_memory_free(&block->memory);
 }
 
+/* Waits until there is something to read, or the end. A signal that comes just before a read would not
+ * end it: what is to end it makes wake readable. */
+static enum xt_status wait_for_more(const struct xt_lines *lines)
+{
+    struct pollfd both[2] = {{.fd = lines->fd, .events = POLLIN},
+                             {.fd = lines->wake, .events = POLLIN}}; /* -1 is passed over */
+    if (poll(both, 2, -1) < 0) {
+        return errno == EINTR ? XT_AGAIN : XT_IO;
+    }
+    return both[1].revents != 0 ? XT_AGAIN : XT_OK;
+}
+
 /* Reads more behind what is there. XT_CLOSED at the end of the input. */
 static enum xt_status read_more(struct xt_lines *lines, struct xt_line_block *block)
 {
     struct xt_memory *memory = &block->memory;
+    enum xt_status status = wait_for_more(lines);
+    if (status != XT_OK) {
+        return status;
+    }
     ssize_t got = read(lines->fd, memory->data + memory->size, XT_LINE_BLOCK + CUT - memory->size);
     if (got < 0) {
         return errno == EINTR ? XT_AGAIN : XT_IO;

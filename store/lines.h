@@ -22,6 +22,7 @@ struct xt_line_block {
 
 struct xt_lines {
     int fd;                /* borrowed */
+    int wake;              /* borrowed */
     struct xt_memory rest; /* the beginning of a line that a block had no room for */
     bool at_end, begun;
     bool skipping;   /* the rest of a line that is too long */
@@ -29,16 +30,17 @@ struct xt_lines {
     uint64_t bytes;  /* read so far */
 };
 
-XT_MUST_USE enum xt_status xt_lines_start(struct xt_lines *lines, int fd);
+/* wake: a descriptor (an eventfd) that ends the wait for more input once it is readable; -1: none. */
+XT_MUST_USE enum xt_status xt_lines_start(struct xt_lines *lines, int fd, int wake);
 void xt_lines_end(struct xt_lines *lines);
 
 /* A zeroed block is made ready; free with xt_line_block_end. */
 XT_MUST_USE enum xt_status xt_line_block_start(struct xt_line_block *block);
 void xt_line_block_end(struct xt_line_block *block);
 
-/* Fills block with the next lines, one at least. XT_CLOSED: there are none. XT_AGAIN: look at your
- * signals and call again with the same block: one came in, or a line is being skipped that may never
- * end. XT_IO: see errno. Of a line longer than XT_LINE_MAX the block holds a beginning that is too
+/* Fills block with the next lines, one at least. XT_CLOSED: there are none. XT_AGAIN: look at
+ * what may have come in meanwhile and call again with the same block: wake is readable, there was a
+ * signal, or a line is being skipped that may never end. XT_IO: see errno. Of a line longer than XT_LINE_MAX the block holds a beginning that is too
  * long as well. */
 XT_MUST_USE enum xt_status xt_lines_fill(struct xt_lines *lines, struct xt_line_block *block);
 

@@ -72,6 +72,18 @@ static void note_page(struct xt_table *table, const struct xt_page *page)
     }
 }
 
+/* A lookup's view of a record. What does not open may be a fault of the header that the page was noted
+ * with, so that the next lookup reads it anew: once the file is mended, nobody goes on by the damage. */
+static enum xt_status open_looked_into(struct xt_table *table, const struct xt_page *page,
+                                       uint32_t index, uint8_t *record, size_t *size)
+{
+    enum xt_status status = xt_page_open_record(table, page, index, record, size);
+    if (status == XT_CORRUPT) {
+        table->notes[page->number] = (struct xt_page_note){.low = 0};
+    }
+    return status;
+}
+
 static inline bool is_noted(const struct xt_table *table, uint32_t number)
 {
     return table->notes[number].low != 0; /* counts are above 0 */
@@ -191,14 +203,14 @@ enum xt_status xt_table_get(struct xt_table *table, struct xt_hash hash, uint32_
         index = first_to_open(&page, place.tag, &missed);
         expect_record(&page, index);
         if (missed) {
-            enum xt_status status = xt_page_open_record(table, &page, index, record, size);
+            enum xt_status status = open_looked_into(table, &page, index, record, size);
             return status == XT_OK ? XT_NOT_FOUND : status;
         }
     } else if (index >= page.count || xt_page_tag(&page, index) != place.tag) {
         return XT_NOT_FOUND; /* proved by the record that was opened before */
     }
     *cursor = index + 1;
-    enum xt_status status = xt_page_open_record(table, &page, index, record, size);
+    enum xt_status status = open_looked_into(table, &page, index, record, size);
     return status == XT_OK && *size == 0 ? XT_NOT_FOUND : status;
 }
 

@@ -17,9 +17,21 @@ static bool opens(const struct walk *walk, const struct xt_page *page, uint32_t 
     return xt_page_open_record(walk->table, page, index, walk->record, &size) == XT_OK;
 }
 
-/* Whether the page's ordinals go on where those of the page before it end. Records prove their own
- * ordinals, so a break between two pages that prove theirs is a nonce used twice or left out; where
- * one of the two does not, it is that one which is damaged, and its own visit tells. */
+/* A record that opens proves its page's first ordinal. */
+static bool opens_any(const struct walk *walk, const struct xt_page *page)
+{
+    for (uint32_t index = 0; index < page->count; index++) {
+        if (opens(walk, page, index)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Whether the page's ordinals go on where those of the page before it end. Where they break, the page is
+ * told of as a whole when it proves its ordinals nowhere, for then its header is damaged, and when the
+ * page before it proves its end as well, for then a nonce is used twice or left out. Otherwise it is the
+ * page before that is damaged, and its own visit tells. */
 static bool goes_on(const struct walk *walk, const struct xt_page *page)
 {
     struct xt_page before;
@@ -30,7 +42,7 @@ static bool goes_on(const struct walk *walk, const struct xt_page *page)
         before.first_ordinal + before.count == page->first_ordinal) {
         return true;
     }
-    return opens(walk, page, 0) && !opens(walk, &before, before.count - 1);
+    return opens_any(walk, page) && !opens(walk, &before, before.count - 1);
 }
 
 static enum xt_status walk_records(const struct walk *walk, const struct xt_page *page)

@@ -34,6 +34,9 @@ enum xt_status xt_warm_up_step(struct xt_warm_up *warm_up, uint64_t bytes)
     }
     /* Not asked for beforehand: what the kernel reads for that comes in pieces too small to map whole. */
     enum xt_status status = xt_table_file_load(generation->file, table, warm_up->page, end);
+    if (status == XT_UNSUPPORTED) { /* the kernel cannot wait for it, but it can begin */
+        xt_table_file_expect(generation->file, table, warm_up->page, end);
+    }
     xt_table_file_forget(generation->file, table, warm_up->page, end);
     if (status != XT_OK && status != XT_UNSUPPORTED) {
         return status;
@@ -45,6 +48,18 @@ enum xt_status xt_warm_up_step(struct xt_warm_up *warm_up, uint64_t bytes)
         warm_up->table++;
     }
     return warm_up->table == TABLES ? XT_NOT_FOUND : XT_OK;
+}
+
+uint64_t xt_warm_up_slice(uint64_t mib_per_s, uint64_t *period_ms)
+{
+    uint64_t per_s = mib_per_s << 20;
+    uint64_t bytes = per_s * XT_WARM_UP_PERIOD_MS / 1000;
+    *period_ms = XT_WARM_UP_PERIOD_MS;
+    if (bytes > XT_WARM_UP_SLICE_MOST) {
+        bytes = XT_WARM_UP_SLICE_MOST;
+        *period_ms = bytes * 1000 / per_s; /* below 1 ms: without a pause */
+    }
+    return bytes;
 }
 
 void xt_warm_up_end(struct xt_warm_up *warm_up)

@@ -22,10 +22,17 @@ struct xt_warm_up {
 /* Takes the generation; xt_warm_up_end closes it. */
 void xt_warm_up_begin(struct xt_warm_up *warm_up, struct xt_generation *generation);
 
-/* Reads about so many bytes on, at least one page; blocks on the disk. XT_NOT_FOUND: that was all.
- * XT_IO: the disk, or a file that was cut off. */
+/* Reads about so many bytes on, at least one page; blocks on the disk, but on Linux before 5.14, which
+ * only begins to read them. XT_NOT_FOUND: that was all. XT_IO: the disk, or a file that was cut off. */
 XT_MUST_USE enum xt_status xt_warm_up_step(struct xt_warm_up *warm_up, uint64_t bytes);
 
 void xt_warm_up_end(struct xt_warm_up *warm_up);
+
+/* How many bytes to read at once, and how many milliseconds from one such read to the next, for a rate of
+ * at most 65536 MiB a second (0: 0 bytes). Whoever waits for a read under way waits for no more than
+ * XT_WARM_UP_SLICE_MOST, which a slow disk gives in a second. */
+#define XT_WARM_UP_PERIOD_MS 100
+#define XT_WARM_UP_SLICE_MOST (64U << 20) /* bytes */
+uint64_t xt_warm_up_slice(uint64_t mib_per_s, uint64_t *period_ms);
 
 #endif

@@ -303,10 +303,17 @@ static void damaged_pages_cost_their_records_and_nothing_else(void **state)
     for (unsigned i = 0; i < PAGES; i++) {
         mend(cases[i].at);
     }
-    renew_worker(); /* what a process has noted of a page it does not read again */
+    /* The same process: what it has noted of a damaged page it forgets with the first refusal. */
+    client = connect_as(&server, "demo");
     for (unsigned i = 0; i < PAGES; i++) {
-        assert_int_equal(status_of(&server, "demo", cases[i].subject.body), 200);
+        if (cases[i].what ==
+            COUNT) { /* under a wrong count others of the page may have had answers */
+            (void)ask(client, &cases[i].subject);
+        }
+        assert_int_equal(ask(client, &cases[i].subject), 200);
     }
+    test_client_close(client);
+    assert_int_equal(worker(), before);
 }
 
 /* ---- what a lookup cannot be spared ---------------------------------------------------------- */
@@ -359,6 +366,22 @@ static void a_damaged_tree_is_not_opened_and_not_served(void **state)
     assert_int_equal(status_of(&server, "demo", subject.body), 200); /* it is open here already */
     renew_worker();
     is_served_without_a_register(&subject);
+    /* A setting that only a new process can have: that one could not open it either, and is not waited
+     * for in vain. */
+    pid_t before = worker();
+    unsigned died = server_log_count("worker_died");
+    char *conf = read_text(deployment("DIR/xacthuc.conf"));
+    size_t room = strlen(conf) + 64;
+    char *changed = malloc(room);
+    assert_non_null(changed);
+    snprintf(changed, room, "%s\nheader_bytes = 9000\n", conf);
+    write_text(deployment("DIR/xacthuc.conf"), changed);
+    free(changed);
+    free(conf);
+    kill(server.pid, SIGHUP);
+    assert_true(server_wait_for_workers(&server, 1, before, 10000));
+    is_served_without_a_register(&subject);
+    assert_int_equal(server_log_count("worker_died"), died);
     mend(8192 + 3);
     wait_until_ready();
     assert_int_equal(status_of(&server, "demo", subject.body), 200);
@@ -387,6 +410,95 @@ static void a_file_cut_off_stops_answers_and_not_the_service(void **state)
     assert_int_equal(status_of(&server, "demo", subject.body), 200);
 }
 
+/* ---- a copy in its place --------------------------------------------------------------------- */
+
+static void write_all(const char *path, const uint8_t *data, size_t count)
+{
+    int copy = open(path, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0400);
+    assert_true(copy >= 0);
+    assert_int_equal(write(copy, data, count), (ssize_t)count);
+    close(copy);
+}
+
+/* Another folder under generation 2's number: `bytes` of the sound file, and `flipped` (0: nothing). The
+ * way that README tells. */
+static void put_in_its_place(const char *kept, size_t bytes, uint64_t flipped)
+{
+    struct xt_failure failure;
+    uint8_t *manifest, *data = malloc(size);
+    size_t manifest_size;
+    assert_non_null(data);
+    memcpy(data, content, size);
+    data[flipped] ^= flipped != 0 ? 0x20 : 0;
+    assert_int_equal(xt_file_read(deployment("DIR/identity/000002/manifest"), 1U << 24, &manifest,
+                                  &manifest_size, &failure),
+                     XT_OK);
+    assert_int_equal(mkdir(deployment("DIR/identity/restored"), 0700), 0);
+    write_all(deployment("DIR/identity/restored/data.mdb"), data, bytes);
+    write_all(deployment("DIR/identity/restored/manifest"), manifest, manifest_size);
+    xt_file_release(manifest, manifest_size);
+    free(data);
+    assert_int_equal(rename(deployment("DIR/identity/000002"), deployment(kept)), 0);
+    assert_int_equal(rename(deployment("DIR/identity/restored"), deployment("DIR/identity/000002")),
+                     0);
+}
+
+static void wait_for_status(const struct subject *subject, int wanted)
+{
+    for (double end = now_s() + 20; status_of(&server, "demo", subject->body) != wanted;
+         sleep_ms(20)) {
+        assert_true(now_s() < end);
+    }
+}
+
+/* Where nothing tells of it (a file system without inotify), SIGHUP does. */
+static void a_folder_put_back_from_a_copy_is_opened(void **state)
+{
+    (void)state;
+    unsigned n = 0;
+    struct subject subject = next_subject(&n, "\"id\"", 'h');
+    struct spot spot = spot_of_subject(&subject, 'h');
+    uint64_t at = place_of(&spot, FIRST_BYTE);
+    unsigned told = server_log_count("\"event\":\"generation_exchanged\"");
+    assert_int_equal(status_of(&server, "demo", subject.body), 200);
+    put_in_its_place("DIR/identity/kept-1", size, at); /* noticed without being told */
+    wait_for_status(&subject, 503);
+    assert_int_equal(server_log_count("\"event\":\"generation_exchanged\""), told + 1);
+    put_in_its_place("DIR/identity/kept-2", size, 0);
+    kill(server.pid, SIGHUP);
+    wait_for_status(&subject, 200);
+    assert_int_equal(server_log_count("\"event\":\"generation_exchanged\""), told + 2);
+    /* The same file is not another one. */
+    assert_true(server_log_has("\"event\":\"reloaded\"", 10000));
+    sleep_ms(500);
+    pid_t before = worker();
+    unsigned reloads = server_log_count("\"event\":\"reloaded\"");
+    kill(server.pid, SIGHUP);
+    for (double end = now_s() + 10; server_log_count("\"event\":\"reloaded\"") == reloads;
+         sleep_ms(20)) {
+        assert_true(now_s() < end);
+    }
+    assert_int_equal(worker(), before);
+    assert_int_equal(server_log_count("\"event\":\"generation_exchanged\""), told + 2);
+}
+
+static void a_bad_copy_changes_nothing(void **state)
+{
+    (void)state;
+    unsigned n = 0;
+    struct subject subject = next_subject(&n, "\"id\"", 'h');
+    pid_t before = worker();
+    unsigned refused = server_log_count("\"event\":\"generation_refused\"");
+    put_in_its_place("DIR/identity/kept-3", size - 4096, 0);
+    kill(server.pid, SIGHUP);
+    for (double end = now_s() + 10; server_log_count("\"event\":\"generation_refused\"") == refused;
+         sleep_ms(20)) {
+        assert_true(now_s() < end);
+    }
+    assert_int_equal(status_of(&server, "demo", subject.body), 200);
+    assert_int_equal(worker(), before);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -394,6 +506,8 @@ int main(void)
         cmocka_unit_test(damaged_pages_cost_their_records_and_nothing_else),
         cmocka_unit_test(a_damaged_tree_is_not_opened_and_not_served),
         cmocka_unit_test(a_file_cut_off_stops_answers_and_not_the_service),
+        cmocka_unit_test(a_folder_put_back_from_a_copy_is_opened),
+        cmocka_unit_test(a_bad_copy_changes_nothing),
     };
     return cmocka_run_group_tests(tests, set_up, tear_down);
 }

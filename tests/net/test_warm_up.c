@@ -1,6 +1,7 @@
 /* The warm-up: what is cold when the server starts is in memory a while later, and the server serves
  * meanwhile. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
@@ -156,12 +157,70 @@ static void it_ends_with_the_service(void **state)
     assert_int_equal(server_log_count("warmed_up"), told);
 }
 
+/* Another rate for a server that runs. */
+static void set_rate(const struct server *server, unsigned from, unsigned to)
+{
+    char before[32], after[32];
+    char *conf = read_text(deployment("DIR/xacthuc.conf"));
+    unsigned told = server_log_count("\"event\":\"reloaded\"");
+    snprintf(before, sizeof(before), "warm_up_rate = %u\n", from);
+    snprintf(after, sizeof(after), "warm_up_rate = %u\n", to);
+    char *place = strstr(conf, before);
+    assert_non_null(place);
+    size_t size = strlen(conf) + sizeof(after);
+    char *changed = malloc(size);
+    assert_non_null(changed);
+    snprintf(changed, size, "%.*s%s%s", (int)(place - conf), conf, after, place + strlen(before));
+    write_text(deployment("DIR/xacthuc.conf"), changed);
+    free(changed);
+    free(conf);
+    assert_int_equal(kill(server->pid, SIGHUP), 0);
+    for (double end = now_s() + 20; server_log_count("\"event\":\"reloaded\"") == told;
+         sleep_ms(20)) {
+        assert_true(now_s() < end);
+    }
+}
+
+static void the_rate_is_0_and_others_while_it_serves(void **state)
+{
+    (void)state;
+    struct server server;
+    server_start(&server, "[server]\nwarm_up_rate = 1\n");
+    for (double end = now_s() + 10, done = 0; done == 0; sleep_ms(20)) {
+        struct scrape scrape = metrics(&server);
+        done = value_of(&scrape, "xacthuc_warm_up_bytes");
+        scrape_free(&scrape);
+        assert_true(now_s() < end);
+    }
+    unsigned told = server_log_count("\"event\":\"warmed_up\"");
+    set_rate(&server, 1, 0); /* midway */
+    for (double end = now_s() + 10, left = 1; left != 0; sleep_ms(20)) {
+        struct scrape scrape = metrics(&server);
+        left = value_of(&scrape, "xacthuc_warm_up_bytes") +
+               value_of(&scrape, "xacthuc_warm_up_wanted_bytes");
+        scrape_free(&scrape);
+        assert_true(now_s() < end);
+    }
+    assert_int_equal(server_log_count("\"event\":\"warmed_up\""), told);
+    set_rate(&server, 0, 100);
+    assert_true(wait_until_warm(&server) > 1e6);
+    set_rate(&server, 100, 0); /* after its end */
+    struct scrape scrape = metrics(&server);
+    assert_true(value_of(&scrape, "xacthuc_warm_up_bytes") == 0);
+    assert_true(value_of(&scrape, "xacthuc_warm_up_wanted_bytes") == 0);
+    scrape_free(&scrape);
+    set_rate(&server, 0, 200);
+    assert_true(wait_until_warm(&server) > 1e6);
+    assert_int_equal(server_stop(&server), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cold_pages_are_in_memory_a_while_after_the_start),
         cmocka_unit_test(another_generation_is_warmed_up_as_well),
         cmocka_unit_test(none_is_wanted_where_the_rate_is_0),
+        cmocka_unit_test(the_rate_is_0_and_others_while_it_serves),
         cmocka_unit_test(it_ends_with_the_service),
     };
     return cmocka_run_group_tests(tests, deployment_make, deployment_remove);

@@ -283,6 +283,151 @@ static void a_stop_before_the_switch_changes_nothing(void **state)
     xt_generation_close(generation);
 }
 
+/* What the builder says on stderr, and the flag that is set once it says `stop_at`. */
+static volatile sig_atomic_t stop_on_text;
+static const char *stop_at;
+static char said[4096];
+
+static ssize_t listen_to(void *cookie, const char *text, size_t size)
+{
+    (void)cookie;
+    size_t before = strlen(said);
+    assert_true(before + size < sizeof(said));
+    memcpy(said + before, text, size);
+    said[before + size] = 0;
+    if (strstr(said, stop_at) != NULL) {
+        stop_on_text = 1;
+    }
+    return (ssize_t)size;
+}
+
+/* A phase says so when it is over: the stop comes between it and the next one. */
+static void every_phase_can_be_stopped(void **state)
+{
+    (void)state;
+    const char *const phases[] = {
+        "looking for duplicates:", "sealing:", "reading it back:", "verifying:"};
+    FILE *before = stderr;
+    for (unsigned i = 0; i + 1 < COUNT_OF(phases); i++) {
+        const struct xt_builder_options options = {.stop = &stop_on_text, .threads = 2};
+        struct xt_builder *builder = NULL;
+        struct xt_manifest manifest;
+        struct xt_person person;
+        stop_on_text = 0;
+        stop_at = phases[i];
+        said[0] = 0;
+        assert_int_equal(
+            xt_builder_open(deployment(), deployment_keyring(), &options, &builder, &failure),
+            XT_OK);
+        make_person(1, &person);
+        assert_int_equal(xt_builder_add(builder, 0, &person, 1, &failure), XT_OK);
+        FILE *listening = fopencookie(NULL, "w", (cookie_io_functions_t){.write = listen_to});
+        assert_non_null(listening);
+        stderr = listening;
+        enum xt_status sorted_as = xt_builder_sort(builder, on_duplicate, NULL, &failure);
+        enum xt_status sealed_as =
+            sorted_as == XT_OK ? xt_builder_seal(builder, &manifest, &failure) : sorted_as;
+        stderr = before;
+        assert_int_equal(fclose(listening), 0);
+        xt_builder_close(builder);
+        assert_int_equal(sealed_as, XT_CLOSED);
+        assert_non_null(strstr(failure.text, "interrupted"));
+        assert_non_null(strstr(said, phases[i]));
+        assert_null(strstr(said, phases[i + 1]));
+        assert_int_equal(count_names("identity", "building-"), 0);
+        assert_int_equal(count_names("identity", "0000"), 0);
+    }
+}
+
+/* Adds people and sorts. The failure, or the people that were sealed. */
+static enum xt_status build_within(uint64_t memory, unsigned count, uint64_t *people)
+{
+    const struct xt_builder_options options = {.quiet = true, .memory = memory};
+    struct xt_builder *builder = NULL;
+    struct xt_manifest manifest = {.people = 0};
+    struct xt_person person;
+    assert_int_equal(
+        xt_builder_open(deployment(), deployment_keyring(), &options, &builder, &failure), XT_OK);
+    for (unsigned i = 0; i < count; i++) {
+        make_person(i, &person);
+        assert_int_equal(xt_builder_add(builder, 0, &person, i + 1, &failure), XT_OK);
+    }
+    enum xt_status status = xt_builder_sort(builder, on_duplicate, NULL, &failure);
+    if (status == XT_OK) {
+        status = xt_builder_seal(builder, &manifest, &failure);
+    }
+    xt_builder_close(builder);
+    *people = manifest.people;
+    return status;
+}
+
+static void memory_that_is_missing_is_named_before_it_is_needed(void **state)
+{
+    (void)state;
+    const unsigned counts[] = {5000, 40000};
+    for (unsigned i = 0; i < COUNT_OF(counts); i++) {
+        uint64_t people = 0;
+        unsigned needed = 0;
+        assert_int_equal(build_within(1U << 16, counts[i], &people), XT_NO_MEMORY);
+        const char *named = strstr(failure.text, "--memory ");
+        assert_non_null(named);
+        assert_int_equal(sscanf(named, "--memory %uM", &needed), 1);
+        assert_in_range(needed, 1 + i, 64);
+        assert_int_equal(count_names("identity", "building-"), 0);
+        assert_int_equal(build_within((uint64_t)(needed - 1) << 20, counts[i], &people),
+                         needed == 1 ? XT_OK : XT_NO_MEMORY);
+        if (build_within((uint64_t)needed << 20, counts[i], &people) != XT_OK) {
+            fail_msg("%s", failure.text);
+        }
+        assert_int_equal(people, counts[i]);
+    }
+}
+
+static enum xt_status add_every_nth(void *context, unsigned thread, uint64_t lane,
+                                    struct xt_failure *told_failure)
+{
+    const struct shuffled *shuffled = context;
+    enum xt_status status = XT_OK;
+    struct xt_person person;
+    (void)thread;
+    for (unsigned i = (unsigned)lane; i < shuffled->count && status == XT_OK;
+         i += shuffled->lanes) {
+        make_person(i, &person);
+        status = xt_builder_add(shuffled->builder, (unsigned)lane, &person, i + 1, told_failure);
+    }
+    return status;
+}
+
+/* Enough for several units of pages at once, on several threads. */
+static void people_in_several_units_are_all_found(void **state)
+{
+    (void)state;
+    const struct xt_builder_options options = {.quiet = true, .threads = 4};
+    struct shuffled shuffled = {.count = 150000};
+    assert_int_equal(
+        xt_builder_open(deployment(), deployment_keyring(), &options, &shuffled.builder, &failure),
+        XT_OK);
+    shuffled.lanes = xt_builder_lanes(shuffled.builder);
+    assert_int_equal(shuffled.lanes, 4);
+    assert_int_equal(xt_crew_run(4, 4, add_every_nth, &shuffled, &failure), XT_OK);
+    told[0] = 0;
+    assert_int_equal(xt_builder_sort(shuffled.builder, on_duplicate, NULL, &failure), XT_OK);
+    assert_string_equal(told, "");
+    struct xt_manifest manifest = seal(shuffled.builder);
+    assert_int_equal(manifest.people, shuffled.count);
+    assert_true(manifest.tables[XT_TABLE_HOT].pages >= 128); /* four units at least */
+    assert_sound(manifest.number);
+    struct xt_generation *generation = open_served();
+    unsigned missing = 0;
+    for (unsigned i = 0; i < shuffled.count; i++) {
+        missing += !find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(i), true);
+        missing += i % 3 == 0 && !find_is(generation, XT_ID_CMND, PERSON_CMND(i), true);
+    }
+    assert_int_equal(missing, 0);
+    assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(shuffled.count), false));
+    xt_generation_close(generation);
+}
+
 static void only_one_builder_works_at_a_time(void **state)
 {
     (void)state;
@@ -680,6 +825,9 @@ int main(void)
         EACH(many_copies_of_one_person_are_sorted_out_quickly),
         EACH(closing_without_seal_leaves_nothing),
         EACH(a_stop_before_the_switch_changes_nothing),
+        EACH(every_phase_can_be_stopped),
+        EACH(memory_that_is_missing_is_named_before_it_is_needed),
+        EACH(people_in_several_units_are_all_found),
         EACH(only_one_builder_works_at_a_time),
         EACH(the_generation_before_stays_and_older_ones_go),
         EACH(what_killed_imports_left_is_cleared_away),

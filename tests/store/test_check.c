@@ -1,10 +1,12 @@
 /* The check on a generation of several pages: every damage in its place, all of them, and tables that do
  * not agree. */
 #include <fcntl.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "crypto/file.h"
@@ -117,6 +119,34 @@ static void a_damaged_header_is_of_its_own_page_only(void **state)
     xt_generation_close(generation);
 }
 
+/* Nor is a page hidden by it whose first record is damaged as well. */
+static void a_damaged_header_hides_nothing_of_the_next_page(void **state)
+{
+    (void)state;
+    struct xt_generation *generation = open_served();
+    int fd = open_data();
+    uint64_t places[] = {xt_table_file_offset(generation->file, XT_TABLE_HOT, 4) + 8, /* ordinal */
+                         place_of(generation, XT_TABLE_HOT, 5, 0),
+                         place_of(generation, XT_TABLE_HOT, 5, 7)};
+    for (unsigned i = 0; i < 3; i++) {
+        flip(fd, places[i]);
+    }
+    assert_int_equal(check(), XT_CORRUPT);
+    assert_int_equal(report.listed, 3);
+    assert_int_equal(report.damages[0].page, 4);
+    assert_int_equal(report.damages[0].record, UINT32_MAX);
+    assert_int_equal(report.damages[1].page, 5);
+    assert_int_equal(report.damages[1].record, 0);
+    assert_int_equal(report.damages[2].page, 5);
+    assert_int_equal(report.damages[2].record, 7);
+    for (unsigned i = 0; i < 3; i++) {
+        flip(fd, places[i]);
+    }
+    assert_int_equal(check(), XT_OK);
+    close(fd);
+    xt_generation_close(generation);
+}
+
 static void more_than_the_list_holds_are_counted(void **state)
 {
     (void)state;
@@ -160,6 +190,133 @@ static void an_interruption_ends_it_at_once(void **state)
         xt_generation_check(deployment(), 1, deployment_keyring(), &plan, &report, &failure),
         XT_CLOSED);
     assert_string_equal(failure.text, "interrupted");
+}
+
+/* By its own first finding, which is listed before the second part of the sweep begins: one processor, so
+ * that there is no other part under way. */
+static void an_interruption_in_the_middle_tells_what_was_found(void **state)
+{
+    (void)state;
+    struct xt_generation *generation = open_served();
+    int fd = open_data();
+    cpu_set_t all, one;
+    uint64_t place = place_of(generation, XT_TABLE_HOT, 3, 17);
+    uint64_t later = place_of(generation, XT_TABLE_PHONE, 2, 3);
+    const struct xt_check_plan plan = {
+        .quiet = true, .interrupted = (volatile sig_atomic_t *)(volatile void *)&report.listed};
+    assert_int_equal(sched_getaffinity(0, sizeof(all), &all), 0);
+    CPU_ZERO(&one);
+    for (unsigned cpu = 0; cpu < CPU_SETSIZE && CPU_COUNT(&one) == 0; cpu++) {
+        if (CPU_ISSET(cpu, &all)) {
+            CPU_SET(cpu, &one);
+        }
+    }
+    flip(fd, place);
+    flip(fd, later);
+    assert_int_equal(sched_setaffinity(0, sizeof(one), &one), 0);
+    enum xt_status status =
+        xt_generation_check(deployment(), 1, deployment_keyring(), &plan, &report, &failure);
+    assert_int_equal(sched_setaffinity(0, sizeof(all), &all), 0);
+    flip(fd, place);
+    flip(fd, later);
+    assert_int_equal(status, XT_CLOSED);
+    assert_int_equal(report.damaged, 1);
+    assert_int_equal(report.damages[0].page, 3);
+    assert_int_equal(report.damages[0].record, 17);
+    assert_string_equal(failure.text, "interrupted; the check is incomplete: 1 damaged place was "
+                                      "found until then");
+    close(fd);
+    xt_generation_close(generation);
+}
+
+/* Runs the program with --json and interrupts it once its progress says that records are next. Gives its
+ * exit status; out and err hold what it said. */
+static int run_interrupted(char *out, char *err, size_t size)
+{
+    int outs[2], errs[2], status = 0;
+    size_t got = 0, told = 0;
+    ssize_t more;
+    assert_int_equal(pipe2(outs, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(errs, O_CLOEXEC), 0);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        dup2(outs[1], 1);
+        dup2(errs[1], 2);
+        execl(program(), program(), "check", deployment(), "--json", (char *)NULL);
+        _exit(127);
+    }
+    close(outs[1]);
+    close(errs[1]);
+    bool sent = false;
+    while ((more = read(errs[0], err + told, size - 1 - told)) > 0) {
+        told += (size_t)more;
+        err[told] = 0;
+        if (!sent && strstr(err, "reading the file: ") != NULL) {
+            assert_int_equal(kill(child, SIGINT), 0);
+            sent = true;
+        }
+    }
+    while ((more = read(outs[0], out + got, size - 1 - got)) > 0) {
+        got += (size_t)more;
+    }
+    out[got] = 0;
+    assert_true(sent);
+    close(outs[0]);
+    close(errs[0]);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+}
+
+/* Where it comes too early or too late for that, once more. */
+static void a_signal_leaves_no_verdict(void **state)
+{
+    (void)state;
+    static char out[1 << 14], err[1 << 14];
+    struct xt_generation *generation = open_served();
+    int fd = open_data();
+    bool seen = false;
+    for (uint32_t i = 0; i < 20; i++) {
+        flip(fd, place_of(generation, XT_TABLE_HOT, 0, i));
+    }
+    for (unsigned i = 0; i < 100 && !seen; i++) {
+        assert_int_equal(run_interrupted(out, err, sizeof(out)), 1);
+        seen = strstr(err, "xacthuc check: interrupted; the check is incomplete: 20 damaged places "
+                           "were found until then\n") != NULL;
+        assert_true(seen || strstr(err, "xacthuc check: interrupted\n") != NULL ||
+                    strstr(out, "\"sound\":false") != NULL);
+    }
+    assert_true(seen);
+    assert_ptr_equal(strstr(out, "{\"generation\":1,\"incomplete\":true,\"damaged\":20,"
+                                 "\"damages\":[{\"text\":\"the record does not open\""),
+                     out);
+    assert_null(strstr(out, "sound"));
+    for (uint32_t i = 0; i < 20; i++) {
+        flip(fd, place_of(generation, XT_TABLE_HOT, 0, i));
+    }
+    assert_int_equal(check(), XT_OK);
+    close(fd);
+    xt_generation_close(generation);
+}
+
+/* Only what was read and found damaged is called so. */
+static void what_could_not_be_checked_is_not_called_damaged(void **state)
+{
+    (void)state;
+    assert_int_equal(run("check", "DIR", "--json", "--quiet", "--generation", "9", NULL), 1);
+    assert_string_equal(run_out, "");
+    assert_ptr_equal(strstr(run_err, "xacthuc check: "), run_err);
+    assert_ptr_equal(strchr(run_err, '\n'), run_err + strlen(run_err) - 1);
+    /* Sealed under a key that this deployment does not have. */
+    const char *keys = deployment_path("keys/master.keys"), *kept = deployment_path("keys/kept");
+    assert_int_equal(rename(keys, kept), 0);
+    assert_int_equal(xt_keyring_create(keys, &failure), XT_OK);
+    assert_int_equal(run("check", "DIR", "--json", "--quiet", NULL), 1);
+    assert_int_equal(rename(kept, keys), 0);
+    assert_string_equal(run_out, "");
+    assert_non_null(strstr(run_err, "key"));
+    assert_int_equal(run("check", "DIR", "--json", "--quiet", NULL), 0);
+    assert_non_null(strstr(run_out, "\"sound\":true"));
 }
 
 /* ---- tables that do not agree ----------------------------------------------------------------
@@ -388,7 +545,11 @@ int main(void)
         cmocka_unit_test(every_damage_is_listed_in_its_place),
         cmocka_unit_test(a_damaged_header_is_of_its_own_page_only),
         cmocka_unit_test(more_than_the_list_holds_are_counted),
+        cmocka_unit_test(a_damaged_header_hides_nothing_of_the_next_page),
         cmocka_unit_test(an_interruption_ends_it_at_once),
+        cmocka_unit_test(an_interruption_in_the_middle_tells_what_was_found),
+        cmocka_unit_test(a_signal_leaves_no_verdict),
+        cmocka_unit_test(what_could_not_be_checked_is_not_called_damaged),
     };
     const struct CMUnitTest by_hand[] = {cmocka_unit_test(tables_that_do_not_agree_are_told_of)};
     return cmocka_run_group_tests(tests, build_world, deployment_remove) +

@@ -1,16 +1,24 @@
 /* `xacthuc import`, `check` and `stats` as their operator sees them: the real binary. */
+#include <dlfcn.h>
+#include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/file.h>
 #include <sys/mount.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "store/generation.h"
+#include "store/import_read.h"
 #include "tests/store/deployment.h"
 #include "tests/test.h"
 
@@ -230,6 +238,24 @@ static void a_csv_is_refused_line_by_line_and_for_its_header(void **state)
     assert_non_null(strstr(run_err, "is a CSV header: give --format csv"));
     assert_one_line(run_err);
     assert_true(served(1099012345));
+}
+
+static void a_csv_may_begin_with_more_empty_lines_than_a_block_holds(void **state)
+{
+    (void)state;
+    enum { EMPTY = 600 << 10 };
+    static char text[EMPTY + 256];
+    memset(text, '\n', EMPTY);
+    snprintf(text + EMPTY, sizeof(text) - EMPTY,
+             "id,full_name,date_of_birth\n001099012345,Nguyễn Văn An,1999-01-25\n1,x,y\n");
+    assert_int_equal(run_with_input(text, strlen(text), "import", "DIR", "-", "--format", "csv",
+                                    "--max-rejects", "1", NULL),
+                     0);
+    assert_string_equal(read_text(REJECTS),
+                        "{\"line\":614403,\"code\":\"bad_id\",\"pointer\":\"/id\"}\n");
+    assert_true(served(1099012345));
+    assert_int_equal(run_with_input(text, EMPTY, "import", "DIR", "-", "--format", "csv", NULL), 1);
+    assert_non_null(strstr(run_err, "there is nobody in"));
 }
 
 static void wrong_usage_is_told_in_one_line(void **state)
@@ -510,6 +536,304 @@ static void an_endless_line_can_be_interrupted(void **state)
     assert_int_equal(count_names("identity", "building-"), 0);
 }
 
+static void very_many_short_rejects_are_all_told(void **state)
+{
+    (void)state;
+    enum { COUNT = 300000 }; /* several blocks of lines of two bytes */
+    char *text = malloc(2 * COUNT + 256);
+    assert_non_null(text);
+    for (unsigned i = 0; i < COUNT; i++) {
+        memcpy(text + 2 * (size_t)i, "x\n", 2);
+    }
+    snprintf(text + 2 * COUNT, 256, "%s{\"id\":\"1\"}\n", AN);
+    assert_int_equal(run_with_input(text, strlen(text), "import", "DIR", "-", "--max-rejects",
+                                    "300001", "--quiet", NULL),
+                     0);
+    free(text);
+    FILE *file = fopen(deployment_path(REJECTS), "r");
+    char line[256] = "";
+    char expected[256];
+    assert_non_null(file);
+    unsigned wrong = 0;
+    for (unsigned i = 0; i < COUNT; i++) {
+        snprintf(expected, sizeof(expected),
+                 "{\"line\":%u,\"code\":\"malformed_json\",\"pointer\":\"\"}\n", i + 1);
+        wrong += fgets(line, sizeof(line), file) == NULL || strcmp(line, expected) != 0;
+    }
+    assert_int_equal(wrong, 0);
+    assert_non_null(fgets(line, sizeof(line), file));
+    assert_string_equal(line, "{\"line\":300002,\"code\":\"bad_id\",\"pointer\":\"/id\"}\n");
+    assert_null(fgets(line, sizeof(line), file));
+    fclose(file);
+}
+
+/* The exit status of an import that must end by itself soon; -1: it did not. */
+static int wait_for_end(pid_t child)
+{
+    int status = 0;
+    for (unsigned tries = 0; tries < 4000; tries++) {
+        if (waitpid(child, &status, WNOHANG) == child) {
+            return WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+        }
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, &status, 0);
+    return -1;
+}
+
+/* A person of whom a thread writes two to the disk with the third: no block holds three. */
+static size_t write_large_person(char *text, size_t size)
+{
+    char key[1025];
+    memset(key, 'A', sizeof(key) - 1);
+    key[sizeof(key) - 1] = 0;
+    int at = snprintf(text, size,
+                      "{\"id\":\"001099012345\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":"
+                      "\"1999-01-25\",\"account\":{\"level\":2,\"devices\":[");
+    for (unsigned i = 0; i < 16; i++) {
+        at += snprintf(text + at, size - (size_t)at,
+                       "%s{\"device_id\":\"device-%u\",\"public_key\":\"%.1000s\"}",
+                       i == 0 ? "" : ",", i, key);
+    }
+    at += snprintf(text + at, size - (size_t)at, "]}}\n");
+    return (size_t)at;
+}
+
+/* So that an import has one lane. */
+static void use_one_processor(void)
+{
+    cpu_set_t all;
+    cpu_set_t one;
+    CPU_ZERO(&one);
+    if (sched_getaffinity(0, sizeof(all), &all) == 0) {
+        for (unsigned i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++) {
+            if (CPU_ISSET(i, &all)) {
+                CPU_SET(i, &one);
+            }
+        }
+        (void)sched_setaffinity(0, sizeof(one), &one);
+    }
+}
+
+/* Whoever writes into the pipe keeps it open and says nothing more. */
+static void a_lane_that_fails_ends_the_wait_for_input(void **state)
+{
+    (void)state;
+    static char text[32768];
+    int ends[2];
+    int errors[2];
+    const char *path = program();
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    assert_int_equal(pipe2(errors, O_CLOEXEC), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        const struct rlimit small = {4096, 4096}; /* as if the disk were full */
+        (void)setrlimit(RLIMIT_FSIZE, &small);
+        use_one_processor();
+        dup2(ends[0], 0);
+        dup2(errors[1], 2);
+        execl(path, "xacthuc", "import", deployment(), "-", "--quiet", NULL);
+        _exit(127);
+    }
+    close(ends[0]);
+    close(errors[1]);
+    size_t size = write_large_person(text, sizeof(text));
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(write(ends[1], text, size), (ssize_t)size);
+    }
+    int status = wait_for_end(child);
+    ssize_t got = read(errors[0], text, sizeof(text) - 1);
+    assert_true(got > 0);
+    text[got] = 0;
+    close(ends[1]);
+    close(errors[0]);
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(text, "make room and import again"));
+    assert_one_line(text);
+    assert_int_equal(count_names("identity", "building-"), 0);
+}
+
+static void a_reject_file_that_may_not_grow_is_told(void **state)
+{
+    (void)state;
+    const char *path = program();
+    FILE *in = tmpfile();
+    FILE *err = tmpfile();
+    char text[1024];
+    assert_true(in != NULL && err != NULL);
+    for (unsigned i = 0; i < 1000; i++) {
+        assert_true(fputs("bad\n", in) >= 0);
+    }
+    rewind(in);
+    pid_t child = fork();
+    if (child == 0) {
+        const struct rlimit small = {4096, 4096};
+        (void)signal(SIGXFSZ, SIG_DFL);
+        (void)setrlimit(RLIMIT_FSIZE, &small);
+        dup2(fileno(in), 0);
+        dup2(fileno(err), 2);
+        execl(path, "xacthuc", "import", deployment(), "-", "--max-rejects", "1000", NULL);
+        _exit(127);
+    }
+    int status = wait_for_end(child);
+    rewind(err);
+    text[fread(text, 1, sizeof(text) - 1, err)] = 0;
+    fclose(in);
+    fclose(err);
+    assert_int_equal(status, 1);
+    assert_non_null(strstr(text, "cannot write the reject file"));
+    assert_int_equal(count_names("identity", "building-"), 0);
+    assert_false(exists(REJECTS ".partial"));
+}
+
+/* One person and so many empty lines. */
+static void write_sparse(const char *name, size_t size)
+{
+    FILE *file = fopen(deployment_path(name), "w");
+    char *lines = malloc(size);
+    assert_true(file != NULL && lines != NULL);
+    memset(lines, '\n', size);
+    assert_true(fputs(AN, file) >= 0);
+    assert_int_equal(fwrite(lines, 1, size, file), size);
+    assert_int_equal(fclose(file), 0);
+    free(lines);
+}
+
+static void an_estimate_refuses_only_what_is_far_from_fitting(void **state)
+{
+    (void)state;
+    const char *identity = deployment_path("identity");
+    if (mount("none", identity, "tmpfs", 0, "size=8m") != 0) {
+        skip(); /* needs root */
+    }
+    write_sparse("little.ndjson", 1U << 20);
+    write_sparse("more.ndjson", 13U << 20);
+    write_sparse("much.ndjson", 30U << 20);
+    assert_int_equal(run("import", "DIR", deployment_path("little.ndjson"), "--quiet", NULL), 0);
+    assert_string_equal(run_err, "");
+    assert_int_equal(run("import", "DIR", deployment_path("more.ndjson"), "--quiet", NULL), 0);
+    assert_non_null(strstr(run_err, "xacthuc import: the new generation may not fit at "));
+    assert_non_null(strstr(run_err, "about 10.4 MiB are needed and "));
+    assert_one_line(run_err);
+    assert_true(served(1099012345));
+    assert_int_equal(run("import", "DIR", deployment_path("much.ndjson"), "--quiet", NULL), 1);
+    assert_non_null(strstr(run_err, "not enough room"));
+    assert_non_null(strstr(run_err, "about 24.0 MiB are needed and "));
+    assert_one_line(run_err);
+    assert_int_equal(count_names("identity", "building-"), 0);
+    assert_int_equal(umount(identity), 0);
+}
+
+/* Whether a file of /proc/PID that everybody may read holds some text. */
+static bool proc_has(pid_t child, const char *name, const char *text)
+{
+    char path[64];
+    char content[4096];
+    snprintf(path, sizeof(path), "/proc/%ld/%s", (long)child, name);
+    int fd = open(path, O_RDONLY | O_CLOEXEC);
+    ssize_t size = fd < 0 ? -1 : read(fd, content, sizeof(content) - 1);
+    content[size < 0 ? 0 : size] = 0;
+    close(fd);
+    return strstr(content, text) != NULL;
+}
+
+/* proc(5): what is in /proc/PID belongs to root when the process is not dumpable, whoever runs it. The
+ * import waits for whoever opens the other end of its input. */
+static void nobody_else_of_the_same_user_may_look_into_an_import(void **state)
+{
+    (void)state;
+    char path[64];
+    struct stat facts = {.st_uid = 65534};
+    const char *importer = program();
+    const char *fifo = deployment_path("people.ndjson");
+    if (geteuid() != 0) {
+        skip(); /* needs root, to become somebody else */
+    }
+    assert_int_equal(mkfifo(fifo, 0644), 0);
+    assert_int_equal(chmod(fifo, 0644), 0);
+    assert_int_equal(chmod(deployment(), 0711), 0);
+    pid_t child = fork();
+    if (child == 0) {
+        if (setgid(65534) != 0 || setuid(65534) != 0) {
+            _exit(126);
+        }
+        execl(importer, "xacthuc", "import", deployment(), fifo, "--quiet", NULL);
+        _exit(127);
+    }
+    bool hidden = false;
+    for (unsigned tries = 0; tries < 2000 && !hidden; tries++) {
+        nanosleep(&(struct timespec){0, 5000000}, NULL);
+        hidden = proc_has(child, "comm", "xacthuc\n") &&
+                 proc_has(child, "limits", "Max core file size        0                    0 ");
+    }
+    snprintf(path, sizeof(path), "/proc/%ld/environ", (long)child);
+    for (unsigned tries = 0; tries < 200 && facts.st_uid != 0; tries++) {
+        nanosleep(&(struct timespec){0, 5000000}, NULL); /* from one call to the next */
+        assert_int_equal(stat(path, &facts), 0);
+    }
+    kill(child, SIGKILL);
+    waitpid(child, NULL, 0);
+    assert_true(hidden);
+    assert_int_equal(facts.st_uid, 0);
+}
+
+/* ---- in this process ---------------------------------------------------------------------------- */
+
+static unsigned threads_left = UINT_MAX; /* that can still be made */
+
+/* Stands before the C library's. */
+int pthread_create(pthread_t *thread, const pthread_attr_t *attributes, void *(*run_thread)(void *),
+                   void *data)
+{
+    union {
+        void *found;
+        int (*create)(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
+    } real = {.found = dlsym(RTLD_NEXT, "pthread_create")};
+    if (threads_left == 0) {
+        return EAGAIN;
+    }
+    threads_left -= threads_left != UINT_MAX;
+    return real.create(thread, attributes, run_thread, data);
+}
+
+static void fewer_threads_do_it_as_well(void **state)
+{
+    (void)state;
+    for (unsigned threads = 0; threads < 3; threads++) {
+        const struct xt_builder_options options = {.quiet = true, .threads = 4};
+        volatile sig_atomic_t stop = 0;
+        struct xt_builder *builder = NULL;
+        struct xt_rejects rejects;
+        struct xt_failure failure = {.text = ""};
+        uint64_t people = 0;
+        FILE *file = tmpfile();
+        assert_non_null(file);
+        assert_true(fputs(AN "bad\n" BINH, file) >= 0);
+        rewind(file);
+        struct xt_import_input input = {.fd = fileno(file),
+                                        .name = "people",
+                                        .quiet = true,
+                                        .stop = &stop,
+                                        .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+        assert_int_equal(
+            xt_builder_open(deployment(), deployment_keyring(), &options, &builder, &failure),
+            XT_OK);
+        assert_int_equal(xt_rejects_start(&rejects, deployment_path(REJECTS), input.fd, &failure),
+                         XT_OK);
+        threads_left = threads;
+        enum xt_status status = xt_import_read(&input, builder, &rejects, &people, &failure);
+        threads_left = UINT_MAX;
+        assert_int_equal(status, threads == 0 ? XT_NO_MEMORY : XT_OK);
+        assert_int_equal(people, threads == 0 ? 0 : 2);
+        assert_int_equal(rejects.count, threads == 0 ? 0 : 1);
+        xt_rejects_end(&rejects);
+        xt_builder_close(builder);
+        close(input.wake);
+        fclose(file);
+    }
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, deployment_make, deployment_remove)
 
 int main(void)
@@ -524,6 +848,13 @@ int main(void)
         EACH(an_input_without_people_changes_nothing),
         EACH(csv_and_ndjson_of_the_same_people_give_the_same_answers),
         EACH(a_csv_is_refused_line_by_line_and_for_its_header),
+        EACH(a_csv_may_begin_with_more_empty_lines_than_a_block_holds),
+        EACH(very_many_short_rejects_are_all_told),
+        EACH(a_lane_that_fails_ends_the_wait_for_input),
+        EACH(a_reject_file_that_may_not_grow_is_told),
+        EACH(an_estimate_refuses_only_what_is_far_from_fitting),
+        EACH(nobody_else_of_the_same_user_may_look_into_an_import),
+        EACH(fewer_threads_do_it_as_well),
         EACH(wrong_usage_is_told_in_one_line),
         EACH(a_second_import_is_told_to_wait),
         EACH(an_interrupted_import_leaves_nothing),

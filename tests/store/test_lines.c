@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "crypto/keyring.h"
@@ -12,11 +14,12 @@ static struct xt_span line;
 static FILE *file;
 static struct xt_line_block block;
 static size_t at;
+static int wake = -1;   /* what ends a wait */
 static uint64_t number; /* of the line given last */
 
 static void start(void)
 {
-    assert_int_equal(xt_lines_start(&lines, fileno(file)), XT_OK);
+    assert_int_equal(xt_lines_start(&lines, fileno(file), wake), XT_OK);
     assert_int_equal(xt_line_block_start(&block), XT_OK);
     at = 0;
     number = 0;
@@ -176,6 +179,34 @@ static void many_lines_cross_the_blocks_whole(void **state)
     free(text);
 }
 
+/* Whoever writes into the pipe is silent and stays there. */
+static void a_wait_for_input_can_be_ended(void **state)
+{
+    (void)state;
+    int ends[2];
+    const uint64_t one = 1;
+    assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
+    file = fdopen(ends[0], "r");
+    wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    assert_true(file != NULL && wake >= 0);
+    start();
+    assert_int_equal(write(ends[1], "one\ntw", 6), 6);
+    expect(1, "one");
+    assert_int_equal(write(wake, &one, sizeof(one)), (ssize_t)sizeof(one));
+    (void)alarm(20); /* else it waits for ever */
+    assert_int_equal(next(), XT_AGAIN);
+    assert_int_equal(next(), XT_AGAIN);
+    (void)alarm(0);
+    uint64_t count;
+    assert_int_equal(read(wake, &count, sizeof(count)), (ssize_t)sizeof(count));
+    assert_int_equal(write(ends[1], "o\n", 2), 2);
+    expect(2, "two"); /* nothing was lost */
+    close(ends[1]);
+    expect_end();
+    close(wake);
+    wake = -1;
+}
+
 /* ---- CSV ------------------------------------------------------------------------------------ */
 
 static struct xt_csv *csv;
@@ -257,6 +288,7 @@ int main(void)
         cmocka_unit_test(a_line_that_is_too_long_is_skipped_and_the_next_is_read),
         cmocka_unit_test(whoever_reads_an_endless_line_is_asked_again_and_again),
         cmocka_unit_test(many_lines_cross_the_blocks_whole),
+        cmocka_unit_test(a_wait_for_input_can_be_ended),
         cmocka_unit_test(fields_are_split_at_commas_outside_quotes),
         cmocka_unit_test(a_bad_row_spoils_no_other),
         cmocka_unit_test(too_many_fields_are_refused),

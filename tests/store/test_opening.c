@@ -1,12 +1,21 @@
 /* What opening a generation costs in memory, and what the system is told of its map. */
+#include <errno.h>
 #include <fcntl.h>
+#include <linux/filter.h>
+#include <linux/seccomp.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "store/generation_internal.h"
+#include "store/warm_up.h"
 #include "tests/store/deployment.h"
 #include "tests/test.h"
 
@@ -127,14 +136,19 @@ static size_t cached(const struct xt_generation *generation, unsigned table, siz
     return count;
 }
 
-/* Whatever the size: of a cold file the tree is read, and then what is asked for. */
-static void opening_reads_no_records(void **state)
+static void make_cold(void)
 {
-    (void)state;
     int fd = open(deployment_path("identity/000001/data.mdb"), O_RDONLY | O_CLOEXEC);
     assert_true(fd >= 0);
     assert_int_equal(posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED), 0);
     close(fd);
+}
+
+/* Whatever the size: of a cold file the tree is read, and then what is asked for. */
+static void opening_reads_no_records(void **state)
+{
+    (void)state;
+    make_cold();
     struct xt_generation *generation = open_served();
     size_t all, opened = cached(generation, XT_TABLE_HOT, &all);
     if (opened == all) {
@@ -177,12 +191,100 @@ static void a_walk_gives_back_what_it_has_read(void **state)
     xt_generation_close(generation);
 }
 
+/* ---- the warm-up ----------------------------------------------------------------------------- */
+
+/* This process has a kernel that does not know MADV_POPULATE_READ, which came with Linux 5.14. */
+static bool go_back_before_5_14(void)
+{
+    enum { POPULATE_READ = 22 };
+    struct sock_filter filter[] = {
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, nr)),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, SYS_madvise, 0, 3),
+        BPF_STMT(BPF_LD | BPF_W | BPF_ABS, offsetof(struct seccomp_data, args[2])),
+        BPF_JUMP(BPF_JMP | BPF_JEQ | BPF_K, POPULATE_READ, 0, 1),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ERRNO | EINVAL),
+        BPF_STMT(BPF_RET | BPF_K, SECCOMP_RET_ALLOW),
+    };
+    struct sock_fprog program_of_it = {sizeof(filter) / sizeof(filter[0]), filter};
+    return prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0 &&
+           prctl(PR_SET_SECCOMP, SECCOMP_MODE_FILTER, &program_of_it) == 0;
+}
+
+/* The exit status of a process of its own: 0, or which step failed. */
+static int warm_up_before_5_14(void)
+{
+    struct xt_warm_up warm_up;
+    struct xt_failure failure;
+    struct xt_generation *generation = NULL;
+    enum xt_status status = XT_OK;
+    if (xt_generation_open(deployment(), 1, deployment_keyring(), &generation, &failure) != XT_OK) {
+        return 1;
+    }
+    if (!go_back_before_5_14()) {
+        return 2;
+    }
+    if (xt_table_file_load(generation->file, XT_TABLE_HOT, 0, 1) != XT_UNSUPPORTED) {
+        return 3;
+    }
+    xt_warm_up_begin(&warm_up, generation);
+    while (status == XT_OK) {
+        status = xt_warm_up_step(&warm_up, 1U << 20);
+    }
+    bool all = status == XT_NOT_FOUND && warm_up.done == warm_up.wanted;
+    xt_warm_up_end(&warm_up);
+    return all ? 0 : 4;
+}
+
+static void an_old_kernel_reads_the_hot_pages_as_well(void **state)
+{
+    (void)state;
+    struct xt_generation *generation = open_served();
+    size_t all, before;
+    int status = 0;
+    make_cold();
+    before = cached(generation, XT_TABLE_HOT, &all);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(warm_up_before_5_14());
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), 0);
+    /* It was only begun. */
+    for (unsigned i = 0; i < 500 && cached(generation, XT_TABLE_HOT, &all) < all; i++) {
+        nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    }
+    assert_int_equal(cached(generation, XT_TABLE_HOT, &all), all);
+    xt_generation_close(generation);
+    if (before == all) {
+        print_message("this file system cannot be made cold: the half of it is not tested\n");
+    }
+}
+
+static void a_slice_is_small_at_any_rate(void **state)
+{
+    (void)state;
+    uint64_t period_ms;
+    assert_int_equal(xt_warm_up_slice(0, &period_ms), 0);
+    for (uint64_t rate = 1; rate <= 65536; rate++) {
+        uint64_t bytes = xt_warm_up_slice(rate, &period_ms);
+        assert_in_range(bytes, 1, 64U << 20);
+        assert_true(period_ms <= 100);
+        /* So many a second, to the millisecond that a period is cut off at. */
+        assert_true(bytes * 1000 <= (rate << 20) * (period_ms + 1));
+        assert_true((bytes + 1) * 1000 >= (rate << 20) * period_ms);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_map_is_for_reading_at_random),
         cmocka_unit_test(opening_reads_no_records),
         cmocka_unit_test(a_walk_gives_back_what_it_has_read),
+        cmocka_unit_test(an_old_kernel_reads_the_hot_pages_as_well),
+        cmocka_unit_test(a_slice_is_small_at_any_rate),
         cmocka_unit_test(two_generations_at_once_share_all_but_their_lists_of_pages),
     };
     return cmocka_run_group_tests(tests, build_world, deployment_remove);

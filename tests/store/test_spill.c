@@ -146,11 +146,46 @@ static void nothing_of_it_can_be_read_on_disk_or_changed(void **state)
     xt_spill_close(spill);
 }
 
+/* Each opens on its own: that it opens in the other's place is what must not be. */
+static void blocks_that_changed_places_are_told(void **state)
+{
+    (void)state;
+    int fd = next_descriptor();
+    struct xt_spill *spill = open_spill();
+    struct xt_spill_writer *writer = open_writer(spill);
+    struct xt_spill_load load;
+    static uint8_t blocks[2][XT_SPILL_BLOCK + 64];
+    uint8_t payload[100] = {0};
+    const unsigned each = XT_SPILL_BLOCK / (24 + sizeof(payload));
+    memset(&load, 0, sizeof(load));
+    for (unsigned i = 0; i < 2 * each; i++) {
+        assert_int_equal(
+            xt_spill_add(writer, i, i, i + 1, 0, xt_span_of(payload, sizeof(payload)), &failure),
+            XT_OK);
+    }
+    assert_int_equal(xt_spill_flush(writer, &failure), XT_OK);
+    ssize_t size = (ssize_t)xt_spill_totals(spill).disk_bytes / 2;
+    assert_in_range(size, (ssize_t)(XT_SPILL_BLOCK / 2), (ssize_t)sizeof(blocks[0]));
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(pread(fd, blocks[i], (size_t)size, i * size), size);
+    }
+    assert_int_equal(pread(fd, payload, 1, 2 * size), 0); /* two blocks, equally large */
+    assert_int_equal(xt_spill_read(spill, 0, 1, &load, &failure), XT_OK);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(pwrite(fd, blocks[1 - i], (size_t)size, i * size), size);
+    }
+    assert_int_equal(xt_spill_read(spill, 0, 1, &load, &failure), XT_CORRUPT);
+    xt_spill_load_free(&load);
+    xt_spill_writer_close(writer);
+    xt_spill_close(spill);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_several_writers_add_comes_back_by_parts),
         cmocka_unit_test(nothing_of_it_can_be_read_on_disk_or_changed),
+        cmocka_unit_test(blocks_that_changed_places_are_told),
     };
     return cmocka_run_group_tests(tests, deployment_make, deployment_remove);
 }
