@@ -68,8 +68,8 @@ struct xt_links {
 XT_MUST_USE enum xt_status xt_cold_links(struct xt_span record, uint64_t *number,
                                          struct xt_links *links);
 
-/* An alias: an old number, or a phone, that names people. kind and value are the alias itself, so that a reader
- * can tell two old numbers with equal hash tags apart. */
+/* An alias: an old number, or a phone, that names people. kind and value are the alias itself, so that
+ * a reader can tell two of them with equal hash tags apart. */
 #define XT_ALIAS_PEOPLE_MAX 16 /* more than this are still "several": not one */
 #define XT_ALIAS_MAX 128       /* bytes */
 struct xt_alias {

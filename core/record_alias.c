@@ -29,8 +29,8 @@ enum xt_status xt_alias_decode(struct xt_span record, struct xt_alias *alias)
     alias->old.kind = (enum xt_id_kind)record.data[1];
     alias->old.value = xt_wire_integer(record.data + 2, XT_WIRE_NUMBER);
     alias->count = (unsigned)((record.size - ALIAS_FIXED) / XT_WIRE_NUMBER);
-    bool sound = alias->old.value < (alias->old.kind == XT_ID_PERSONAL ? XT_WIRE_NUMBER_END
-                                                                       : XT_WIRE_NINE_DIGITS_END);
+    bool sound = alias->old.value <
+                 (alias->old.kind == XT_ID_PERSONAL ? XT_WIRE_NUMBER_END : XT_WIRE_NINE_DIGITS_END);
     for (unsigned i = 0; i < alias->count; i++) {
         alias->people[i] =
             xt_wire_integer(record.data + ALIAS_FIXED + i * XT_WIRE_NUMBER, XT_WIRE_NUMBER);
