@@ -391,9 +391,13 @@ static const uint64_t *find_line(const struct xt_memory *memory, size_t words, u
 {
     const uint64_t *records = (const uint64_t *)(const void *)memory->data;
     size_t from = 0;
-    size_t count = memory->size / (words * sizeof(*records));
-    *end = records == NULL ? NULL : records + count * words;
-    for (size_t to = count; from < to;) {
+    size_t to = memory->size / (words * sizeof(*records));
+    *end = NULL;
+    if (records == NULL) {
+        return NULL;
+    }
+    *end = records + to * words;
+    while (from < to) {
         size_t middle = from + (to - from) / 2;
         if (records[middle * words] < line) {
             from = middle + 1;
@@ -401,7 +405,7 @@ static const uint64_t *find_line(const struct xt_memory *memory, size_t words, u
             to = middle;
         }
     }
-    return records == NULL ? NULL : records + from * words;
+    return records + from * words;
 }
 
 bool xt_conflicts_rejected(const struct xt_conflicts *conflicts, uint64_t line)
