@@ -74,19 +74,19 @@ static enum xt_status out_of_memory(struct xt_failure *failure)
     return xt_fail(failure, XT_NO_MEMORY, "cannot write the tables: out of memory");
 }
 
-/* Gives a place for a page of size bytes at the end of the run. */
-static enum xt_status reserve(struct xt_table_writer *writer, size_t size, uint8_t **place,
-                              struct xt_failure *failure)
+/* Gives a place for a page of size bytes at the end of the run; NULL: no memory. */
+static uint8_t *reserve(struct xt_table_writer *writer, size_t size)
 {
     uint8_t *noted;
+    uint8_t *place;
     uint32_t bytes = (uint32_t)size;
     if (xt_memory_extend(&writer->sizes, sizeof(bytes), &noted) != XT_OK ||
-        xt_memory_extend(&writer->pages, size, place) != XT_OK) {
-        return out_of_memory(failure);
+        xt_memory_extend(&writer->pages, size, &place) != XT_OK) {
+        return NULL;
     }
     memcpy(noted, &bytes, sizeof(bytes));
     writer->totals.disk_bytes += (size + LMDB_HEADER + OS_PAGE - 1) / OS_PAGE * OS_PAGE;
-    return XT_OK;
+    return place;
 }
 
 /* Seals the collected records into the next page. */
@@ -105,9 +105,9 @@ static enum xt_status write_page(struct xt_table_writer *writer, struct xt_failu
     if (size > UINT32_MAX || count >= XT_PAGE_COUNT_MAX) {
         return xt_fail(failure, XT_TOO_LARGE, "a page of the tables would be too large");
     }
-    enum xt_status status = reserve(writer, size, &place, failure);
-    if (status != XT_OK) {
-        return status;
+    place = reserve(writer, size);
+    if (place == NULL) {
+        return out_of_memory(failure);
     }
     xt_page_store32(place, count);
     xt_page_store32(place + 4, writer->page);
