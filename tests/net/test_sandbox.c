@@ -376,7 +376,7 @@ static const struct attempt by_worker[] = {
     {"makes memory executable", make_executable, KILLED},
     {"becomes root", become_root, KILLED},
     {"changes a mode", change_mode, KILLED},
-    {"makes an io_uring", ring, KILLED},
+    {"makes an io_uring", ring, NOT_CALLED},
     {"loads BPF", load_program_into_kernel, KILLED},
     {"mounts", mount_something, KILLED},
     {"makes a namespace", leave_namespace, KILLED},
