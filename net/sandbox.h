@@ -24,6 +24,11 @@
 #include "core/status.h"
 
 /* For the log. */
+/* Before the first loop: from now on no io_uring is made by this process and its children, which take
+ * ENOSYS for an old kernel. libuv asks for one from 1.45 on, and what it does through a ring no filter
+ * of system calls sees. */
+XT_MUST_USE enum xt_status xt_sandbox_without_rings(struct xt_failure *failure);
+
 struct xt_sandbox_report {
     int landlock; /* version of its interface that is in force; 0: this kernel has none */
 };

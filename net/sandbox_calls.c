@@ -349,9 +349,10 @@ static bool fill(scmp_filter_ctx filter, enum xt_sandbox_calls who)
 {
     /* A ring would be a way around the filter. libuv asks for one from 1.45 on, and takes ENOSYS for an
      * old kernel. */
-    bool fine = add_list(filter, SCMP_ACT_KILL_PROCESS, never) &&
-                seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0) == 0 &&
-                (SANITIZED || add_list(filter, SCMP_ACT_KILL_PROCESS, tracing));
+    bool fine =
+        add_list(filter, SCMP_ACT_KILL_PROCESS, never) &&
+        seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0) == 0 &&
+        (SANITIZED || add_list(filter, SCMP_ACT_KILL_PROCESS, tracing));
     if (!fine || who == XT_SANDBOX_SUPERVISOR) {
         return fine;
     }
@@ -361,6 +362,22 @@ static bool fill(scmp_filter_ctx filter, enum xt_sandbox_calls who)
                                   add_memory(filter) && add_threads(filter) &&
                                   add_sockets(filter) && add_descriptors(filter, writes) &&
                                   add_limits(filter) && add_files(filter, writes)));
+}
+
+enum xt_status xt_sandbox_without_rings(struct xt_failure *failure)
+{
+    scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ALLOW);
+    if (filter == NULL) {
+        return xt_fail(failure, XT_NO_MEMORY, "cannot make a system call filter: out of memory");
+    }
+    enum xt_status status = XT_OK;
+    bool fine = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(io_uring_setup), 0) == 0;
+    int error = fine ? -seccomp_load(filter) : EINVAL;
+    if (error != 0) {
+        status = xt_fail(failure, XT_IO, "cannot restrict system calls: %s", strerror(error));
+    }
+    seccomp_release(filter);
+    return status;
 }
 
 enum xt_status xt_sandbox_calls(enum xt_sandbox_calls who, struct xt_failure *failure)

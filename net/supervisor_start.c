@@ -39,6 +39,10 @@ static enum xt_status open_loop(struct xt_supervisor *supervisor, struct xt_fail
 {
     static const int signals[XT_SUPERVISOR_SIGNALS] = {SIGTERM, SIGINT, SIGHUP, SIGUSR2};
     uv_loop_t *loop = &supervisor->loop;
+    enum xt_status status = xt_sandbox_without_rings(failure);
+    if (status != XT_OK) {
+        return status;
+    }
     if (uv_loop_init(loop) != 0) {
         return xt_fail(failure, XT_IO, "cannot start a loop: no memory or file descriptors");
     }
