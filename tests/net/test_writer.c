@@ -17,6 +17,7 @@
 
 #include "core/settings.h"
 #include "net/control.h"
+#include "net/sandbox.h"
 #include "net/writer.h"
 #include "net/writer_channel.h"
 #include "net/writer_message.h"
@@ -1094,6 +1095,10 @@ static void the_supervisors_record_outlives_it(void **state)
 
 int main(void)
 {
+    struct xt_failure no_rings; /* as the supervisor leaves it to its children */
+    if (xt_sandbox_without_rings(&no_rings) != XT_OK) {
+        return 1;
+    }
     const struct CMUnitTest tests[] = {
         EACH(an_answer_means_applied_durable_and_visible),
         EACH(workers_may_not_send_what_is_the_supervisors),
