@@ -328,6 +328,15 @@ static void assert_measured(const struct xt_compare_input *set)
                 measure_of(set, "keep_alive", "server_cpu_per_request")->values[0]);
 }
 
+static unsigned occurrences(const char *text, const char *part)
+{
+    unsigned count = 0;
+    for (const char *at = text; at != NULL && (at = strstr(at, part)) != NULL; at++) {
+        count++;
+    }
+    return count;
+}
+
 static void a_set_is_measured_written_and_compared_with_itself(void **state)
 {
     (void)state;
@@ -341,8 +350,15 @@ static void a_set_is_measured_written_and_compared_with_itself(void **state)
                                 NULL};
     struct xt_compare_input *set = NULL;
     struct xt_failure failure = {""};
-    if (standard(rest) != 0) {
-        fail_msg("%s", read_whole("said"));
+    /* A machine that stands still for most of a run's one second leaves it without a figure: then again. */
+    for (unsigned attempts = 0; attempts < 3; attempts++) {
+        (void)unlink(in_folder("set.json"));
+        if (standard(rest) != 0) {
+            fail_msg("%s", read_whole("said"));
+        }
+        if (occurrences(read_whole("set.json"), "\"server_cpu_per_request\"") >= 6) {
+            break;
+        }
     }
     assert_said("round 1 of 1: handshake_resumed");
     assert_int_equal(left_behind(), 0);
