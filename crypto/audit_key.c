@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "crypto/hex.h"
 #include "crypto/keyring.h"
 
 #define SEED crypto_sign_SEEDBYTES
@@ -43,32 +44,11 @@ struct xt_audit_public {
 
 /* ---- files of keys ---------------------------------------------------------------------------- */
 
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool parse_hex(const uint8_t *text, uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        int high = hex_digit(text[2 * i]);
-        int low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 static bool parse_line(const uint8_t *line, uint32_t *id, uint8_t bytes[SEED])
 {
     uint8_t number[4];
-    if (!parse_hex(line, number, sizeof(number)) || line[ID_DIGITS] != ' ' ||
-        !parse_hex(line + ID_DIGITS + 1, bytes, SEED) || line[LINE_SIZE - 1] != '\n') {
+    if (!xt_hex_parse(line, number, sizeof(number)) || line[ID_DIGITS] != ' ' ||
+        !xt_hex_parse(line + ID_DIGITS + 1, bytes, SEED) || line[LINE_SIZE - 1] != '\n') {
         return false;
     }
     *id = (uint32_t)number[0] << 24 | (uint32_t)number[1] << 16 | (uint32_t)number[2] << 8 |

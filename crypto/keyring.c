@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "crypto/file.h"
+#include "crypto/hex.h"
 
 /* xxxxxxxx 2026-11-21T09:00:00Z 64 hex digits */
 #define ID_DIGITS 8
@@ -83,28 +84,6 @@ enum xt_status xt_keyring_create(const char *path, struct xt_failure *failure)
     return status;
 }
 
-/* Lower-case hex only: one way to write a key. */
-static int hex_digit(uint8_t c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
-static bool parse_hex(const uint8_t *text, uint8_t *bytes, size_t size)
-{
-    for (size_t i = 0; i < size; i++) {
-        int high = hex_digit(text[2 * i]);
-        int low = hex_digit(text[2 * i + 1]);
-        if (high < 0 || low < 0) {
-            return false;
-        }
-        bytes[i] = (uint8_t)(high << 4 | low);
-    }
-    return true;
-}
-
 /* The shape of a time; its value is for the operator only. */
 static bool is_time(const uint8_t *text)
 {
@@ -123,8 +102,8 @@ static bool parse_line(const uint8_t line[LINE_SIZE], struct master_key *key)
     const uint8_t *when = line + ID_DIGITS + 1;
     const uint8_t *hex = when + TIME_SIZE + 1;
     uint8_t id[4];
-    if (!parse_hex(line, id, sizeof(id)) || line[ID_DIGITS] != ' ' || !is_time(when) ||
-        when[TIME_SIZE] != ' ' || !parse_hex(hex, key->bytes, XT_KEY_BYTES) ||
+    if (!xt_hex_parse(line, id, sizeof(id)) || line[ID_DIGITS] != ' ' || !is_time(when) ||
+        when[TIME_SIZE] != ' ' || !xt_hex_parse(hex, key->bytes, XT_KEY_BYTES) ||
         line[LINE_SIZE - 1] != '\n') {
         return false;
     }
