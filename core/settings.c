@@ -6,7 +6,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
-enum kind { ADDRESS, TLS_VERSION, FILE_NAME, YES_NO, COUNT, TIME };
+enum kind { ADDRESS, TLS_VERSION, FILE_NAME, YES_NO, AUDIT_SYNC, COUNT, TIME };
 
 /* One setting. `initial` is what init writes and what holds when the file does not say. */
 struct setting {
@@ -89,6 +89,21 @@ static const struct setting SETTINGS[] = {
     {"limits", "overload_turn", TIME, PLACE(overload_turn_ms), "1s", 1, MINUTE,
      "A turn of the loop that has lasted twice this long answers the rest of its requests 503 at\n"
      "# once: so nobody waits much longer, and a caller may ask elsewhere."},
+
+    {"audit", "sync", AUDIT_SYNC, PLACE(audit_sync), "interval", 0, 0,
+     "When the disk must have an answer's entry; no answer leaves before the entry is written to "
+     "its\n"
+     "# file. interval: at most 10 ms later, so a crash of the server loses none, and one of the\n"
+     "# machine the last 10 ms. answer: before the answer leaves, in groups; answers then wait "
+     "for\n"
+     "# the disk."},
+    {"audit", "segment_size", COUNT, PLACE(audit_segment_size), "256", 1, 65536,
+     "MiB at which a worker goes on in another file; it does so each day as well (UTC)."},
+    {"audit", "retention_days", COUNT, PLACE(audit_retention), "0", 0, 36500,
+     "Days after which whole files of the log are removed, with a signed note of each. No law "
+     "names\n"
+     "# a number for everybody: decide before you set it. 0: never, only by `xacthuc audit "
+     "expire`."},
 };
 #define SETTING_COUNT (sizeof SETTINGS / sizeof SETTINGS[0])
 
@@ -96,6 +111,7 @@ static const char *const SECTIONS[][2] = {
     {"server", "Where the server listens and what it speaks."},
     {"limits", "What one caller may cost. Sizes and counts are whole numbers; times have a unit: "
                "ms, s, m, h."},
+    {"audit", "The log of every answer (see README, audit log)."},
 };
 
 /* Digits only, no sign, no leading zero. Gives what follows them, NULL when there are none or too
@@ -244,6 +260,13 @@ static enum xt_status set(struct xt_settings *settings, const struct setting *se
                            setting->key);
         }
         set_integer(settings, setting, strcmp(value, "yes") == 0);
+        return XT_OK;
+    case AUDIT_SYNC:
+        if (strcmp(value, "interval") != 0 && strcmp(value, "answer") != 0) {
+            return xt_fail(failure, XT_INVALID, "[%s] %s must be interval or answer",
+                           setting->section, setting->key);
+        }
+        set_string(settings, setting, sizeof settings->audit_sync, value);
         return XT_OK;
     case TLS_VERSION:
         if (strcmp(value, "1.3") != 0 && strcmp(value, "1.2") != 0) {

@@ -73,6 +73,10 @@ void xt_connection_close(struct xt_connection *connection)
         xt_connections_tell(connection->all);
         xt_ring_remove(&connection->link);
         xt_ring_remove(&connection->turn);
+        if (xt_connection_is_gated(connection)) {
+            xt_ring_remove(&connection->gate);
+            connection->all->gated_count--;
+        }
         uv_close((uv_handle_t *)&connection->tcp, on_closed);
     }
 }
@@ -85,7 +89,7 @@ static void give_buffer(uv_handle_t *handle, size_t suggested, uv_buf_t *buffer)
 {
     (void)suggested;
     struct xt_connection *connection = handle->data;
-    bool later = !xt_ring_is_empty(&connection->turn);
+    bool later = !xt_ring_is_empty(&connection->turn) || xt_connection_is_gated(connection);
     if (connection->had_full_read) { /* others first: libuv would read 32 times in a row */
         connection->had_full_read = false;
         later = true;
@@ -199,8 +203,7 @@ static enum xt_flow wait_for_socket(struct xt_connection *connection, struct xt_
     return XT_FLOW_WAITING;
 }
 
-/* Sends what is pending: at once what the socket takes, the rest when it takes more. */
-static enum xt_flow flush(struct xt_connection *connection)
+enum xt_flow xt_connection_flush(struct xt_connection *connection)
 {
     uv_stream_t *stream = (uv_stream_t *)&connection->tcp;
     struct xt_span output = pending_output(connection);
@@ -249,12 +252,18 @@ static enum xt_flow send_plain(struct xt_connection *connection, struct xt_span 
     connection->output_at = 0;
     connection->output_size = plain.size - done;
     memcpy(connection->held_output, plain.data + done, connection->output_size);
-    return flush(connection);
+    return xt_connection_flush(connection);
 }
 
 static enum xt_flow push(struct xt_connection *connection, const struct xt_writer *output)
 {
+    bool gated = connection->exchange.awaits_log;
     if (connection->tls == NULL) {
+        if (gated && xt_audit_trail_flush(connection->all->service->trail) != XT_OK) {
+            xt_connection_close(connection); /* nothing of it is held back yet */
+            return XT_FLOW_GONE;
+        }
+        connection->exchange.awaits_log = false;
         return send_plain(connection, xt_written(output));
     }
     if (output->size > 0) {
@@ -271,7 +280,7 @@ static enum xt_flow push(struct xt_connection *connection, const struct xt_write
     if (connection->last && !connection->shaking) {
         xt_tls_shutdown(connection->tls);
     }
-    return flush(connection);
+    return gated ? xt_gate_wait(connection) : xt_connection_flush(connection);
 }
 
 /* Sends a turn's answers with one write. last: nothing follows. */
@@ -279,7 +288,7 @@ enum xt_flow xt_connection_push(struct xt_connection *connection, const struct x
 {
     struct xt_service *service = connection->all->service;
     enum xt_flow flow = push(connection, output);
-    if (xt_metrics_turn_answered(service)) {
+    if (xt_metrics_turn_answered(service) && flow != XT_FLOW_GATED) {
         xt_metrics_turn_end_at(service, uv_hrtime());
     }
     return flow;
@@ -426,7 +435,7 @@ void xt_connection_forget_input(struct xt_connection *connection)
 void xt_connection_advance(struct xt_connection *connection)
 {
     struct xt_connections *all = connection->all;
-    xt_require(!connection->writing);
+    xt_require(!connection->writing && !xt_connection_is_gated(connection));
     if (connection->exchange.pieces == NULL) {
         connection->write_began_ms = 0;
     }
@@ -435,6 +444,7 @@ void xt_connection_advance(struct xt_connection *connection)
     connection->exchange.overloaded = xt_turn_is_overloaded(all);
     connection->exchange.retire =
         all->draining || uv_now(all->loop) - connection->opened_ms >= all->settings->connection_ms;
+    enum xt_flow flow;
     for (;;) {
         struct xt_writer output = xt_writer_over(all->output, XT_OUTPUT_MAX);
         connection->exchange.turn_left = all->settings->requests_per_turn;
@@ -446,13 +456,19 @@ void xt_connection_advance(struct xt_connection *connection)
             xt_connection_close(connection);
             return;
         }
-        enum xt_flow flow = xt_connection_push(connection, &output);
+        flow = xt_connection_push(connection, &output);
         if (flow == XT_FLOW_GONE) {
             return;
         }
         if (result == XT_EXCHANGE_FULL || result == XT_EXCHANGE_TURN) {
             bool held = hold_buffers(connection);
-            if (flow == XT_FLOW_DRAINED && held) {
+            if (flow == XT_FLOW_GATED && !held) {
+                flow = xt_gates_release(all, connection); /* its turn cannot wait */
+                if (flow == XT_FLOW_GONE) {
+                    return;
+                }
+            }
+            if ((flow == XT_FLOW_DRAINED || flow == XT_FLOW_GATED) && held) {
                 xt_turn_wait(connection);
                 settle_phase(connection);
                 xt_connection_set_reading(connection, true); /* its buffers come after its turn */
@@ -475,7 +491,9 @@ void xt_connection_advance(struct xt_connection *connection)
         break;
     }
     if (connection->last) {
-        xt_connection_linger(connection);
+        if (flow != XT_FLOW_GATED) {
+            xt_connection_linger(connection);
+        }
         return;
     }
     settle_phase(connection);

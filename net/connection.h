@@ -16,6 +16,10 @@
  * in the order they came; meanwhile only a quarter as many new clients are accepted. A few bytes that
  * do not complete a flight are no step. A turn that lasts too long answers the rest of its requests 503.
  *
+ * The audit log: answers that are to be written down wait, encrypted, until their entries are in its file:
+ * those of many connections together, at the end of the turn or when XT_GATED_MOST wait. If they cannot be
+ * written, the connections are closed instead.
+ *
  * Memory: between requests a connection holds its struct and its TLS state only. The buffers of the
  *         loop are lent to it during a read; while it waits for the socket with input left over it
  *         keeps them, and the loop takes others from a bounded pool.
@@ -31,8 +35,12 @@
 #include "net/exchange.h"
 #include "net/ring.h"
 
-#define XT_READ_BUFFER 65536    /* bytes: ciphertext of one read */
-#define XT_PLAIN_BUFFER 16384   /* bytes: plaintext of one TLS record */
+#define XT_READ_BUFFER 65536  /* bytes: ciphertext of one read */
+#define XT_PLAIN_BUFFER 16384 /* bytes: plaintext of one TLS record */
+/* Connections whose answers wait for one write of the audit log: so many that the write costs each of them
+ * next to nothing, so few that the first does not wait for long; and the same where the disk is waited for. */
+#define XT_GATED_MOST 32
+#define XT_GATED_MOST_SYNCED 512
 #define XT_LINGER_MS 2000       /* for a client to read our last answer before the socket goes */
 #define XT_LINGER_BYTES 1048576 /* that we throw away meanwhile */
 
@@ -61,6 +69,8 @@ struct xt_connections {
     uint8_t *read, *plain;                 /* of this turn */
     uint8_t *output;                       /* XT_OUTPUT_MAX bytes */
     struct xt_ring phases[XT_PHASE_COUNT]; /* oldest first */
+    struct xt_ring gated;                  /* those whose output waits for the audit log */
+    unsigned gated_count;
     struct xt_ring turns;     /* those with input left over: next turn, in this order */
     struct xt_ring shakes;    /* those whose handshake goes on when it is their turn */
     uv_prepare_t turn_end;    /* before the loop waits */

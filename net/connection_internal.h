@@ -11,6 +11,7 @@ struct xt_connection {
     struct xt_connections *all;
     struct xt_ring link; /* in the list of its phase */
     struct xt_ring turn; /* in turns or shakes, or in none */
+    struct xt_ring gate; /* in gated, or in none: its output must not leave yet */
     enum xt_phase phase;
     uint64_t since_ms; /* when the phase (and, in HEAD and BODY, this request) began */
     uint64_t opened_ms;
@@ -39,8 +40,12 @@ void xt_connection_set_reading(struct xt_connection *connection, bool reading);
 enum xt_flow {
     XT_FLOW_DRAINED, /* the kernel has all of it */
     XT_FLOW_WAITING, /* one uv_write has the rest; nothing is read meanwhile */
+    XT_FLOW_GATED,   /* it waits for the audit log; xt_gates_release goes on */
     XT_FLOW_GONE     /* the connection is torn down */
 };
+
+/* Sends what is pending: at once what the socket takes, the rest when it takes more. */
+enum xt_flow xt_connection_flush(struct xt_connection *connection);
 
 /* Sends a turn's answers with one write. With connection->last set, nothing follows. */
 enum xt_flow xt_connection_push(struct xt_connection *connection, const struct xt_writer *output);
@@ -54,6 +59,18 @@ void xt_connection_advance(struct xt_connection *connection);
 /* What was read and not handled is thrown away, and the loop's buffers that hold it go back. The last
  * answer has been decided on: nothing is handled after it. */
 void xt_connection_forget_input(struct xt_connection *connection);
+
+/* ---- the audit log (connection_gate.c) ---------------------------------------------------------- */
+
+static inline bool xt_connection_is_gated(const struct xt_connection *connection)
+{
+    return !xt_ring_is_empty(&connection->gate);
+}
+/* Its output is pending and must not leave before the log is written. */
+enum xt_flow xt_gate_wait(struct xt_connection *connection);
+/* Writes the log and sends what waited for it; what then waits for its socket, or was its connection's last,
+ * goes on as after any write, but for `self` (NULL: nobody), whose flow is given. */
+enum xt_flow xt_gates_release(struct xt_connections *connections, struct xt_connection *self);
 
 /* ---- turns (connection_turn.c) ---------------------------------------------------------------- */
 

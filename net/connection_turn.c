@@ -45,7 +45,9 @@ static void do_nothing(uv_idle_t *idle)
 static void on_turn_end(uv_prepare_t *prepare)
 {
     struct xt_connections *all = prepare->data;
+    (void)xt_gates_release(all, NULL); /* nobody's turn comes while his output waits */
     serve_turns(all);
+    (void)xt_gates_release(all, NULL);
     all->turn_began_ns = 0;
     all->turn_excused = false;
     all->service->clock_ns = 0; /* the loop may wait now */
@@ -58,6 +60,7 @@ static void on_turn_end(uv_prepare_t *prepare)
 
 void xt_turns_open(struct xt_connections *all)
 {
+    xt_ring_open(&all->gated);
     xt_ring_open(&all->turns);
     xt_ring_open(&all->shakes);
     all->handshakes_left = all->settings->handshakes_per_turn;

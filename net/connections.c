@@ -83,6 +83,7 @@ void xt_connection_open(struct xt_connections *all, const struct xt_entrance *en
     connection->opened_ms = uv_now(all->loop);
     xt_ring_open(&connection->link);
     xt_ring_open(&connection->turn);
+    xt_ring_open(&connection->gate);
     xt_exchange_open(&connection->exchange, &all->http, all->service, entrance->routes,
                      entrance->tls != NULL);
     memcpy(connection->exchange.peer.address, address, 16);
@@ -139,7 +140,11 @@ static void time_out(struct xt_connection *connection)
     xt_connections_set_time(connection->all);
     xt_exchange_refuse(&connection->exchange, XT_PROBLEM_REQUEST_TIMEOUT, &output);
     connection->last = true;
-    if (xt_connection_push(connection, &output) == XT_FLOW_DRAINED) {
+    enum xt_flow flow = xt_connection_push(connection, &output);
+    if (flow == XT_FLOW_GATED) {
+        flow = xt_gates_release(connection->all, connection); /* the sweep goes by what it is now */
+    }
+    if (flow == XT_FLOW_DRAINED) {
         xt_connection_linger(connection);
     }
 }
@@ -196,6 +201,7 @@ void xt_connections_sweep(struct xt_connections *all)
     };
     uint64_t now = uv_now(all->loop);
     xt_connections_tell(all);
+    (void)xt_gates_release(all, NULL); /* what has an answer waiting is none of those below */
     for (unsigned phase = 0; phase < XT_PHASE_COUNT; phase++) {
         struct xt_ring *list = &all->phases[phase];
         while (!xt_ring_is_empty(list)) {
@@ -243,6 +249,7 @@ static struct xt_connection *oldest_idle(struct xt_connections *all)
 
 bool xt_connections_close_idlest(struct xt_connections *all)
 {
+    (void)xt_gates_release(all, NULL);
     /* Strangers make room before partners do. */
     struct xt_connection *stranger = all->shaking > all->open / 2 ? oldest_stranger(all) : NULL;
     struct xt_connection *idle = stranger == NULL ? oldest_idle(all) : NULL;

@@ -2,9 +2,9 @@
  *
  *   supervisor --- SOCK_SEQPACKET, descriptor XT_CONTROL_FD in the child --- worker or writer
  *
- *   to a worker     START, RELOAD, GENERATION, WRITER, DRAIN
+ *   to a worker     START, RELOAD, GENERATION, WRITER, AUDIT, DRAIN
  *   to the writer   START, CHANNEL (one for each worker, again after a worker was replaced), DRAIN
- *   from both       READY, STOPPED; from a worker also RELOADED, OPENED, REFUSED, LEAVING
+ *   from both       READY, STOPPED; from a worker also RELOADED, OPENED, AUDITING, REFUSED, LEAVING
  *   to and from the supervisor that is to take over: net/upgrade
  *
  * One message is one packet: it arrives whole or not at all. Both ends are the same program (a child is
@@ -26,7 +26,7 @@
 #define XT_CONTROL_MESSAGE_MAX 98304 /* bytes of one packet; below the least send buffer of Linux */
 #define XT_CONTROL_KEY_MAX 65536     /* bytes of the TLS key; the rest is for the other blobs */
 #define XT_CONTROL_NUMBERS 8
-#define XT_CONTROL_BLOBS 6
+#define XT_CONTROL_BLOBS 8
 #define XT_CONTROL_FDS 130 /* of one message; the kernel allows 253 */
 #define XT_WORKERS_MAX 128
 
@@ -44,6 +44,8 @@ enum xt_control_type {
     XT_CONTROL_WRITER,  /* fds[0] a channel to a new writer */
     XT_CONTROL_CHANNEL, /* numbers[0] the worker's place; fds[0] the channel to that worker */
     XT_CONTROL_DRAIN,   /* numbers[0] enum xt_drain; a later one may ask for more */
+    XT_CONTROL_AUDIT, /* blobs[0] struct xt_audit_header; fds[0] a new segment of the audit log, to go on
+                         * in */
 
     XT_CONTROL_READY = 32, /* it serves */
     XT_CONTROL_RELOADED,   /* numbers[0] the serial number */
@@ -52,6 +54,7 @@ enum xt_control_type {
                             * [2] 0: it has no generation to go on by, and another process would have
                             * none either; blobs[0] why, in words of ours */
     XT_CONTROL_LEAVING,    /* from a worker that was told to end by somebody else: it drains */
+    XT_CONTROL_AUDITING,   /* it goes on in the segment that it was given */
     XT_CONTROL_STOPPED, /* drained: nothing is under way any more. A child ends then, but a worker of a
                          * draining service goes on answering probes until XT_DRAIN_NOW */
 
@@ -92,15 +95,17 @@ enum xt_start_blob {
     XT_START_SETTINGS, /* struct xt_settings */
     XT_START_KEYRING,  /* as xt_keyring_export writes it */
     XT_START_TICKET_SECRET,
-    XT_START_TLS_KEY, /* PEM */
-    XT_START_DIGEST   /* of the generation */
+    XT_START_TLS_KEY,     /* PEM */
+    XT_START_DIGEST,      /* of the generation */
+    XT_START_AUDIT_HEADER /* of the audit segment, where there is one */
 };
 enum xt_start_fd {
     XT_START_SHARED, /* the first of four: enum xt_shared_fd */
     XT_START_API = XT_START_SHARED + 4,
     XT_START_ADMIN,
     XT_START_SNAPSHOT,
-    XT_START_WRITER,
+    XT_START_FIXED,                  /* so many are always there */
+    XT_START_AUDIT = XT_START_FIXED, /* where there is room on the disk; else it comes later */
     XT_START_FD_COUNT
 };
 

@@ -14,7 +14,7 @@ void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *share
     exchange->routes = routes;
     exchange->answered = 0;
     exchange->turn_left = UINT32_MAX;
-    exchange->retire = exchange->overloaded = false;
+    exchange->retire = exchange->overloaded = exchange->awaits_log = false;
     exchange->pieces = NULL;
     exchange->tls = tls;
     memset(&exchange->peer, 0, sizeof(exchange->peer));
@@ -30,9 +30,31 @@ void xt_exchange_close(struct xt_exchange *exchange)
     xt_http_close(&exchange->http);
 }
 
-static void write_answer(struct xt_exchange *exchange, struct xt_call *call,
-                         const struct xt_answer *answer, bool close, struct xt_writer *output)
+static bool is_logged(const struct xt_exchange *exchange)
 {
+    return exchange->routes->logged && exchange->service->trail != NULL;
+}
+
+/* What cannot be written down is not answered: a refusal that tells nothing stands in its place. */
+static void log_answer(struct xt_exchange *exchange, struct xt_call *call, struct xt_answer *answer)
+{
+    if (!is_logged(exchange) || call->problem == XT_PROBLEM_NOT_LOGGED) {
+        return;
+    }
+    if (xt_call_log(call, answer->status) == XT_OK) {
+        exchange->awaits_log = true;
+    } else {
+        if (answer->pieces != NULL) {
+            answer->pieces->close(answer->pieces);
+        }
+        xt_call_refuse(call, XT_PROBLEM_NOT_LOGGED, NULL, answer);
+    }
+}
+
+static void write_answer(struct xt_exchange *exchange, struct xt_call *call,
+                         struct xt_answer *answer, bool close, struct xt_writer *output)
+{
+    log_answer(exchange, call, answer);
     xt_metrics_count(call, answer->status);
     struct xt_answer_form form = {.tls = exchange->tls,
                                   .close = close,
@@ -125,7 +147,9 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
     struct xt_call call = begin_call(exchange);
     struct xt_answer answer;
     const struct xt_route *route = NULL;
-    if (exchange->overloaded) { /* the cheap way out: whoever waits behind it waits less */
+    if (is_logged(exchange) && !xt_audit_trail_can(exchange->service->trail)) {
+        xt_call_refuse(&call, XT_PROBLEM_NOT_LOGGED, NULL, &answer);
+    } else if (exchange->overloaded) { /* the cheap way out: whoever waits behind it waits less */
         xt_call_refuse(&call, XT_PROBLEM_OVERLOADED, NULL, &answer);
     } else {
         route = find_route(exchange, &call, &answer);

@@ -25,7 +25,8 @@ struct xt_exchange {
     uint32_t answered;  /* requests so far */
     uint32_t turn_left; /* requests that it may still answer in this turn; the caller sets it */
     bool retire;        /* the next answer is the last (drain, age of the connection) */
-    bool overloaded;    /* requests are answered 503 without looking at them (this turn is long) */
+    bool awaits_log; /* there are answers whose entries are not written yet: the caller clears it */
+    bool overloaded; /* requests are answered 503 without looking at them (this turn is long) */
     struct xt_pieces *pieces; /* of the answer under way; NULL: none */
     bool pieces_http10, pieces_last;
 };

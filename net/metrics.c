@@ -37,13 +37,16 @@ void xt_metrics_count(struct xt_call *call, unsigned status)
     if (call->problem == XT_PROBLEM_OVERLOADED) {
         xt_counter_add(&counters->shed[XT_SHED_REQUEST], 1);
     }
+    if (service->turn_answers == 0) {
+        service->answers_began_ns = service->monotonic_ns;
+    }
     service->turn_routes[call->route]++;
     service->turn_answers |= 1U << call->route;
 }
 
 void xt_metrics_turn_end_at(struct xt_service *service, uint64_t now_ns)
 {
-    uint64_t taken = now_ns - service->monotonic_ns; /* a clock that never goes back */
+    uint64_t taken = now_ns - service->answers_began_ns; /* a clock that never goes back */
     unsigned bucket = 0;
     while (bucket < XT_LATENCY_BUCKETS - 1 && taken > xt_latency_bounds_ns[bucket]) {
         bucket++; /* nearly always ends at once: most answers take less than 100 us */

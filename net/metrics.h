@@ -6,6 +6,7 @@
  * began, right after the read that completed the request, until the write was handed to the kernel, or
  * queued where the client does not read. Where the loop goes straight from one connection to the next,
  * the clock that ended one turn begins the other: then the read is in it, and no clock is read twice.
+ * Answers that wait for the audit log leave together, and have the latency of the first of them.
  * Waiting for the client is not in it, nor is the kernel's queue before the read. An answer in pieces
  * counts up to its first piece.
  *

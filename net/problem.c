@@ -104,6 +104,8 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
     [XT_PROBLEM_RECORD_DAMAGED] = {503, "record_damaged", "The register cannot be read",
                                    "Không đọc được dữ liệu",
                                    "Try again later; tell the operator the answer_id.", 30},
+    [XT_PROBLEM_NOT_LOGGED] = {503, "not_logged", "The audit log cannot be written",
+                               "Không ghi được nhật ký", "Try again later.", 5},
     [XT_PROBLEM_OVERLOADED] = {503, "overloaded", "The server has more to do than it can",
                                "Máy chủ đang quá tải", "Try again later.", 1},
     [XT_PROBLEM_VERSION_NOT_SUPPORTED] = {505, "version_not_supported",

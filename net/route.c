@@ -8,14 +8,14 @@ static const struct xt_route api[] = {
     {"/v1/verify", XT_POST | XT_OPTIONS, xt_handle_verify},
     {"/openapi.json", READ, xt_handle_openapi},
 };
-const struct xt_routes xt_api_routes = {api, sizeof(api) / sizeof(api[0]), READ | XT_POST};
+const struct xt_routes xt_api_routes = {api, sizeof(api) / sizeof(api[0]), READ | XT_POST, true};
 
 static const struct xt_route admin[] = {
     {"/healthz", READ, xt_handle_healthz},
     {"/readyz", READ, xt_handle_readyz},
     {"/metrics", READ, xt_handle_metrics},
 };
-const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]), READ};
+const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]), READ, false};
 
 enum xt_route_id xt_route_id_of(const struct xt_route *route)
 {

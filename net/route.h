@@ -18,6 +18,7 @@ struct xt_routes {
     const struct xt_route *list;
     size_t count;
     uint8_t methods; /* of all of them, for OPTIONS * */
+    bool logged;     /* every answer, refusals included, is written into the audit log */
 };
 
 extern const struct xt_routes xt_api_routes;   /* TLS, partners */

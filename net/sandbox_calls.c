@@ -188,6 +188,10 @@ static const int allowed_in_children[] = {
     SCMP_SYS(mlock2),
     SCMP_SYS(munlock),
     SCMP_SYS(membarrier),
+    /* the audit segment: written, made durable, given room, cut back to its last whole batch */
+    SCMP_SYS(fdatasync),
+    SCMP_SYS(fallocate),
+    SCMP_SYS(ftruncate),
     /* time, threads of our own, signals to oneself, the end */
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_getres),
@@ -228,9 +232,9 @@ static const int allowed_in_children[] = {
 
 /* The writer makes, grows and cuts files below DIR/live. */
 static const int allowed_in_writer[] = {
-    SCMP_SYS(fdatasync), SCMP_SYS(fsync),     SCMP_SYS(flock),           SCMP_SYS(pwrite64),
-    SCMP_SYS(pwritev),   SCMP_SYS(ftruncate), SCMP_SYS(fallocate),       SCMP_SYS(msync),
-    SCMP_SYS(unlink),    SCMP_SYS(unlinkat),  SCMP_SYS(sync_file_range), END,
+    SCMP_SYS(fsync),    SCMP_SYS(flock),           SCMP_SYS(pwrite64),
+    SCMP_SYS(pwritev),  SCMP_SYS(msync),           SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat), SCMP_SYS(sync_file_range), END,
 };
 
 static bool add_list(scmp_filter_ctx filter, uint32_t action, const int *list)

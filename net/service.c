@@ -118,3 +118,25 @@ void xt_call_refuse(struct xt_call *call, enum xt_problem problem,
                                  .body = xt_written(&writer),
                                  .retry_after_s = text->retry_after_s};
 }
+
+static enum xt_audit_route audit_route(enum xt_route_id route)
+{
+    return route == XT_ROUTE_VERIFY    ? XT_AUDIT_ROUTE_VERIFY
+           : route == XT_ROUTE_OPENAPI ? XT_AUDIT_ROUTE_OPENAPI
+                                       : XT_AUDIT_ROUTE_OTHER;
+}
+
+enum xt_status xt_call_log(struct xt_call *call, unsigned status)
+{
+    struct xt_audit_entry *entry = &call->entry;
+    struct xt_span id = xt_span_of(call->answer_id, sizeof(call->answer_id));
+    entry->unix_ms = call->service->unix_ms;
+    entry->route = audit_route(call->route);
+    entry->status = (uint16_t)status;
+    if (call->problem != XT_PROBLEM_NONE) {
+        entry->verdict = XT_AUDIT_NO_VERDICT;
+        entry->problem = xt_span_of_string(xt_problem_text(call->problem)->code);
+    }
+    enum xt_status made = xt_audit_answer_id(id, entry->answer_id);
+    return made == XT_OK ? xt_audit_trail_add(call->service->trail, entry) : made;
+}

@@ -5,6 +5,7 @@
 
 #include "core/settings.h"
 #include "net/answer.h"
+#include "net/audit_trail.h"
 #include "net/http.h"
 #include "net/log.h"
 #include "net/rates.h"
@@ -19,6 +20,7 @@ struct xt_service {
     struct xt_generation *generation; /* NULL: none imported yet */
     struct xt_partners *partners;     /* never NULL while serving */
     struct xt_rates *rates;           /* of these partners; NULL: not shared, no limits */
+    struct xt_audit_trail *trail;     /* NULL: nothing is written down (a test of parts) */
     bool draining;
 
     struct xt_shared *shared;         /* NULL: of no server (a test of parts) */
@@ -27,10 +29,11 @@ struct xt_service {
     struct xt_counters *own_counters; /* those of a service that is not shared */
     unsigned scrapes;                 /* answers of /metrics under way */
 
-    uint64_t unix_ms;      /* the time of this turn */
-    uint64_t monotonic_ns; /* the same on a clock that never jumps */
-    uint64_t clock_ns;     /* read just now, in this turn of the loop; 0: not */
-    uint32_t turn_answers; /* set of routes answered in this turn; how often: */
+    uint64_t unix_ms;          /* the time of this turn */
+    uint64_t monotonic_ns;     /* the same on a clock that never jumps */
+    uint64_t clock_ns;         /* read just now, in this turn of the loop; 0: not */
+    uint64_t answers_began_ns; /* the turn of the first answer not handed over yet */
+    uint32_t turn_answers;     /* set of routes answered since then; how often: */
     uint32_t turn_routes[XT_ROUTE_COUNT];
     xt_date today; /* in Viet Nam */
     struct xt_answer_head head;
@@ -78,10 +81,16 @@ struct xt_call {
     const struct xt_allowance *allowance; /* of the partner; NULL: none is known */
     enum xt_problem problem;
     enum xt_request_outcome outcome; /* where there is no problem */
+    /* For the audit log: what the handler knows of it; the exchange adds the rest. */
+    struct xt_audit_entry entry;
 };
 
 /* Fills answer with a problem; its body is in the service's scratch memory. errors may be NULL. */
 void xt_call_refuse(struct xt_call *call, enum xt_problem problem,
                     const struct xt_request_errors *errors, struct xt_answer *answer);
+
+/* Writes the answer down in the service's trail, with this status of HTTP. Anything but XT_OK: it must not
+ * be given. */
+XT_MUST_USE enum xt_status xt_call_log(struct xt_call *call, unsigned status);
 
 #endif

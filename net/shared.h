@@ -56,6 +56,7 @@
 
 #include "core/span.h"
 #include "core/status.h"
+#include "store/audit.h"
 #include "store/partners.h"
 
 #define XT_CELLS (2 * XT_PARTNERS_MAX)
@@ -151,6 +152,7 @@ struct xt_gauges {
     struct xt_counter writer_queue;            /* events sent to the writer and not answered yet */
     struct xt_counter generation, people, aliases; /* served; generation 0: none */
     struct xt_counter partners;                    /* in force */
+    struct xt_counter audit_full; /* 1: no room for the audit log, requests are refused */
 };
 
 struct xt_counters {
@@ -162,6 +164,9 @@ struct xt_counters {
     struct xt_counter bytes_in[XT_ENTRANCE_COUNT], bytes_out[XT_ENTRANCE_COUNT]; /* on the wire */
     struct xt_counter shed[XT_SHED_COUNT];
     struct xt_counter log_suppressed; /* lines */
+    struct xt_counter audit_entries, audit_bytes;
+    struct xt_counter audit_syncs, audit_sync_ns; /* waits for the disk, and the time of them */
+    struct xt_audit_progress audit;               /* what of the log is durable, for checkpoints */
     struct xt_vitals vitals;
     struct xt_gauges now;
     struct xt_partner_counters by_partner[XT_CELLS];

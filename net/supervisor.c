@@ -42,6 +42,7 @@ static void stop(struct xt_supervisor *supervisor)
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
     }
     xt_upgrade_close(supervisor);
+    xt_audit_desk_end(supervisor);
     xt_writer_channel_close(supervisor->writer.channel);
     supervisor->writer.channel = NULL;
     struct xt_log_line line;
@@ -78,6 +79,14 @@ void xt_supervisor_give_up(struct xt_supervisor *supervisor, const char *who)
                     "a %s could not start; the line of the log before says why", who);
     }
     xt_supervisor_drain(supervisor, XT_DRAIN_NOW);
+}
+
+void xt_supervisor_fail(struct xt_supervisor *supervisor, const char *why)
+{
+    if (supervisor->start_status == XT_OK) {
+        supervisor->start_status = xt_fail(&supervisor->start_failure, XT_IO, "%s", why);
+    }
+    xt_supervisor_drain(supervisor, XT_DRAIN_SERVICE);
 }
 
 /* ---- how it goes ------------------------------------------------------------------------------ */
@@ -248,6 +257,7 @@ void xt_supervisor_tick(uv_timer_t *timer)
         xt_supervisor_take_partners(supervisor);
     }
     warn_of_revocations(supervisor, now);
+    xt_audit_desk_tick(supervisor);
     tick_record(supervisor);
     /* What could not be told when its channel was writable last. */
     xt_workers_sync(supervisor);

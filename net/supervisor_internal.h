@@ -6,6 +6,7 @@
  *   supervisor_workers.c   which worker runs where, what each was told, who replaces whom
  *   supervisor_messages.c  what workers say and what becomes of it
  *   supervisor_pulse.c     which child runs and does nothing
+ *   supervisor_audit.c     the audit log's files and checkpoints
  *   supervisor_writer.c    the writer, and everybody's channel to it
  *   supervisor_sockets.c   the listening sockets, made or taken over
  *   supervisor_warm_up.c   the hot pages of a generation, read in the background
@@ -22,6 +23,7 @@
 #include "net/vitals.h"
 #include "net/watch.h"
 #include "net/writer_record.h"
+#include "store/audit_recover.h"
 #include "store/warm_up.h"
 
 #define XT_QUICK_DEATH_MS 500 /* one that lived longer is replaced at once */
@@ -52,6 +54,16 @@ struct xt_pulse {
     bool hung; /* it was told to be killed for it */
 };
 
+/* Segments of the audit log that a worker was given: the one before, the one it writes, and one that it was
+ * told of. */
+#define XT_AUDIT_GIVEN 3
+struct xt_member_audit {
+    struct xt_audit_header given[XT_AUDIT_GIVEN]; /* oldest first */
+    unsigned count;
+    bool under_way; /* it has not said yet whether it took the last one */
+    int fd;         /* of the last one, to be told; -1: it was, or there is none */
+};
+
 enum xt_role { XT_ROLE_ABSENT, XT_ROLE_STARTING, XT_ROLE_SERVING, XT_ROLE_LEAVING };
 
 /* The process in one of a worker's two places, and what it was told. */
@@ -73,6 +85,7 @@ struct xt_member {
     bool stopped;                 /* it has nothing under way any more */
     int writer_end;               /* a channel to the writer, to be told to it; -1 */
     int channel_end;              /* the other end, to be told to the writer; -1 */
+    struct xt_member_audit audit;
     uint64_t kill_at_ms;
 };
 
@@ -96,6 +109,13 @@ struct xt_writer_slot {
     struct xt_backoff backoff;
     struct xt_pulse pulse;
     uint64_t kill_at_ms;
+};
+
+struct xt_audit_desk {
+    struct xt_audit_checkpoints *checkpoints; /* NULL: not open */
+    uint64_t checkpoint_at_ms, expiry_at_ms;
+    bool rotated;        /* since the last checkpoint segments were opened or closed */
+    enum xt_status told; /* of trouble that lasts, what the log has said already */
 };
 
 struct xt_warmer {
@@ -152,6 +172,7 @@ struct xt_supervisor {
     struct xt_notify notify;
     struct xt_upgrade upgrade;
     struct xt_warmer warmer;
+    struct xt_audit_desk audit;
     struct xt_vitals_source vitals;
     uint64_t alive_told_ms;
     int64_t revocations_warned_s;
@@ -175,6 +196,8 @@ void xt_supervisor_progress(struct xt_supervisor *supervisor);
 void xt_supervisor_drain(struct xt_supervisor *supervisor, int mode);
 /* A child could not serve before the service ever did: there is nothing to wait for. */
 void xt_supervisor_give_up(struct xt_supervisor *supervisor, const char *who);
+/* Something that the service cannot go on without has failed: it drains and ends with a failure. */
+void xt_supervisor_fail(struct xt_supervisor *supervisor, const char *why);
 void xt_supervisor_log_failure(const char *event, const struct xt_failure *failure);
 /* READY, with a line of how it is. */
 void xt_supervisor_tell_ready(struct xt_supervisor *supervisor);
@@ -228,6 +251,27 @@ struct xt_member *xt_slot_in_role(struct xt_slot *slot, enum xt_role role); /* N
 void xt_member_told(void *context, struct xt_child *child, struct xt_control_message *message);
 void xt_member_writable(void *context, struct xt_child *child);
 void xt_member_ended(void *context, struct xt_child *child, const struct xt_child_end *end);
+
+/* ---- supervisor_audit.c ---- */
+/* Opens the checkpoints and repairs what a crash left. Before the sandbox. */
+XT_MUST_USE enum xt_status xt_audit_desk_open(struct xt_supervisor *supervisor,
+                                              struct xt_failure *failure);
+/* Each second: files for those who need one, and what is due. */
+void xt_audit_desk_tick(struct xt_supervisor *supervisor);
+/* The last checkpoint, when no worker is left. */
+void xt_audit_desk_end(struct xt_supervisor *supervisor);
+void xt_audit_desk_close(struct xt_supervisor *supervisor);
+/* Makes the next segment of a member; to be sent with START or by xt_member_audit_sync. XT_DISK_FULL: it
+ * starts without one, and the tick tries again. */
+XT_MUST_USE enum xt_status xt_member_audit_make(struct xt_member *member,
+                                                struct xt_failure *failure);
+XT_MUST_USE enum xt_status xt_member_audit_sync(struct xt_member *member);
+void xt_member_audit_sent(struct xt_member *member);
+/* It writes the last one it was given; or could not begin to. */
+void xt_member_audit_taken(struct xt_member *member);
+void xt_member_audit_refused(struct xt_member *member);
+/* Before its successor starts: its segments are repaired and closed. */
+void xt_member_audit_ended(struct xt_member *member);
 
 /* ---- supervisor_pulse.c ---- */
 /* Another process in that place. */

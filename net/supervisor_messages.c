@@ -48,6 +48,10 @@ static void on_leaving(struct xt_member *member)
 static void on_refused(struct xt_member *member, const struct xt_control_message *message)
 {
     struct xt_supervisor *supervisor = member->supervisor;
+    if (message->numbers[0] == XT_CONTROL_AUDIT) {
+        xt_member_audit_refused(member); /* the tick makes another; the worker has told why */
+        return;
+    }
     if (message->numbers[0] == XT_CONTROL_GENERATION) {
         member->answered_generation = (uint32_t)message->numbers[1];
         member->lacks_generation = message->numbers[2] == 0;
@@ -100,6 +104,9 @@ void xt_member_told(void *context, struct xt_child *child, struct xt_control_mes
     case XT_CONTROL_OPENED:
         member->answered_generation = (uint32_t)message->numbers[0];
         member->lacks_generation = false;
+        break;
+    case XT_CONTROL_AUDITING:
+        xt_member_audit_taken(member);
         break;
     case XT_CONTROL_REFUSED:
         on_refused(member, message);
@@ -161,6 +168,7 @@ void xt_member_ended(void *context, struct xt_child *child, const struct xt_chil
     member->role = XT_ROLE_ABSENT;
     member->kill_at_ms = XT_NEVER;
     close_ends(member);
+    xt_member_audit_ended(member);
     bool others = xt_slot_in_role(slot, XT_ROLE_STARTING) != NULL ||
                   xt_slot_in_role(slot, XT_ROLE_SERVING) != NULL;
     if (left || others) {

@@ -139,6 +139,9 @@ static enum xt_status prepare(struct xt_supervisor *supervisor, struct xt_failur
                                        supervisor->shared, supervisor->writer.channel, failure);
     }
     if (status == XT_OK) {
+        status = xt_audit_desk_open(supervisor, failure);
+    }
+    if (status == XT_OK) {
         status = xt_supervisor_load_partners(supervisor, failure);
     }
     if (status == XT_OK) {
@@ -169,6 +172,7 @@ static void release(struct xt_supervisor *supervisor)
     xt_vitals_close(&supervisor->vitals);
     xt_shared_close(supervisor->shared);
     xt_writer_record_close(&supervisor->record);
+    xt_audit_desk_close(supervisor);
     xt_partners_free(supervisor->partners);
     xt_material_release_identity(supervisor->identity);
     xt_keyring_close(supervisor->keyring);

@@ -85,10 +85,17 @@ static enum xt_status send_start(struct xt_member *member)
     message.fds[XT_START_ADMIN] = member->slot->admin_socket;
     message.fds[XT_START_SNAPSHOT] = supervisor->snapshot;
     message.fd_count =
-        XT_START_WRITER; /* the channel to the writer follows in a message of its own */
+        XT_START_FIXED; /* the channel to the writer follows in a message of its own */
+    if (member->audit.fd >= 0) {
+        message.fds[XT_START_AUDIT] = member->audit.fd;
+        message.fd_count = XT_START_FD_COUNT;
+        message.blobs[XT_START_AUDIT_HEADER] =
+            xt_span_of(&member->audit.given[0], sizeof(member->audit.given[0]));
+    }
     enum xt_status status = xt_child_send(member->child, &message);
     xt_secret_free(keys);
     if (status == XT_OK) {
+        xt_member_audit_sent(member);
         member->sent_serial = member->known_serial = supervisor->serial;
         member->sent_identity = supervisor->identity_serial;
         member->sent_generation = supervisor->generation;
@@ -120,6 +127,11 @@ static enum xt_status start_member(struct xt_member *member, struct xt_failure *
     member->kill_at_ms = xt_supervisor_now(supervisor) + XT_START_LIMIT_MS;
     pid_t pid = xt_child_pid(member->child);
     xt_shared_set_process(supervisor->shared, member->place, XT_PROCESS_STARTING, pid);
+    struct xt_failure no_log = {0};
+    if (xt_member_audit_make(member, &no_log) !=
+        XT_OK) { /* it refuses everybody until it has one */
+        xt_supervisor_log_failure("audit_not_created", &no_log);
+    }
     status = send_start(member);
     if (status != XT_OK) {
         xt_child_signal(member->child, SIGKILL); /* its end says that it must be started again */
@@ -200,6 +212,7 @@ enum xt_status xt_workers_open(struct xt_supervisor *supervisor, struct xt_failu
                                                   .place = i + j * supervisor->workers,
                                                   .writer_end = -1,
                                                   .channel_end = -1,
+                                                  .audit = {.fd = -1},
                                                   .kill_at_ms = XT_NEVER};
         }
     }
@@ -279,6 +292,9 @@ void xt_member_sync(struct xt_member *member)
     }
     if (status == XT_OK && member->writer_end >= 0) {
         status = send_writer_end(member);
+    }
+    if (status == XT_OK) {
+        status = xt_member_audit_sync(member);
     }
     if (status == XT_OK && member->sent_generation != supervisor->generation &&
         (member->answered_generation != supervisor->generation ||

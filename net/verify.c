@@ -53,6 +53,7 @@ static const struct xt_partner *find_partner(struct xt_call *call, enum xt_probl
         return NULL;
     }
     call->allowance = xt_rates_of(service->rates, partner);
+    call->entry.partner = xt_span_of_string(partner->name);
     if ((int64_t)(service->unix_ms / 1000) > peer->not_after) {
         *problem = XT_PROBLEM_CERTIFICATE_EXPIRED;
     } else if (peer->refused) {
@@ -77,6 +78,28 @@ static void log_damage(const struct xt_call *call, enum xt_status status)
         xt_log_span(&line, "answer_id", xt_span_of(call->answer_id, XT_ANSWER_ID));
         xt_log_trace(&line, call->request->traceparent);
         xt_log_end(&line);
+    }
+}
+
+/* What the audit log holds of it: who asked what about whom. The subject is the person found, whatever number
+ * of his was asked by, else the number that was asked by: one pseudonym is made in any case. */
+static void note(struct xt_call *call, const struct xt_verification *verification)
+{
+    struct xt_audit_entry *entry = &call->entry;
+    const struct xt_verify_request *request = &verification->request;
+    const struct xt_found *found = &verification->lookup.found;
+    entry->purpose = request->purpose;
+    entry->legal_basis = request->legal_basis;
+    entry->consent_ref = request->consent_ref;
+    entry->asked = request->claims.asked;
+    struct xt_id id = request->id;
+    if (verification->problem == XT_PROBLEM_NONE) {
+        xt_audit_entry_outcome(entry, request->claims.asked, &verification->outcome);
+        id = found->found ? (struct xt_id){.kind = XT_ID_PERSONAL, .value = found->hot.number} : id;
+    }
+    if (call->service->trail != NULL && call->service->trail->log != NULL) {
+        entry->has_subject = true;
+        xt_audit_subject(call->service->trail->log, id, entry->subject);
     }
 }
 
@@ -124,8 +147,13 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
     verification.body = call->request->body;
     verification.body_size = call->request->body_size;
     xt_verification_read(&verification, service->arena);
+    bool is_read =
+        verification.problem != XT_PROBLEM_INVALID_REQUEST; /* but for the policy's word */
     if (verification.problem == XT_PROBLEM_NONE) {
         xt_verifications_find(&verification, 1, service->generation, service->today);
+    }
+    if (is_read) {
+        note(call, &verification);
     }
     if (verification.problem != XT_PROBLEM_NONE) {
         refuse(call, &verification, answer);

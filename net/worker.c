@@ -71,6 +71,7 @@ static void stop(struct xt_worker *worker)
     xt_connections_abort(&worker->api.connections);
     xt_connections_abort(&worker->admin.connections);
     xt_writer_channel_close(worker->writer);
+    xt_audit_trail_stop(&worker->trail); /* nobody has an answer to come any more */
     uv_close((uv_handle_t *)&worker->sweep, NULL);
     uv_close((uv_handle_t *)&worker->terminate, NULL);
     uv_close((uv_handle_t *)&worker->control, NULL);
@@ -226,7 +227,7 @@ static enum xt_status take_keys(struct xt_worker *worker, const struct xt_contro
 {
     struct xt_span dir = start->blobs[XT_START_DIR];
     struct xt_ticket_seed seed = {.period = start->numbers[XT_START_TICKET_PERIOD]};
-    if (start->type != XT_CONTROL_START || start->fd_count < XT_START_WRITER || dir.size == 0 ||
+    if (start->type != XT_CONTROL_START || start->fd_count < XT_START_FIXED || dir.size == 0 ||
         dir.size > sizeof(worker->dir) || dir.data[dir.size - 1] != '\0' ||
         !xt_control_copy(start, XT_START_TICKET_SECRET, seed.secret, sizeof(seed.secret))) {
         return xt_fail(failure, XT_INVALID, "the supervisor's first message does not add up");
@@ -257,6 +258,29 @@ static enum xt_status open_service(struct xt_worker *worker, const struct xt_con
         xt_vitals_open(&worker->vitals, xt_shared_vitals(worker->shared, place));
     }
     return status;
+}
+
+/* Its first segment, where there was room for one; without it nothing is answered until one comes. */
+static enum xt_status open_trail(struct xt_worker *worker, struct xt_control_message *start,
+                                 struct xt_failure *failure)
+{
+    struct xt_counters *counters = worker->service.counters;
+    struct xt_audit_header header;
+    enum xt_status status = xt_audit_trail_open(&worker->trail, &worker->loop, &worker->settings,
+                                                &counters->audit, counters, worker->index);
+    worker->service.trail = &worker->trail;
+    if (status == XT_OK && start->fd_count > XT_START_AUDIT) {
+        if (!xt_control_copy(start, XT_START_AUDIT_HEADER, &header, sizeof(header))) {
+            return xt_fail(failure, XT_INVALID, "the audit segment's header does not add up");
+        }
+        status = xt_audit_trail_take(&worker->trail, xt_control_take_fd(start, XT_START_AUDIT),
+                                     worker->keyring, &header);
+        worker->segment_given = true;
+        status = status == XT_DISK_FULL ? XT_OK : status;
+    }
+    return status == XT_OK ? XT_OK
+                           : xt_fail(failure, status, "cannot begin an audit segment: %s",
+                                     xt_status_name(status));
 }
 
 static enum xt_status open_listeners(struct xt_worker *worker, struct xt_control_message *start,
@@ -329,12 +353,18 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
     if (status == XT_OK && start->numbers[XT_START_GENERATION] != 0) {
         status = open_generation(worker, start, failure);
     }
+    if (status == XT_OK) {
+        status = open_trail(worker, start, failure);
+    }
     return status == XT_OK ? open_listeners(worker, start, failure) : status;
 }
 
 void xt_worker_run(struct xt_worker *worker)
 {
     say(worker, XT_CONTROL_READY);
+    if (worker->segment_given) {
+        xt_worker_tell_segment(worker, worker->trail.log != NULL ? XT_OK : XT_DISK_FULL);
+    }
     if (worker->lacks != 0) {
         xt_worker_refuse_generation(worker, worker->lacks, &worker->lacks_why);
     }
@@ -346,6 +376,7 @@ void xt_worker_close(struct xt_worker *worker)
     xt_listener_close(&worker->api);
     xt_listener_close(&worker->admin);
     xt_require(uv_loop_close(&worker->loop) == 0);
+    xt_audit_trail_close(&worker->trail);
     xt_service_close(&worker->service);
     xt_vitals_close(&worker->vitals);
     xt_shared_close(worker->shared);

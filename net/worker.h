@@ -39,6 +39,7 @@ struct xt_worker {
     struct xt_listener api, admin;
     unsigned room; /* connections that its descriptors allow; 0: it has not opened its listeners */
     struct xt_writer_channel *writer;
+    struct xt_audit_trail trail;
     int channel; /* to the supervisor; closed by the end of the process only */
     uv_poll_t control;
     uv_timer_t sweep;
@@ -47,7 +48,9 @@ struct xt_worker {
     int drain_mode; /* enum xt_drain; XT_NOT_DRAINING */
     uint32_t lacks; /* the generation that it was to start with and could not open; 0: none */
     struct xt_failure lacks_why;
-    bool told_stopped; /* to the supervisor, in a service that ends */
+    bool segment_given;   /* with START */
+    bool segment_refused; /* the last one; for the log */
+    bool told_stopped;    /* to the supervisor, in a service that ends */
     bool timed_out, stopped;
 };
 
@@ -89,6 +92,8 @@ void xt_worker_drain(struct xt_worker *worker, int mode);
 /* Says that it does not take the generation that it was told of. */
 void xt_worker_refuse_generation(struct xt_worker *worker, uint32_t number,
                                  const struct xt_failure *failure);
+/* Says whether it goes on in the segment that it was given. */
+void xt_worker_tell_segment(struct xt_worker *worker, enum xt_status status);
 /* What cannot be sent is lost: the supervisor is not there, or stuck. */
 void xt_worker_tell(struct xt_worker *worker, const struct xt_control_message *message);
 

@@ -172,6 +172,31 @@ static void on_writer(struct xt_worker *worker, struct xt_control_message *messa
     }
 }
 
+void xt_worker_tell_segment(struct xt_worker *worker, enum xt_status status)
+{
+    struct xt_control_message asked = {.type = XT_CONTROL_AUDIT};
+    struct xt_failure failure = {0};
+    (void)xt_fail(&failure, status, "cannot begin another segment of the audit log: %s",
+                  xt_status_name(status));
+    if (status != XT_OK && status != XT_BUSY && !worker->segment_refused) {
+        log_failure("audit_segment_refused", worker,
+                    &failure); /* once: others follow each second */
+    }
+    worker->segment_refused = status != XT_OK;
+    answer(worker, &asked, status, XT_CONTROL_AUDITING, &failure);
+}
+
+static void on_audit(struct xt_worker *worker, struct xt_control_message *message)
+{
+    struct xt_audit_header header;
+    enum xt_status status = XT_INVALID;
+    if (message->fd_count == 1 && xt_control_copy(message, 0, &header, sizeof(header))) {
+        status = xt_audit_trail_take(&worker->trail, xt_control_take_fd(message, 0),
+                                     worker->keyring, &header);
+    }
+    xt_worker_tell_segment(worker, status);
+}
+
 void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message)
 {
     switch (message->type) {
@@ -183,6 +208,9 @@ void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message
         break;
     case XT_CONTROL_WRITER:
         on_writer(worker, message);
+        break;
+    case XT_CONTROL_AUDIT:
+        on_audit(worker, message);
         break;
     case XT_CONTROL_DRAIN:
         xt_worker_drain(worker, (int)message->numbers[0]);

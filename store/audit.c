@@ -12,13 +12,14 @@
 struct xt_audit_log {
     int fd;
     bool broken; /* nobody knows what is in the file, or it was ended */
-    const struct xt_keyring *keyring;
     struct xt_audit_keys keys;
     struct xt_audit_progress *progress; /* NULL: nobody looks */
     struct xt_audit_state written;      /* in the file */
     struct xt_audit_state sealed;       /* with the batch that waits; equal to written: none does */
     uint64_t durable;                   /* bytes of written that a sync covered */
-    struct xt_audit_batch batch;        /* of the entries in plain: count, times */
+    uint64_t reserved;                  /* bytes of the file that have their place on the disk */
+    bool cannot_reserve;
+    struct xt_audit_batch batch; /* of the entries in plain: count, times */
     size_t plain_size, out_size;
     uint8_t plain[XT_AUDIT_BATCH_PLAIN];
     /* A batch that was sealed and could not be written is kept as it is: to seal other entries under its
@@ -178,6 +179,8 @@ static void begin(struct xt_audit_log *log, int fd, const struct xt_audit_keys *
     log->written = *state;
     log->sealed = *state;
     log->durable = state->bytes;
+    log->reserved = 0;
+    log->cannot_reserve = false;
 }
 
 enum xt_status xt_audit_open(int fd, const struct xt_keyring *keyring,
@@ -197,7 +200,6 @@ enum xt_status xt_audit_open(int fd, const struct xt_keyring *keyring,
         return status;
     }
     static const struct xt_audit_state none;
-    made->keyring = keyring;
     made->progress = progress;
     begin(made, fd, &keys, &state);
     publish(made, &state, &none);
@@ -310,13 +312,76 @@ enum xt_status xt_audit_sync(struct xt_audit_log *log)
     return XT_OK;
 }
 
+bool xt_audit_pass_begin(struct xt_audit_log *log, struct xt_audit_pass *pass)
+{
+    if (log->broken || log->durable == log->written.bytes) {
+        return false;
+    }
+    *pass = (struct xt_audit_pass){.fd = log->fd, .state = log->written};
+    return true;
+}
+
+enum xt_status xt_audit_pass_run(const struct xt_audit_pass *pass)
+{
+    return fdatasync(pass->fd) == 0 ? XT_OK : XT_IO;
+}
+
+enum xt_status xt_audit_pass_end(struct xt_audit_log *log, const struct xt_audit_pass *pass,
+                                 enum xt_status status)
+{
+    if (status != XT_OK) {
+        log->broken = true;
+    }
+    if (log->broken) {
+        return XT_IO;
+    }
+    /* A sync of our own or a rotation may have overtaken it. */
+    if (memcmp(pass->state.id, log->written.id, XT_AUDIT_ID) == 0 &&
+        pass->state.bytes > log->durable) {
+        log->durable = pass->state.bytes;
+        publish(log, &pass->state, NULL);
+    }
+    return XT_OK;
+}
+
+enum xt_status xt_audit_reserve(struct xt_audit_log *log)
+{
+    uint64_t size = log->written.bytes;
+    if (log->broken) {
+        return XT_IO;
+    }
+    if (log->cannot_reserve || log->reserved >= size + XT_AUDIT_RESERVE_LEAST) {
+        return XT_OK;
+    }
+    int result;
+    do {
+        result = fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)size, XT_AUDIT_RESERVE_BYTES);
+    } while (result != 0 && errno == EINTR);
+    if (result != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
+        return XT_DISK_FULL;
+    }
+    log->cannot_reserve = result != 0;
+    log->reserved = size + XT_AUDIT_RESERVE_BYTES;
+    return XT_OK;
+}
+
+/* What was set aside and is not needed any more. A file that cannot be cut holds its blocks until the
+ * segment is removed; recovery tries again. */
+static void give_back(struct xt_audit_log *log)
+{
+    if (log->reserved > log->written.bytes) {
+        (void)!ftruncate(log->fd, (off_t)log->written.bytes);
+    }
+}
+
 static enum xt_status settle(struct xt_audit_log *log)
 {
     enum xt_status status = xt_audit_flush(log);
     return status == XT_OK ? xt_audit_sync(log) : status;
 }
 
-enum xt_status xt_audit_rotate(struct xt_audit_log *log, int fd, struct xt_audit_header *header)
+enum xt_status xt_audit_rotate(struct xt_audit_log *log, int fd, const struct xt_keyring *keyring,
+                               struct xt_audit_header *header)
 {
     struct xt_audit_keys keys;
     struct xt_audit_state state;
@@ -326,13 +391,14 @@ enum xt_status xt_audit_rotate(struct xt_audit_log *log, int fd, struct xt_audit
     }
     memcpy(header->before.id, log->written.id, XT_AUDIT_ID);
     memcpy(header->before.digest, log->written.digest, XT_AUDIT_DIGEST);
-    status = write_header(fd, log->keyring, header, &keys, &state);
+    status = write_header(fd, keyring, header, &keys, &state);
     if (status != XT_OK) {
         /* Of the new file: this one is sound, so its failure must not read as one of ours. */
         return status == XT_IO ? XT_DISK_FULL : status;
     }
     struct xt_audit_state closed = log->written;
     closed.closed = 1;
+    give_back(log);
     xt_audit_keys_close(&log->keys);
     begin(log, fd, &keys, &state);
     publish(log, &state, &closed);
@@ -345,6 +411,7 @@ enum xt_status xt_audit_end(struct xt_audit_log *log)
     if (status == XT_OK) {
         struct xt_audit_state closed = log->written;
         closed.closed = 1;
+        give_back(log);
         publish(log, &closed, NULL);
         log->broken = true; /* nothing may follow */
     }

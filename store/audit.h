@@ -2,11 +2,11 @@
  *
  *   loop's turn:   add, add, add, ... flush   ->  answers leave      audit.sync = interval
  *                  add, add, add, ... flush, sync -> answers leave   audit.sync = answer
- *   <= 10 ms:      sync                                              audit.sync = interval
+ *   <= 10 ms:      a pass in another thread                          audit.sync = interval
  *
  * The worker opens nothing: it is given a descriptor of a new empty file (xt_audit_create, by the
  * supervisor: O_RDWR|O_APPEND, under flock) and writes the header itself. It needs write, ftruncate,
- * fdatasync and fstat, and to rotate what memory takes (mmap, mprotect, mlock, madvise).
+ * fdatasync, fallocate and fstat, and to rotate what memory takes (mmap, mprotect, mlock, madvise).
  * A process that is killed at any moment leaves the whole batches it has flushed and at most one torn
  * after them, which the next start cuts off and writes down (store/audit_recover.h).
  *
@@ -79,10 +79,35 @@ XT_MUST_USE enum xt_status xt_audit_flush(struct xt_audit_log *log);
  * call gives XT_IO. Costs nothing when there is nothing new. */
 XT_MUST_USE enum xt_status xt_audit_sync(struct xt_audit_log *log);
 
-/* Flushes and syncs, then goes on in another segment: fd, header as for xt_audit_open but for `before`,
- * which is filled. The old descriptor is the caller's to close. progress: before = the old one, closed.
+/* The same in three steps, of which the one that waits for the disk may be another thread's while this one
+ * goes on adding and flushing. The log must not be closed, nor its descriptor, before the end. */
+struct xt_audit_pass {
+    int fd;
+    struct xt_audit_state state; /* what the pass makes durable */
+};
+/* false: there is nothing new. One pass at a time. */
+bool xt_audit_pass_begin(struct xt_audit_log *log, struct xt_audit_pass *pass);
+/* XT_OK or XT_IO. */
+XT_MUST_USE enum xt_status xt_audit_pass_run(const struct xt_audit_pass *pass);
+/* status: of the run. Gives what xt_audit_sync would. A rotation may have come between. */
+XT_MUST_USE enum xt_status xt_audit_pass_end(struct xt_audit_log *log,
+                                             const struct xt_audit_pass *pass,
+                                             enum xt_status status);
+
+/* Sees to it that the disk has room for what may be added before the next call, so that a full one is known
+ * before anything was answered: blocks behind the end of the file are set aside in pieces of
+ * XT_AUDIT_RESERVE_BYTES, and given back by rotation, the end, or recovery. Call it after each flush; it
+ * costs nothing while XT_AUDIT_RESERVE_LEAST are left. XT_DISK_FULL: there is no room: add nothing more
+ * until this gives XT_OK again. A file system that cannot set aside gives XT_OK; there the flush finds out. */
+#define XT_AUDIT_RESERVE_BYTES (4U << 20)
+#define XT_AUDIT_RESERVE_LEAST (4U * XT_AUDIT_BATCH_MAX)
+XT_MUST_USE enum xt_status xt_audit_reserve(struct xt_audit_log *log);
+
+/* Flushes and syncs, then goes on in another segment: fd, keyring, header as for xt_audit_open but for
+ * `before`, which is filled. The old descriptor is the caller's to close. progress: before = the old one, closed.
  * Anything but XT_OK: it goes on in the old segment (XT_IO: as above), the new file is to be removed. */
 XT_MUST_USE enum xt_status xt_audit_rotate(struct xt_audit_log *log, int fd,
+                                           const struct xt_keyring *keyring,
                                            struct xt_audit_header *header);
 
 /* Flushes and syncs; then progress.current is closed. The orderly end of a worker. */

@@ -31,16 +31,17 @@ static enum xt_status damaged(struct xt_failure *failure, const char *path, uint
                    path, (unsigned long long)offset, what);
 }
 
-static bool take_lock(int fd)
+/* tries: left for all segments together, since during an upgrade every worker of the one before has its own. */
+static bool take_lock(int fd, unsigned *tries)
 {
     const struct timespec wait = {.tv_nsec = 10000000};
-    for (unsigned i = 0; i < LOCK_TRIES; i++) {
-        if (flock(fd, LOCK_EX | LOCK_NB) == 0) {
-            return true;
-        }
+    bool taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
+    while (!taken && *tries > 0) {
+        (*tries)--;
         (void)nanosleep(&wait, NULL);
+        taken = flock(fd, LOCK_EX | LOCK_NB) == 0;
     }
-    return false;
+    return taken;
 }
 
 /* Reads from where the checkpoints know it to its end. row: its state there, bytes to cut. */
@@ -133,8 +134,8 @@ static enum xt_status finish_cut(const char *path, const struct xt_audit_row *ro
 
 /* *has: there is something to do. */
 static enum xt_status look_at(const char *dir, const char *name, const struct xt_audit_known *known,
-                              const struct xt_keyring *keyring, struct task *task, bool *has,
-                              struct xt_audit_repair *repair, struct xt_failure *failure)
+                              const struct xt_keyring *keyring, unsigned *tries, struct task *task,
+                              bool *has, struct xt_audit_repair *repair, struct xt_failure *failure)
 {
     *has = false;
     *task = (struct task){.fd = -1};
@@ -151,7 +152,7 @@ static enum xt_status look_at(const char *dir, const char *name, const struct xt
         return xt_fail(failure, errno == ENOENT ? XT_CORRUPT : XT_IO, "cannot open %s: %s",
                        task->path, strerror(errno));
     }
-    if (!take_lock(task->fd)) {
+    if (!take_lock(task->fd, tries)) {
         repair->busy++;
         close(task->fd);
         task->fd = -1;
@@ -175,8 +176,9 @@ static enum xt_status do_task(const struct task *task, struct xt_failure *failur
     bool fine = true;
     if (task->remove) {
         fine = unlink(task->path) == 0;
-    } else if (task->row.cut > 0) {
-        fine = ftruncate(task->fd, (off_t)task->row.state.bytes) == 0 && fdatasync(task->fd) == 0;
+    } else { /* also where nothing is torn: blocks that were set aside behind the end go back */
+        fine = ftruncate(task->fd, (off_t)task->row.state.bytes) == 0 &&
+               (task->row.cut == 0 || fdatasync(task->fd) == 0);
     }
     return fine ? XT_OK
                 : xt_fail(failure, XT_IO, "cannot cut %s back: %s", task->path, strerror(errno));
@@ -273,6 +275,7 @@ enum xt_status xt_audit_recover(struct xt_audit_checkpoints *checkpoints,
     }
     struct task *tasks = NULL;
     size_t room = 0;
+    unsigned tries = LOCK_TRIES;
     status = check_missing(known, files, count, failure);
     for (size_t i = 0; status == XT_OK && i < count; i++) {
         bool has = false;
@@ -285,7 +288,8 @@ enum xt_status xt_audit_recover(struct xt_audit_checkpoints *checkpoints,
             }
             tasks = more;
         }
-        status = look_at(dir, files[i].name, known, keyring, &tasks[used], &has, repair, failure);
+        status = look_at(dir, files[i].name, known, keyring, &tries, &tasks[used], &has, repair,
+                         failure);
         used += status == XT_OK && has;
     }
     if (status == XT_OK) {
@@ -302,6 +306,7 @@ enum xt_status xt_audit_recover_one(struct xt_audit_checkpoints *checkpoints,
                                     struct xt_audit_repair *repair, struct xt_failure *failure)
 {
     struct task *task = calloc(1, sizeof(*task));
+    unsigned tries = LOCK_TRIES;
     char name[XT_AUDIT_NAME];
     bool has = false;
     *repair = (struct xt_audit_repair){.closed = 0};
@@ -310,9 +315,9 @@ enum xt_status xt_audit_recover_one(struct xt_audit_checkpoints *checkpoints,
     }
     xt_audit_name(header->unix_ms, header->worker, header->id, name);
     task->fd = -1;
-    enum xt_status status =
-        look_at(xt_audit_checkpoints_dir(checkpoints), name,
-                xt_audit_checkpoints_known(checkpoints), keyring, task, &has, repair, failure);
+    enum xt_status status = look_at(xt_audit_checkpoints_dir(checkpoints), name,
+                                    xt_audit_checkpoints_known(checkpoints), keyring, &tries, task,
+                                    &has, repair, failure);
     if (status == XT_OK && has) {
         status = carry_out(checkpoints, task, 1, unix_ms, XT_AUDIT_FLAG_ROTATION, repair, failure);
     }

@@ -55,7 +55,7 @@ static const struct xt_route list[] = {
     {"/slow", XT_GET, handle_slow},
 };
 const struct xt_routes site = {list, sizeof(list) / sizeof(list[0]),
-                               XT_GET | XT_HEAD | XT_OPTIONS | XT_POST};
+                               XT_GET | XT_HEAD | XT_OPTIONS | XT_POST, false};
 
 /* ---- playing bytes ---------------------------------------------------------------------------- */
 

@@ -193,7 +193,7 @@ static void handle_endless(struct xt_call *call, struct xt_answer *answer)
 }
 
 static const struct xt_route endless_list[] = {{"/endless", XT_GET, handle_endless}};
-static const struct xt_routes endless_site = {endless_list, 1, XT_GET};
+static const struct xt_routes endless_site = {endless_list, 1, XT_GET, false};
 
 /* Reads what the kernels hold until the server has begun another write. */
 static void take_some(struct test_client *client, struct xt_connection *connection)

@@ -52,7 +52,8 @@ void worker_rotate(struct worker_log *worker, uint64_t unix_ms)
     worker->before = worker->header;
     worker->header.unix_ms = unix_ms;
     assert_int_equal(xt_audit_create(deployment(), &worker->header, &worker->fd, &failure), XT_OK);
-    assert_int_equal(xt_audit_rotate(worker->log, worker->fd, &worker->header), XT_OK);
+    assert_int_equal(
+        xt_audit_rotate(worker->log, worker->fd, deployment_keyring(), &worker->header), XT_OK);
     close(before);
 }
 
