@@ -75,6 +75,9 @@ void xt_metric_ready_row(struct xt_scrape *, const struct xt_metric *, unsigned 
 /* place 0: what was read; 1: what is to be. */
 void xt_metric_warm_up_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
                            struct xt_writer *);
+/* place 0: its number; 1: its time. */
+void xt_metric_checkpoint_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
+                              struct xt_writer *);
 void xt_metric_build_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
                          struct xt_writer *);
 void xt_metric_writer_row(struct xt_scrape *, const struct xt_metric *, unsigned row,

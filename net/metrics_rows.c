@@ -397,6 +397,16 @@ void xt_metric_warm_up_row(struct xt_scrape *scrape, const struct xt_metric *met
     end(writer, true, metric->place == 0 ? done : wanted, XT_UNIT_ONE);
 }
 
+void xt_metric_checkpoint_row(struct xt_scrape *scrape, const struct xt_metric *metric,
+                              unsigned row, struct xt_writer *writer)
+{
+    (void)row;
+    uint64_t number, unix_s;
+    xt_shared_checkpoint(scrape->shared, &number, &unix_s);
+    xt_metric_begin(writer, metric, "");
+    end(writer, true, metric->place == 0 ? number : unix_s, XT_UNIT_ONE);
+}
+
 void xt_metric_build_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned row,
                          struct xt_writer *writer)
 {

@@ -247,6 +247,11 @@ void xt_shared_set_warm_up(struct xt_shared *shared, uint64_t done, uint64_t wan
 /* 0 and 0: there is none. */
 void xt_shared_warm_up(const struct xt_shared *shared, uint64_t *done, uint64_t *wanted);
 
+/* The audit log's last checkpoint. Supervisor only. */
+void xt_shared_set_checkpoint(struct xt_shared *shared, uint64_t number, uint64_t unix_s);
+/* 0 and 0: there is none. */
+void xt_shared_checkpoint(const struct xt_shared *shared, uint64_t *number, uint64_t *unix_s);
+
 /* Read by all; written by that place's process only (others get SIGSEGV). */
 struct xt_counters *xt_shared_counters(const struct xt_shared *shared, unsigned worker);
 struct xt_writer_counters *xt_shared_writer_counters(const struct xt_shared *shared);

@@ -37,6 +37,18 @@ void xt_shared_count_restart(struct xt_shared *shared, unsigned place)
     xt_counter_add(&process->restarts, 1);
 }
 
+void xt_shared_set_checkpoint(struct xt_shared *shared, uint64_t number, uint64_t unix_s)
+{
+    xt_counter_set(&shared->header->checkpoint, number);
+    xt_counter_set(&shared->header->checkpoint_unix_s, unix_s);
+}
+
+void xt_shared_checkpoint(const struct xt_shared *shared, uint64_t *number, uint64_t *unix_s)
+{
+    *number = xt_counter_get(&shared->header->checkpoint);
+    *unix_s = xt_counter_get(&shared->header->checkpoint_unix_s);
+}
+
 void xt_shared_set_warm_up(struct xt_shared *shared, uint64_t done, uint64_t wanted)
 {
     xt_counter_set(&shared->header->warm_done, done);

@@ -269,6 +269,8 @@ static void write_checkpoint(struct xt_supervisor *supervisor)
         desk->rotated = false;
         desk->told = XT_OK;
         desk->checkpoint_at_ms = xt_supervisor_now(supervisor) + CHECKPOINT_MS;
+        xt_shared_set_checkpoint(supervisor->shared, xt_audit_checkpoints_number(desk->checkpoints),
+                                 unix_ms() / 1000);
         return;
     }
     log_trouble(supervisor, "checkpoint_failed", status, &failure);

@@ -231,8 +231,9 @@ static enum xt_status write_sealed(struct xt_audit_log *log)
     if (status == XT_OK) {
         log->written = log->sealed;
         log->out_size = 0;
-    } else if (status == XT_IO) {
-        log->broken = true;
+    } else {
+        log->reserved = 0; /* the file was cut back, and with it what was set aside */
+        log->broken = status == XT_IO;
     }
     return status;
 }

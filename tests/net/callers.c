@@ -16,6 +16,7 @@ struct callers {
     struct xt_tls_context *context[CALLERS_MAX];
     char body[1024];
     atomic_bool stop;
+    _Atomic(FILE *) answers;
     atomic_uint right, wrong, refused, cut, longest_wait_ms;
 };
 
@@ -42,6 +43,16 @@ void verified_question(char *body, size_t size)
              name);
 }
 
+static void note_answer(struct callers *callers, const struct test_response *response)
+{
+    FILE *file = atomic_load(&callers->answers);
+    char id[32];
+    if (file != NULL) {
+        member_of(response->body, "answer_id", id, sizeof(id));
+        fprintf(file, "%s\n", id); /* one call, so whole lines */
+    }
+}
+
 /* Gives whether the connection may be used again. */
 static bool ask(struct callers *callers, struct test_client *client, bool *answered)
 {
@@ -59,6 +70,7 @@ static bool ask(struct callers *callers, struct test_client *client, bool *answe
         fprintf(stderr, "a wrong answer: %d %s\n", response.status, response.body);
     }
     atomic_fetch_add(&callers->right, right);
+    note_answer(callers, &response);
     const char *connection = test_response_field(&response, "Connection", field, sizeof(field));
     bool last = connection != NULL && strcmp(connection, "close") == 0;
     test_response_release(&response);
@@ -131,6 +143,11 @@ struct callers *callers_start(const struct server *server, unsigned count)
         callers->count++;
     }
     return callers;
+}
+
+void callers_note_answers(struct callers *callers, FILE *file)
+{
+    atomic_store(&callers->answers, file);
 }
 
 unsigned callers_right(const struct callers *callers)

@@ -17,6 +17,8 @@ struct callers_result {
 
 /* The server and the callers must not end before callers_stop. */
 struct callers *callers_start(const struct server *server, unsigned count);
+/* From now on the answer_id of every answer is written to `file`, a line each. */
+void callers_note_answers(struct callers *callers, FILE *file);
 /* How many right answers there are so far. */
 unsigned callers_right(const struct callers *callers);
 /* Waits for that many more right answers; false after timeout_ms. */
