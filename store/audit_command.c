@@ -40,9 +40,7 @@ static const char help[] =
     "  --public-key FILE  a copy of DIR/keys/audit.pub that was kept elsewhere\n"
     "  --json, --quiet, --help, --version\n"
     "\n"
-    "Exit status 1 when the log is not sound.\n"
-    "\n"
-    "In this version serve does not write the log yet: there is nothing in it.\n";
+    "Exit status 1 when the log is not sound.\n";
 
 static volatile sig_atomic_t interrupted;
 
