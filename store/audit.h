@@ -99,7 +99,7 @@ XT_MUST_USE enum xt_status xt_audit_pass_end(struct xt_audit_log *log,
  * XT_AUDIT_RESERVE_BYTES, and given back by rotation, the end, or recovery. Call it after each flush; it
  * costs nothing while XT_AUDIT_RESERVE_LEAST are left. XT_DISK_FULL: there is no room: add nothing more
  * until this gives XT_OK again. A file system that cannot set aside gives XT_OK; there the flush finds out. */
-#define XT_AUDIT_RESERVE_BYTES (4U << 20)
+#define XT_AUDIT_RESERVE_BYTES (1U << 20)
 #define XT_AUDIT_RESERVE_LEAST (4U * XT_AUDIT_BATCH_MAX)
 XT_MUST_USE enum xt_status xt_audit_reserve(struct xt_audit_log *log);
 

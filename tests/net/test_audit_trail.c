@@ -469,7 +469,7 @@ static void a_full_disk_is_a_refusal_until_there_is_room(void **state)
     char ballast[XT_PATH_MAX];
     /* A disk of its own for the log. */
     assert_int_equal(mkdir(deployment("disk"), 0700), 0);
-    if (mount("none", deployment("disk"), "tmpfs", 0, "size=12m,mode=700") != 0) {
+    if (mount("none", deployment("disk"), "tmpfs", 0, "size=6m,mode=700") != 0) {
         skip();
     }
     assert_int_equal(run("/bin/cp", "-a", deployment("DIR/audit/."), deployment("disk"), NULL), 0);
