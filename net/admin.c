@@ -36,6 +36,7 @@ static void write_reasons(const struct xt_service *service, const struct xt_read
         const char *word;
     } reasons[] = {
         {service->generation == NULL || all->with_generation < all->serving, "no_generation"},
+        {all->logging < all->serving, "audit_log_full"},
         {service->draining || all->draining, "draining"},
         {all->serving < all->workers, "workers_not_serving"},
         {all->writer_wanted && !all->writer_serving, "writer_not_serving"},

@@ -191,6 +191,7 @@ enum xt_status xt_audit_trail_open(struct xt_audit_trail *trail, uv_loop_t *loop
         return XT_IO;
     }
     trail->timer.data = trail;
+    xt_counter_set(&counters->now.audit_full, 1); /* until it has a file */
     return XT_OK;
 }
 
@@ -228,6 +229,7 @@ enum xt_status xt_audit_trail_take(struct xt_audit_trail *trail, int fd,
         return status;
     }
     trail->fd = fd;
+    xt_counter_set(&trail->counters->now.audit_full, trail->full);
     (void)!xt_audit_trail_flush(trail); /* says whether there is room for more than the header */
     return XT_OK;
 }

@@ -152,7 +152,7 @@ struct xt_gauges {
     struct xt_counter writer_queue;            /* events sent to the writer and not answered yet */
     struct xt_counter generation, people, aliases; /* served; generation 0: none */
     struct xt_counter partners;                    /* in force */
-    struct xt_counter audit_full; /* 1: no room for the audit log, requests are refused */
+    struct xt_counter audit_full; /* 1: no audit log, or no room for it: requests are refused */
 };
 
 struct xt_counters {
@@ -264,10 +264,10 @@ void xt_shared_set_process(struct xt_shared *shared, unsigned place, enum xt_pro
 /* The process of that place ended by itself: DEAD, and one more restart. */
 void xt_shared_count_restart(struct xt_shared *shared, unsigned place);
 
-/* Whether every worker serves a generation, from one of its places, and the writer serves if one is
+/* Whether every worker serves a generation and can write its audit log, from one of its places, and the writer serves if one is
  * wanted. */
 struct xt_readiness {
-    unsigned workers, serving, with_generation;
+    unsigned workers, serving, with_generation, logging;
     bool writer_wanted, writer_serving, draining;
 };
 bool xt_shared_is_ready(const struct xt_shared *shared, struct xt_readiness *readiness);

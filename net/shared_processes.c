@@ -72,22 +72,25 @@ bool xt_shared_is_ready(const struct xt_shared *shared, struct xt_readiness *rea
     unsigned slots = shared->slots;
     *readiness = (struct xt_readiness){.workers = slots};
     for (unsigned slot = 0; slot < slots; slot++) {
-        bool serving = false, with_generation = false;
+        bool serving = false, with_generation = false, logging = false;
         for (unsigned place = slot; place < shared->workers; place += slots) {
             const struct xt_counters *counters = xt_shared_counters(shared, place);
             bool serves = state_of(shared, place) == XT_PROCESS_SERVING;
             serving = serving || serves;
             with_generation =
                 with_generation || (serves && xt_counter_get(&counters->now.generation) != 0);
+            logging = logging || (serves && xt_counter_get(&counters->now.audit_full) == 0);
         }
         readiness->serving += serving;
         readiness->with_generation += with_generation;
+        readiness->logging += logging;
     }
     enum xt_process_state writer = state_of(shared, xt_shared_writer_place(shared->workers));
     readiness->writer_wanted = writer != XT_PROCESS_NONE;
     readiness->writer_serving = writer == XT_PROCESS_SERVING;
     readiness->draining =
         state_of(shared, xt_shared_supervisor_place(shared->workers)) == XT_PROCESS_DRAINING;
-    return readiness->with_generation == slots && !readiness->draining &&
+    return readiness->with_generation == slots && readiness->logging == slots &&
+           !readiness->draining &&
            (readiness->writer_serving || !readiness->writer_wanted);
 }

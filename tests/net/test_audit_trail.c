@@ -405,6 +405,10 @@ static void asks_through_a_full_disk(const struct server *server, void (*fill)(v
         assert_true(test_client_request(admin, "GET", "/metrics", NULL, NULL, &response));
         assert_non_null(strstr(response.body, "xacthuc_audit_full{worker=\"0\"} 1"));
         test_response_release(&response);
+        assert_true(test_client_request(admin, "GET", "/readyz", NULL, NULL, &response));
+        assert_int_equal(response.status, 503);
+        assert_non_null(strstr(response.body, "\"audit_log_full\""));
+        test_response_release(&response);
         test_client_close(admin);
         until(client, 503, 1000);
         empty(context);
