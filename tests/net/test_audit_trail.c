@@ -111,7 +111,7 @@ static unsigned all_are_logged(const char *answers)
     qsort(ids, count, sizeof(*ids), by_text);
     unsigned told = 0;
     for (const char *at = answers; *at != '\0'; at += ANSWER_ID + 1, told++) {
-        assert_true(strlen(at) > ANSWER_ID && at[ANSWER_ID] == '\n');
+        assert_true(strnlen(at, ANSWER_ID + 1) > ANSWER_ID && at[ANSWER_ID] == '\n');
         if (bsearch(at, ids, count, sizeof(*ids), by_text) == NULL) {
             fail_msg("answer %.26s left and is not in the log of %zu", at, count);
         }
