@@ -6,7 +6,7 @@
  *    "purposes":[{"name":"sim.register","claims":["full_name","date_of_birth","phone"],
  *                 "legal_basis_required":true,"consent_required":false}],
  *    "rights":["per_claim","card_state"],
- *    "rate":{"per_second":1000,"burst":2000},"daily_quota":5000000, (refused by store/ so far)
+ *    "rate":{"per_second":1000,"burst":2000},"daily_quota":5000000,
  *    "networks":["10.0.0.0/8","2001:db8::/32"]}
  * Only name, certificates (at least one) and purposes (none is fine for a partner that only feeds the
  * registry, say) are required; a purpose needs its name and claims. burst is per_second when absent.
@@ -25,7 +25,7 @@
 #define XT_SPKI_DIGEST 32             /* bytes of SHA-256 over the SubjectPublicKeyInfo */
 #define XT_CERTIFICATE_NOTE_MAX 128   /* bytes: for the reviewer ("valid to 2027-05") */
 #define XT_RATE_MAX 10000000          /* requests/s and burst; far above what a node answers */
-#define XT_QUOTA_MAX 1000000000000ULL /* there are 10^12 numbers */
+#define XT_QUOTA_MAX 100000000ULL /* everybody; 16 bytes each on the disk (store/quota) */
 
 enum xt_right {
     XT_RIGHT_PER_CLAIM = 1 << 0,

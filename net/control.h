@@ -2,7 +2,7 @@
  *
  *   supervisor --- SOCK_SEQPACKET, descriptor XT_CONTROL_FD in the child --- worker or writer
  *
- *   to a worker     START, RELOAD, GENERATION, WRITER, AUDIT, DRAIN
+ *   to a worker     START, RELOAD, GENERATION, QUOTA, WRITER, AUDIT, DRAIN
  *   to the writer   START, CHANNEL (one for each worker, again after a worker was replaced), DRAIN
  *   from both       READY, STOPPED; from a worker also RELOADED, OPENED, AUDITING, REFUSED, LEAVING
  *   to and from the supervisor that is to take over: net/upgrade
@@ -46,6 +46,8 @@ enum xt_control_type {
     XT_CONTROL_DRAIN,   /* numbers[0] enum xt_drain; a later one may ask for more */
     XT_CONTROL_AUDIT, /* blobs[0] struct xt_audit_header; fds[0] a new segment of the audit log, to go on
                          * in */
+    XT_CONTROL_QUOTA,   /* what the partners' daily quotas are kept in from now on: numbers[0] a serial
+                         * number; fds as xt_quota_book_hand gives them */
 
     XT_CONTROL_READY = 32, /* it serves */
     XT_CONTROL_RELOADED,   /* numbers[0] the serial number */

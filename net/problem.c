@@ -89,6 +89,11 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
     [XT_PROBLEM_RATE_EXCEEDED] = {429, "rate_exceeded", "The partner's rate is used up",
                                   "Đối tác đã vượt tốc độ cho phép",
                                   "Wait for as long as Retry-After says.", 1},
+    [XT_PROBLEM_QUOTA_EXCEEDED] = {429, "quota_exceeded", "The partner's daily quota is used up",
+                                   "Đối tác đã dùng hết hạn mức trong ngày",
+                                   "Numbers asked about today may be asked again; others tomorrow, "
+                                   "or when the operator raises the quota.",
+                                   3600},
     [XT_PROBLEM_HEADER_TOO_LARGE] = {431, "header_too_large", "The header is too large",
                                      "Phần đầu yêu cầu quá lớn",
                                      "Send fewer or shorter header fields.", 0},

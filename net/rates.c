@@ -125,6 +125,14 @@ void xt_rates_close(struct xt_rates *rates)
     free(rates);
 }
 
+void xt_rates_bind(struct xt_rates *rates, const struct xt_quota_view *view)
+{
+    for (size_t i = 0; i <= rates->mask; i++) {
+        struct xt_allowance *entry = &rates->entries[i];
+        entry->seat = entry->partner == NULL ? NULL : xt_quota_seat(view, entry->partner->name);
+    }
+}
+
 const struct xt_allowance *xt_rates_of(const struct xt_rates *rates,
                                        const struct xt_partner *partner)
 {

@@ -24,6 +24,7 @@
 
 #include "net/shared.h"
 #include "store/partners.h"
+#include "store/quota.h"
 
 struct xt_rate {
     uint64_t interval;  /* T; 0: no limit */
@@ -49,6 +50,7 @@ struct xt_allowance {
     uint32_t cell;
     uint64_t *word;
     struct xt_rate rate;
+    const struct xt_quota_seat *seat; /* of the view that was bound; NULL: none */
 };
 
 struct xt_rates; /* opaque: of one set, immutable; O(1) on a request's way */
@@ -59,6 +61,9 @@ XT_MUST_USE enum xt_status xt_rates_open(const struct xt_partners *partners, con
                                          struct xt_shared *shared, unsigned worker,
                                          struct xt_rates **rates);
 void xt_rates_close(struct xt_rates *rates);
+
+/* Finds every partner's seat for its daily quota; view NULL: there is none. */
+void xt_rates_bind(struct xt_rates *rates, const struct xt_quota_view *view);
 
 /* Of a partner of that set. */
 const struct xt_allowance *xt_rates_of(const struct xt_rates *rates,

@@ -38,6 +38,7 @@ enum xt_status xt_service_take_partners(struct xt_service *service, struct xt_pa
     if (status != XT_OK) {
         return status;
     }
+    xt_rates_bind(rates, service->quotas);
     xt_rates_close(service->rates);
     xt_partners_free(service->partners);
     service->partners = partners;
@@ -57,11 +58,21 @@ void xt_service_take_generation(struct xt_service *service, struct xt_generation
     xt_counter_set(&now->generation, manifest->number); /* last: from now on it serves */
 }
 
+void xt_service_take_quotas(struct xt_service *service, struct xt_quota_view *quotas)
+{
+    if (service->rates != NULL) {
+        xt_rates_bind(service->rates, quotas);
+    }
+    xt_quota_view_close(service->quotas);
+    service->quotas = quotas;
+}
+
 void xt_service_close(struct xt_service *service)
 {
     xt_rates_close(service->rates);
     xt_partners_free(service->partners);
     xt_generation_close(service->generation);
+    xt_quota_view_close(service->quotas);
     free(service->arena.memory);
     free(service->own_counters);
     *service = (struct xt_service){0};
@@ -74,6 +85,7 @@ void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t 
     service->unix_ms = unix_ms;
     if (!same_second) {
         service->today = xt_date_of_unix_ms(unix_ms);
+        service->day = xt_date_to_days(service->today);
         xt_answer_head_set_time(&service->head, unix_ms / 1000);
     }
 }

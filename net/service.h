@@ -21,6 +21,7 @@ struct xt_service {
     struct xt_partners *partners;     /* never NULL while serving */
     struct xt_rates *rates;           /* of these partners; NULL: not shared, no limits */
     struct xt_audit_trail *trail;     /* NULL: nothing is written down (a test of parts) */
+    struct xt_quota_view *quotas;     /* NULL: nobody has a daily quota */
     bool draining;
 
     struct xt_shared *shared;         /* NULL: of no server (a test of parts) */
@@ -36,6 +37,7 @@ struct xt_service {
     uint32_t turn_answers;     /* set of routes answered since then; how often: */
     uint32_t turn_routes[XT_ROUTE_COUNT];
     xt_date today; /* in Viet Nam */
+    int32_t day;   /* the same in days since 1970-01-01 */
     struct xt_answer_head head;
 
     struct xt_json_arena arena; /* XT_VERIFY_ARENA, for one request at a time */
@@ -57,6 +59,7 @@ XT_MUST_USE enum xt_status xt_service_take_partners(struct xt_service *service,
                                                     struct xt_partners *partners,
                                                     const uint32_t *cells);
 void xt_service_take_generation(struct xt_service *service, struct xt_generation *generation);
+void xt_service_take_quotas(struct xt_service *service, struct xt_quota_view *quotas);
 
 /* Sets the time of this turn (CLOCK_REALTIME, CLOCK_MONOTONIC). */
 void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t monotonic_ns);

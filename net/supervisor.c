@@ -256,6 +256,7 @@ void xt_supervisor_tick(uv_timer_t *timer)
     if (supervisor->snapshot_due) {
         xt_supervisor_take_partners(supervisor);
     }
+    xt_quotas_settle(supervisor);
     warn_of_revocations(supervisor, now);
     xt_audit_desk_tick(supervisor);
     tick_record(supervisor);

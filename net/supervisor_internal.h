@@ -3,6 +3,7 @@
  *   supervisor_start.c     from a plan to a loop, and back
  *   supervisor.c           signals, clocks, the end
  *   supervisor_reload.c    settings, certificates, partners and generations that change
+ *   supervisor_quota.c     what daily quotas are kept in, day after day
  *   supervisor_workers.c   which worker runs where, what each was told, who replaces whom
  *   supervisor_messages.c  what workers say and what becomes of it
  *   supervisor_pulse.c     which child runs and does nothing
@@ -24,6 +25,7 @@
 #include "net/watch.h"
 #include "net/writer_record.h"
 #include "store/audit_recover.h"
+#include "store/quota.h"
 #include "store/warm_up.h"
 
 #define XT_QUICK_DEATH_MS 500 /* one that lived longer is replaced at once */
@@ -75,6 +77,7 @@ struct xt_member {
     unsigned place;
     uint64_t sent_serial, known_serial; /* snapshot: told of, in force */
     uint64_t sent_identity;             /* certificates: told of */
+    uint64_t sent_quota;                /* quotas: told of */
     uint32_t sent_generation;
     uint64_t answered_serial; /* taken or refused */
     uint32_t answered_generation;
@@ -148,6 +151,8 @@ struct xt_supervisor {
     struct xt_identity_files *identity;
     struct xt_partners *partners;
     int snapshot;                         /* of both */
+    struct xt_quota_book *quotas;
+    struct xt_failure quota_told; /* what the log says is wrong with them; "": nothing */
     uint64_t serial;                      /* of the snapshot and settings */
     uint64_t identity_serial;             /* of the certificates */
     uint32_t generation;                  /* 0: none */
@@ -222,6 +227,14 @@ XT_MUST_USE enum xt_status xt_supervisor_check_revocations(bool list_in_force,
  * back from a copy); checks it and tells the workers, or replaces them. */
 XT_MUST_USE enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor,
                                                             struct xt_failure *failure);
+
+/* ---- supervisor_quota.c ---- */
+XT_MUST_USE enum xt_status xt_quotas_open(struct xt_supervisor *supervisor,
+                                          struct xt_failure *failure);
+/* After a change of the partners, and each second; the next sync tells the workers. */
+void xt_quotas_settle(struct xt_supervisor *supervisor);
+/* Tells a worker, if it was not told of them. */
+XT_MUST_USE enum xt_status xt_quotas_tell(struct xt_member *member);
 
 /* ---- supervisor_workers.c ---- */
 XT_MUST_USE enum xt_status xt_workers_open(struct xt_supervisor *supervisor,

@@ -55,7 +55,7 @@ static void on_refused(struct xt_member *member, const struct xt_control_message
     if (message->numbers[0] == XT_CONTROL_GENERATION) {
         member->answered_generation = (uint32_t)message->numbers[1];
         member->lacks_generation = message->numbers[2] == 0;
-    } else {
+    } else if (message->numbers[0] == XT_CONTROL_RELOAD) {
         member->answered_serial = message->numbers[1];
     }
     struct xt_span reason = message->blobs[0];
@@ -63,7 +63,9 @@ static void on_refused(struct xt_member *member, const struct xt_control_message
     xt_log_begin(&line, XT_LOG_ERROR, "worker_refused");
     xt_log_number(&line, "worker", member->slot->index);
     xt_log_text(&line, "what",
-                message->numbers[0] == XT_CONTROL_GENERATION ? "generation" : "reload");
+                message->numbers[0] == XT_CONTROL_GENERATION ? "generation"
+                : message->numbers[0] == XT_CONTROL_QUOTA    ? "quota"
+                                                             : "reload");
     xt_log_number(&line, "number", message->numbers[1]);
     xt_log_span(&line, "reason",
                 xt_span_of(reason.data, reason.size < REASON_MAX ? reason.size : REASON_MAX));

@@ -116,6 +116,7 @@ void xt_supervisor_take_partners(struct xt_supervisor *supervisor)
     enum xt_status status = xt_supervisor_load_partners(supervisor, &failure);
     if (status == XT_OK) {
         status = renew_snapshot(supervisor, supervisor->identity, &failure);
+        xt_quotas_settle(supervisor);
     }
     if (status != XT_OK) {
         xt_supervisor_log_failure("partners_failed", &failure);
@@ -239,6 +240,7 @@ void xt_supervisor_reload(struct xt_supervisor *supervisor)
         status = xt_supervisor_load_partners(supervisor, &failure);
         if (status == XT_OK) {
             status = renew_snapshot(supervisor, identity, &failure);
+            xt_quotas_settle(supervisor);
         }
         if (status == XT_OK) {
             xt_supervisor_log_fixed(supervisor, settings);

@@ -145,6 +145,9 @@ static enum xt_status prepare(struct xt_supervisor *supervisor, struct xt_failur
         status = xt_supervisor_load_partners(supervisor, failure);
     }
     if (status == XT_OK) {
+        status = xt_quotas_open(supervisor, failure);
+    }
+    if (status == XT_OK) {
         status =
             xt_material_snapshot(supervisor->identity, supervisor->partners, supervisor->shared,
                                  xt_supervisor_now(supervisor), &supervisor->snapshot, failure);
@@ -173,6 +176,7 @@ static void release(struct xt_supervisor *supervisor)
     xt_shared_close(supervisor->shared);
     xt_writer_record_close(&supervisor->record);
     xt_audit_desk_close(supervisor);
+    xt_quota_book_close(supervisor->quotas);
     xt_partners_free(supervisor->partners);
     xt_material_release_identity(supervisor->identity);
     xt_keyring_close(supervisor->keyring);

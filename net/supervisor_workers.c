@@ -121,6 +121,7 @@ static enum xt_status start_member(struct xt_member *member, struct xt_failure *
     member->role = XT_ROLE_STARTING;
     member->drain_wanted = member->drain_sent = -1;
     member->stopped = false;
+    member->sent_quota = 0;
     member->generation_at_ms = 0;
     member->lacks_generation = false;
     xt_pulse_begin(&member->pulse);
@@ -137,6 +138,7 @@ static enum xt_status start_member(struct xt_member *member, struct xt_failure *
         xt_child_signal(member->child, SIGKILL); /* its end says that it must be started again */
         return xt_fail(failure, status, "cannot tell it what to serve: %s", xt_status_name(status));
     }
+    xt_member_sync(member);
     xt_writer_slot_connect(member);
     return XT_OK;
 }
@@ -286,6 +288,9 @@ void xt_member_sync(struct xt_member *member)
     if (member->drain_wanted > member->drain_sent) {
         status = send_number(member, XT_CONTROL_DRAIN, (uint64_t)member->drain_wanted);
         member->drain_sent = status == XT_OK ? member->drain_wanted : member->drain_sent;
+    }
+    if (status == XT_OK) { /* before the partners who need them */
+        status = xt_quotas_tell(member);
     }
     if (status == XT_OK && member->sent_serial != supervisor->serial) {
         status = send_reload(member); /* also while it drains: a partner may have been shut out */

@@ -103,6 +103,20 @@ static void note(struct xt_call *call, const struct xt_verification *verificatio
     }
 }
 
+/* Counts the id that is asked about, whether anybody has it or not. */
+static void take_quota(const struct xt_call *call, struct xt_verification *verification)
+{
+    const struct xt_service *service = call->service;
+    uint64_t quota = verification->partner->daily_quota;
+    if (quota > 0) {
+        enum xt_status status = xt_quota_take(service->quotas, call->allowance->seat, quota,
+                                              verification->request.id, service->day);
+        verification->problem = status == XT_OK       ? XT_PROBLEM_NONE
+                                : status == XT_DENIED ? XT_PROBLEM_QUOTA_EXCEEDED
+                                                      : XT_PROBLEM_NOT_READY;
+    }
+}
+
 static void refuse(struct xt_call *call, const struct xt_verification *verification,
                    struct xt_answer *answer)
 {
@@ -111,6 +125,11 @@ static void refuse(struct xt_call *call, const struct xt_verification *verificat
         log_damage(call, verification->status);
     }
     xt_call_refuse(call, verification->problem, errors->count > 0 ? errors : NULL, answer);
+    if (verification->problem == XT_PROBLEM_QUOTA_EXCEEDED) {
+        /* No longer than the problem's own time: the quota may be raised before the day ends. */
+        uint32_t left_s = xt_quota_seconds_left(call->service->unix_ms);
+        answer->retry_after_s = left_s < answer->retry_after_s ? left_s : answer->retry_after_s;
+    }
 }
 
 void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
@@ -149,6 +168,9 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
     xt_verification_read(&verification, service->arena);
     bool is_read =
         verification.problem != XT_PROBLEM_INVALID_REQUEST; /* but for the policy's word */
+    if (verification.problem == XT_PROBLEM_NONE) {
+        take_quota(call, &verification);
+    }
     if (verification.problem == XT_PROBLEM_NONE) {
         xt_verifications_find(&verification, 1, service->generation, service->today);
     }

@@ -361,6 +361,7 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
 
 void xt_worker_run(struct xt_worker *worker)
 {
+    on_control(&worker->control, 0, 0); /* what was told behind START, before the first client */
     say(worker, XT_CONTROL_READY);
     if (worker->segment_given) {
         xt_worker_tell_segment(worker, worker->trail.log != NULL ? XT_OK : XT_DISK_FULL);

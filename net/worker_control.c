@@ -154,6 +154,19 @@ static void on_reload(struct xt_worker *worker, const struct xt_control_message 
     answer(worker, message, status, XT_CONTROL_RELOADED, &failure);
 }
 
+static void on_quota(struct xt_worker *worker, const struct xt_control_message *message)
+{
+    struct xt_failure failure = {0};
+    struct xt_quota_view *view = NULL;
+    enum xt_status status = xt_quota_view_open(message->fds, message->fd_count, worker->keyring,
+                                               &view, &failure);
+    if (status == XT_OK) {
+        xt_service_take_quotas(&worker->service, view);
+    } else {
+        answer(worker, message, status, XT_CONTROL_REFUSED, &failure);
+    }
+}
+
 static void on_generation(struct xt_worker *worker, const struct xt_control_message *message)
 {
     struct xt_failure failure = {0};
@@ -205,6 +218,9 @@ void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message
         break;
     case XT_CONTROL_GENERATION:
         on_generation(worker, message);
+        break;
+    case XT_CONTROL_QUOTA:
+        on_quota(worker, message);
         break;
     case XT_CONTROL_WRITER:
         on_writer(worker, message);

@@ -229,11 +229,6 @@ static enum xt_status read_partner(const struct xt_partner_loading *loading, con
     if (status == XT_OK && strcmp(partner->name, name) != 0) {
         status = xt_fail(why, XT_INVALID, "name must be %s, as the file is called", name);
     }
-    /* A limit that is written down but not kept would be believed. */
-    if (status == XT_OK && partner->daily_quota > 0) {
-        status = xt_fail(why, XT_UNSUPPORTED,
-                         "daily_quota is not enforced by this version: take the member out");
-    }
     return status;
 }
 

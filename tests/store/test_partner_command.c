@@ -236,7 +236,7 @@ static void wrong_usage_is_told_in_one_line(void **state)
     const char *const bad[][2] = {{"--rate", "0"},         {"--rate", "5:"},
                                   {"--rate", "x"},         {"--rate", "99999999999999999999"},
                                   {"--network", "10.1/8"}, {"--network", "10.0.0.1/8"},
-                                  {"--days", "0"},         {"--daily-quota", "5"},
+                                  {"--days", "0"},         {"--daily-quota", "0"},
                                   {"--right", "all"},      {"--right", ""}};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(

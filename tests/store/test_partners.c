@@ -176,14 +176,14 @@ static void a_refused_file_takes_nobody_along(void **state)
     xt_partners_free(second);
 }
 
-static void a_quota_that_would_not_be_kept_is_refused(void **state)
+static void a_quota_beyond_what_can_be_kept_is_refused(void **state)
 {
     (void)state;
     struct xt_partner partner = make_partner("quota", 1, 1);
-    partner.daily_quota = 5000;
+    partner.daily_quota = XT_QUOTA_MAX + 1;
     assert_int_equal(xt_partner_save(deployment(), &partner, true, &failure), XT_OK);
     struct xt_partners *partners = load(NULL);
-    assert_non_null(strstr(reported, "quota.json: daily_quota is not enforced"));
+    assert_non_null(strstr(reported, "quota.json: daily_quota must be a whole number from 1 to"));
     assert_int_equal(xt_partners_count(partners), 0);
     xt_partners_free(partners);
 }
@@ -413,7 +413,7 @@ int main(void)
         EACH(a_bad_file_is_named_and_its_version_before_stays),
         EACH(a_file_must_be_called_after_its_partner),
         EACH(a_refused_file_takes_nobody_along),
-        EACH(a_quota_that_would_not_be_kept_is_refused),
+        EACH(a_quota_beyond_what_can_be_kept_is_refused),
         EACH(of_two_new_ones_with_a_certificate_neither_is_served),
         EACH(a_certificate_stays_with_whom_it_is),
         EACH(certificates_move_in_one_reload),
