@@ -43,8 +43,8 @@
  * cells as partners make room for that; if removals are so quick that none is free all the same, the
  * one that was retired first is taken before its time. Who gets a used cell finds a new epoch in it,
  * and a worker's counters under an older epoch count as zero: they are never another partner's.
- * After a restart or an upgrade all of it begins anew (rates full, counters at zero, as Prometheus
- * expects of a restarted process).
+ * After a restart or an upgrade all of it begins anew (counters at zero, as Prometheus expects of a
+ * restarted process) but for the rates (net/rates_record).
  *
  * Thread: one in each process. Blocks: never. Memory: about 2 MiB for each worker, of which only what
  * partners use is ever touched.

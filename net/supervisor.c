@@ -33,6 +33,7 @@ static void stop(struct xt_supervisor *supervisor)
         return;
     }
     supervisor->stopped = true;
+    xt_quotas_save_rates(supervisor);
     xt_watch_close(&supervisor->partners_watch);
     xt_watch_close(&supervisor->identity_watch);
     uv_close((uv_handle_t *)&supervisor->tick, NULL);

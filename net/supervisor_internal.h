@@ -3,7 +3,7 @@
  *   supervisor_start.c     from a plan to a loop, and back
  *   supervisor.c           signals, clocks, the end
  *   supervisor_reload.c    settings, certificates, partners and generations that change
- *   supervisor_quota.c     what daily quotas are kept in, day after day
+ *   supervisor_quota.c     what daily quotas are kept in, day after day; rates over a restart
  *   supervisor_workers.c   which worker runs where, what each was told, who replaces whom
  *   supervisor_messages.c  what workers say and what becomes of it
  *   supervisor_pulse.c     which child runs and does nothing
@@ -152,6 +152,7 @@ struct xt_supervisor {
     struct xt_partners *partners;
     int snapshot;                         /* of both */
     struct xt_quota_book *quotas;
+    uint64_t rates_recorded;      /* of xt_rates_record_names */
     struct xt_failure quota_told; /* what the log says is wrong with them; "": nothing */
     uint64_t serial;                      /* of the snapshot and settings */
     uint64_t identity_serial;             /* of the certificates */
@@ -233,6 +234,10 @@ XT_MUST_USE enum xt_status xt_quotas_open(struct xt_supervisor *supervisor,
                                           struct xt_failure *failure);
 /* After a change of the partners, and each second; the next sync tells the workers. */
 void xt_quotas_settle(struct xt_supervisor *supervisor);
+/* Rates: as they were before the start; who has one; how they are at the end. */
+void xt_quotas_restore_rates(struct xt_supervisor *supervisor);
+void xt_quotas_name_rates(struct xt_supervisor *supervisor);
+void xt_quotas_save_rates(struct xt_supervisor *supervisor);
 /* Tells a worker, if it was not told of them. */
 XT_MUST_USE enum xt_status xt_quotas_tell(struct xt_member *member);
 

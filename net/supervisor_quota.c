@@ -3,6 +3,7 @@
 #include <string.h>
 #include <time.h>
 
+#include "net/rates_record.h"
 #include "net/supervisor_internal.h"
 
 static uint64_t unix_ms(void)
@@ -72,4 +73,40 @@ enum xt_status xt_quotas_tell(struct xt_member *member)
         member->sent_quota = serial;
     }
     return status;
+}
+
+/* ---- rates ------------------------------------------------------------------------------------ */
+
+static uint64_t monotonic_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
+
+void xt_quotas_restore_rates(struct xt_supervisor *supervisor)
+{
+    xt_rates_record_restore(supervisor->plan->dir, supervisor->shared, supervisor->partners,
+                            monotonic_ns(), unix_ms());
+    xt_quotas_name_rates(supervisor);
+}
+
+void xt_quotas_name_rates(struct xt_supervisor *supervisor)
+{
+    struct xt_failure failure = {0};
+    if (xt_rates_record_names(supervisor->plan->dir, supervisor->partners,
+                              &supervisor->rates_recorded, &failure) != XT_OK) {
+        xt_supervisor_log_failure("rates_not_recorded", &failure);
+    }
+}
+
+void xt_quotas_save_rates(struct xt_supervisor *supervisor)
+{
+    struct xt_failure failure = {0};
+    /* Who took over from us, or never let us begin, has the file. */
+    if (supervisor->serving && !supervisor->upgrade.handed_over &&
+        xt_rates_record_save(supervisor->plan->dir, supervisor->shared, supervisor->partners,
+                             monotonic_ns(), unix_ms(), &failure) != XT_OK) {
+        xt_supervisor_log_failure("rates_not_recorded", &failure);
+    }
 }

@@ -117,6 +117,7 @@ void xt_supervisor_take_partners(struct xt_supervisor *supervisor)
     if (status == XT_OK) {
         status = renew_snapshot(supervisor, supervisor->identity, &failure);
         xt_quotas_settle(supervisor);
+        xt_quotas_name_rates(supervisor);
     }
     if (status != XT_OK) {
         xt_supervisor_log_failure("partners_failed", &failure);
@@ -241,6 +242,7 @@ void xt_supervisor_reload(struct xt_supervisor *supervisor)
         if (status == XT_OK) {
             status = renew_snapshot(supervisor, identity, &failure);
             xt_quotas_settle(supervisor);
+            xt_quotas_name_rates(supervisor);
         }
         if (status == XT_OK) {
             xt_supervisor_log_fixed(supervisor, settings);

@@ -153,6 +153,9 @@ static enum xt_status prepare(struct xt_supervisor *supervisor, struct xt_failur
                                  xt_supervisor_now(supervisor), &supervisor->snapshot, failure);
     }
     if (status == XT_OK) {
+        xt_quotas_restore_rates(supervisor);
+    }
+    if (status == XT_OK) {
         status = xt_supervisor_look_at_generation(supervisor, failure);
     }
     if (status == XT_OK && supervisor->plan->take_over) {

@@ -30,13 +30,7 @@ static bool is_there(const char *path)
     return lstat(path, &facts) == 0;
 }
 
-/* What --issue makes, to be taken away again when the whole does not succeed. */
-struct issued {
-    char key[XT_PATH_MAX], certificate[XT_PATH_MAX], authority[XT_PATH_MAX];
-    bool made_folder, made_pair, made_authority; /* by this run, really */
-};
-
-static void take_back(const struct issued *issued, const char *folder)
+static void take_back(const struct xt_partner_issued *issued, const char *folder)
 {
     if (issued->made_pair) {
         (void)unlink(issued->key);
@@ -51,7 +45,7 @@ static void take_back(const struct issued *issued, const char *folder)
 }
 
 /* OUT may already hold the same authority, from the partner before. */
-static enum xt_status copy_authority(const char *from, struct issued *issued,
+static enum xt_status copy_authority(const char *from, struct xt_partner_issued *issued,
                                      struct xt_failure *failure)
 {
     const size_t max = 1U << 20;
@@ -80,7 +74,7 @@ static enum xt_status copy_authority(const char *from, struct issued *issued,
     return status;
 }
 
-static enum xt_status issue(const struct xt_partner_asked *asked, struct issued *issued,
+static enum xt_status issue(const struct xt_partner_asked *asked, struct xt_partner_issued *issued,
                             const char *ca_certificate, uint8_t *spki, struct xt_failure *failure)
 {
     char file[XT_PARTNER_NAME_MAX + 8];
@@ -117,25 +111,6 @@ static enum xt_status issue(const struct xt_partner_asked *asked, struct issued 
     return status == XT_OK ? copy_authority(ca_certificate, issued, failure) : status;
 }
 
-static enum xt_status refuse_known(const struct xt_partners *partners,
-                                   const struct xt_partner *partner, struct xt_failure *failure)
-{
-    for (unsigned i = 0; i < partner->certificate_count; i++) {
-        const struct xt_partner *holder = xt_partners_by_spki(partners, partner->certificates[i]);
-        if (holder != NULL) {
-            return xt_fail(failure, XT_EXISTS,
-                           "that certificate is already that of %s: one certificate, one partner",
-                           holder->name);
-        }
-        for (unsigned j = 0; j < i; j++) {
-            if (memcmp(partner->certificates[i], partner->certificates[j], XT_SPKI_DIGEST) == 0) {
-                return xt_fail(failure, XT_EXISTS, "two of the certificates have the same key");
-            }
-        }
-    }
-    return XT_OK;
-}
-
 static void print_json_member(const char *name, const char *value)
 {
     uint8_t quoted[XT_PATH_MAX * 6 + 2];
@@ -144,31 +119,25 @@ static void print_json_member(const char *name, const char *value)
     printf("\"%s\":%.*s", name, (int)writer.size, (const char *)quoted);
 }
 
-static void print_added(const struct xt_partner_asked *asked, const struct issued *issued)
+void xt_partner_print_issued(const struct xt_partner_asked *asked,
+                             const struct xt_partner_issued *issued)
 {
-    if (!asked->json) {
-        printf("partner %s is registered\n", asked->name);
-        if (asked->issue != NULL) {
-            printf("  certificate %s\n  key         %s (keep it secret)\n  authority   %s\n",
-                   issued->certificate, issued->key, issued->authority);
-        }
-        return;
-    }
-    putchar('{');
-    print_json_member("name", asked->name);
-    if (asked->issue != NULL) {
+    if (asked->issue != NULL && asked->json) {
         putchar(',');
         print_json_member("certificate", issued->certificate);
         putchar(',');
         print_json_member("key", issued->key);
         putchar(',');
         print_json_member("authority", issued->authority);
+    } else if (asked->issue != NULL) {
+        printf("  certificate %s\n  key         %s (keep it secret)\n  authority   %s\n",
+               issued->certificate, issued->key, issued->authority);
     }
-    puts("}");
 }
 
-/* Between looking at the other partners and saving, no other add may save. The kernel lets go of the
- * lock when the process ends, however it ends. */
+/* ---- a change -------------------------------------------------------------------------------- */
+
+/* The kernel lets go of the lock when the process ends, however it ends. */
 static enum xt_status lock_partners(const char *dir, int *lock, struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
@@ -186,47 +155,135 @@ static enum xt_status lock_partners(const char *dir, int *lock, struct xt_failur
     return XT_OK;
 }
 
-/* The certificates of the partner: those given, or the one that is issued now. */
-static enum xt_status take_certificates(struct xt_partner_asked *asked, struct issued *issued,
-                                        struct xt_failure *failure)
+enum xt_status xt_partner_begin(const char *dir, struct xt_partner_change *change,
+                                struct xt_failure *failure)
 {
-    char authority[XT_PATH_MAX];
-    struct xt_partner *partner = &asked->partner;
-    enum xt_status status = XT_OK;
-    if (xt_path_join(authority, asked->dir, "ca.crt") != XT_OK) {
-        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    *change = (struct xt_partner_change){.lock = -1};
+    enum xt_status status = lock_partners(dir, &change->lock, failure);
+    if (status != XT_OK && change->lock >= 0) {
+        close(change->lock);
+        change->lock = -1;
     }
-    for (unsigned i = 0; i < asked->certificate_count && status == XT_OK; i++) {
-        status = xt_certificate_check_client(asked->certificates[i], authority,
-                                             partner->certificates[i], failure);
-        partner->certificate_count = i + 1;
-    }
-    if (status == XT_OK && asked->issue != NULL) {
-        partner->certificate_count = 1;
-        status = issue(asked, issued, authority, partner->certificates[0], failure);
+    if (status == XT_OK) {
+        /* It takes milliseconds: an interrupt waits until there is nothing half-made. */
+        sigemptyset(&change->blocked);
+        sigaddset(&change->blocked, SIGINT);
+        sigaddset(&change->blocked, SIGTERM);
+        sigaddset(&change->blocked, SIGHUP);
+        sigprocmask(SIG_BLOCK, &change->blocked, &change->before);
     }
     return status;
 }
 
-static enum xt_status interrupted(const sigset_t *blocked, struct xt_failure *failure)
+enum xt_status xt_partner_commit(const struct xt_partner_change *change, struct xt_failure *failure)
 {
     sigset_t pending;
     bool any = false;
     if (sigpending(&pending) == 0) {
         for (int number = 1; number < NSIG; number++) {
-            any = any || (sigismember(blocked, number) == 1 && sigismember(&pending, number) == 1);
+            any = any || (sigismember(&change->blocked, number) == 1 &&
+                          sigismember(&pending, number) == 1);
         }
     }
     return any ? xt_fail(failure, XT_CLOSED, "interrupted; nothing was made") : XT_OK;
 }
 
-/* With the lock held: all or nothing. */
-static enum xt_status make_partner(struct xt_partner_asked *asked, struct issued *issued,
-                                   const sigset_t *blocked, struct xt_failure *failure)
+void xt_partner_end(struct xt_partner_change *change, const struct xt_partner_asked *asked,
+                    enum xt_status status)
+{
+    if (change->lock < 0) {
+        return;
+    }
+    if (status != XT_OK && asked->issue != NULL) {
+        take_back(&change->issued, asked->issue);
+    }
+    sigprocmask(SIG_SETMASK, &change->before, NULL);
+    close(change->lock);
+    change->lock = -1;
+}
+
+/* ---- certificates ----------------------------------------------------------------------------- */
+
+static void set_note(struct xt_partner *partner, unsigned at, const char *note)
+{
+    if (note != NULL) {
+        memset(partner->certificate_notes[at], 0, sizeof(partner->certificate_notes[at]));
+        memcpy(partner->certificate_notes[at], note, strlen(note));
+    }
+}
+
+/* Behind the others; fresh_from: where those begin that this command adds. */
+static enum xt_status add_certificate(const struct xt_partners *partners,
+                                      struct xt_partner *partner, unsigned fresh_from,
+                                      const uint8_t spki[XT_SPKI_DIGEST], const char *note,
+                                      struct xt_failure *failure)
+{
+    const struct xt_partner *holder = xt_partners_by_spki(partners, spki);
+    for (unsigned i = 0; i < partner->certificate_count; i++) {
+        if (memcmp(partner->certificates[i], spki, XT_SPKI_DIGEST) != 0) {
+            continue;
+        }
+        if (i >= fresh_from) {
+            return xt_fail(failure, XT_EXISTS, "two of the certificates have the same key");
+        }
+        if (note == NULL) {
+            return xt_fail(failure, XT_EXISTS, "%s has that certificate already", partner->name);
+        }
+        set_note(partner, i, note);
+        return XT_OK;
+    }
+    if (holder != NULL && strcmp(holder->name, partner->name) != 0) {
+        return xt_fail(failure, XT_EXISTS,
+                       "that certificate is already that of %s: one certificate, one partner",
+                       holder->name);
+    }
+    if (partner->certificate_count == XT_PARTNER_CERTIFICATES_MAX) {
+        return xt_fail(failure, XT_TOO_LARGE,
+                       "a partner has at most %d certificates: remove one with --remove-cert",
+                       XT_PARTNER_CERTIFICATES_MAX);
+    }
+    memcpy(partner->certificates[partner->certificate_count], spki, XT_SPKI_DIGEST);
+    memset(partner->certificate_notes[partner->certificate_count], 0,
+           sizeof(partner->certificate_notes[0]));
+    set_note(partner, partner->certificate_count++, note);
+    return XT_OK;
+}
+
+static enum xt_status take(const struct xt_partner_asked *asked, struct xt_partner_change *change,
+                           const struct xt_partners *partners, struct xt_partner *partner,
+                           struct xt_failure *failure)
+{
+    char authority[XT_PATH_MAX];
+    uint8_t spki[XT_SPKI_DIGEST];
+    unsigned fresh_from = partner->certificate_count;
+    enum xt_status status = XT_OK;
+    if (xt_path_join(authority, asked->dir, "ca.crt") != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    for (unsigned i = 0; i < asked->certificate_count && status == XT_OK; i++) {
+        status = xt_certificate_check_client(asked->certificates[i], authority, spki, failure);
+        if (status == XT_OK) {
+            status = add_certificate(partners, partner, fresh_from, spki, asked->notes[i], failure);
+        }
+    }
+    if (status == XT_OK && asked->issue != NULL) {
+        status = issue(asked, &change->issued, authority, spki, failure);
+        if (status == XT_OK) {
+            status = add_certificate(partners, partner, fresh_from, spki, asked->notes[0], failure);
+        }
+    }
+    return status;
+}
+
+enum xt_status xt_partner_take_certificates(const struct xt_partner_asked *asked,
+                                            struct xt_partner_change *change,
+                                            struct xt_partner *partner, struct xt_failure *failure)
 {
     struct xt_partners *partners = NULL;
-    struct xt_partner *partner = &asked->partner;
     bool refused = false;
+    if (asked->certificate_count == 0 && asked->issue == NULL) {
+        return XT_OK;
+    }
     enum xt_status status =
         xt_partners_load(asked->dir, NULL, xt_partner_warn, &refused, &partners, failure);
     if (status == XT_OK && refused) {
@@ -234,54 +291,54 @@ static enum xt_status make_partner(struct xt_partner_asked *asked, struct issued
         status = xt_fail(failure, XT_INVALID,
                          "a partner's file was refused, see above: repair or remove it first");
     }
-    if (status == XT_OK && xt_partners_by_name(partners, asked->name) != NULL) {
+    if (status == XT_OK && asked->action == XT_PARTNER_ADD &&
+        xt_partners_by_name(partners, asked->name) != NULL) {
         status = xt_fail(failure, XT_EXISTS,
                          "partner %s is already registered: choose another name", asked->name);
     }
     if (status == XT_OK) {
-        status = take_certificates(asked, issued, failure);
-    }
-    if (status == XT_OK) {
-        status = refuse_known(partners, partner, failure);
-    }
-    if (status == XT_OK) {
-        status = interrupted(blocked, failure);
-    }
-    if (status == XT_OK) {
-        status = xt_partner_save(asked->dir, partner, false, failure);
+        status = take(asked, change, partners, partner, failure);
     }
     xt_partners_free(partners);
-    if (status != XT_OK) {
-        take_back(issued, asked->issue);
-    }
     return status;
+}
+
+/* ---- adding ----------------------------------------------------------------------------------- */
+
+static void print_added(const struct xt_partner_asked *asked,
+                        const struct xt_partner_issued *issued)
+{
+    if (asked->json) {
+        putchar('{');
+        print_json_member("name", asked->name);
+    } else {
+        printf("partner %s is registered\n", asked->name);
+    }
+    xt_partner_print_issued(asked, issued);
+    if (asked->json) {
+        puts("}");
+    }
 }
 
 int xt_partner_add(struct xt_partner_asked *asked)
 {
     struct xt_failure failure;
-    struct issued issued = {.made_folder = false};
-    sigset_t blocked, before;
-    int lock = -1;
-    asked->partner.active = true;
+    struct xt_partner_change change;
     memcpy(asked->partner.name, asked->name, strlen(asked->name) + 1);
-    enum xt_status status = lock_partners(asked->dir, &lock, &failure);
+    enum xt_status status = xt_partner_begin(asked->dir, &change, &failure);
     if (status == XT_OK) {
-        /* It takes milliseconds: an interrupt waits until there is nothing half-made. */
-        sigemptyset(&blocked);
-        sigaddset(&blocked, SIGINT);
-        sigaddset(&blocked, SIGTERM);
-        sigaddset(&blocked, SIGHUP);
-        sigprocmask(SIG_BLOCK, &blocked, &before);
-        status = make_partner(asked, &issued, &blocked, &failure);
-        sigprocmask(SIG_SETMASK, &before, NULL);
+        status = xt_partner_take_certificates(asked, &change, &asked->partner, &failure);
     }
-    if (lock >= 0) {
-        close(lock);
+    if (status == XT_OK) {
+        status = xt_partner_commit(&change, &failure);
     }
+    if (status == XT_OK) {
+        status = xt_partner_save(asked->dir, &asked->partner, false, &failure);
+    }
+    xt_partner_end(&change, asked, status);
     if (status != XT_OK) {
         return xt_work_error("partner", &failure);
     }
-    print_added(asked, &issued);
+    print_added(asked, &change.issued);
     return xt_finish_output("partner");
 }

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "store/partner_claims.h"
 
@@ -361,6 +362,47 @@ enum xt_status xt_partners_parse(const struct xt_span *texts, unsigned count,
     fill_slots(made);
     *partners = made;
     return XT_OK;
+}
+
+enum xt_status xt_partner_read(const char *dir, const char *name, struct xt_partner *partner,
+                               struct xt_failure *failure)
+{
+    struct xt_partner_loading loading = {.previous = NULL};
+    struct xt_failure why = {""};
+    if (xt_path_join(loading.folder, dir, "partners") != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    loading.arena = (struct xt_json_arena){malloc(XT_PERSON_JSON_ARENA), XT_PERSON_JSON_ARENA};
+    if (loading.arena.memory == NULL) {
+        return xt_fail(failure, XT_NO_MEMORY, "cannot read partner %s: out of memory", name);
+    }
+    enum xt_status status = read_partner(&loading, name, partner, &why);
+    free(loading.arena.memory);
+    if (status == XT_NOT_FOUND) {
+        return xt_fail(failure, status, "there is no partner %s: see xacthuc partner list", name);
+    }
+    return status == XT_OK ? XT_OK
+                           : xt_fail(failure, status, "partners/%s" SUFFIX ": %.300s", name,
+                                     why.text);
+}
+
+enum xt_status xt_partner_delete(const char *dir, const char *name, struct xt_failure *failure)
+{
+    char folder[XT_PATH_MAX];
+    char path[XT_PATH_MAX];
+    char file[FILE_NAME_MAX + 1];
+    snprintf(file, sizeof(file), "%s" SUFFIX, name);
+    if (xt_path_join(folder, dir, "partners") != XT_OK ||
+        xt_path_join(path, folder, file) != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    if (unlink(path) != 0) {
+        return errno == ENOENT ? xt_fail(failure, XT_NOT_FOUND,
+                                         "there is no partner %s: see xacthuc partner list", name)
+                               : xt_fail(failure, XT_IO, "cannot remove %s: %s", path,
+                                         strerror(errno));
+    }
+    return xt_folder_sync(folder, failure);
 }
 
 enum xt_status xt_partner_save(const char *dir, const struct xt_partner *partner, bool replace,

@@ -49,9 +49,17 @@ const struct xt_partner *xt_partners_by_spki(const struct xt_partners *partners,
 /* The partner of that name; NULL when there is none. */
 const struct xt_partner *xt_partners_by_name(const struct xt_partners *partners, const char *name);
 
+/* Reads one partner's file, whatever the others claim. XT_NOT_FOUND: there is none; XT_INVALID: it does
+ * not parse. partner must not be used then. */
+XT_MUST_USE enum xt_status xt_partner_read(const char *dir, const char *name,
+                                           struct xt_partner *partner, struct xt_failure *failure);
+
 /* Writes one partner's file atomically. replace false: XT_EXISTS when there is one. Does not look at
  * the other partners' certificates. */
 XT_MUST_USE enum xt_status xt_partner_save(const char *dir, const struct xt_partner *partner,
                                            bool replace, struct xt_failure *failure);
+/* Takes his file away. XT_NOT_FOUND: there is none. */
+XT_MUST_USE enum xt_status xt_partner_delete(const char *dir, const char *name,
+                                             struct xt_failure *failure);
 
 #endif

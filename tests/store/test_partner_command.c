@@ -251,6 +251,173 @@ static void wrong_usage_is_told_in_one_line(void **state)
     assert_int_equal(count_names("partners", ""), 0);
 }
 
+static const struct xt_partner *loaded(struct xt_partners **partners, const char *name)
+{
+    assert_int_equal(xt_partners_load(deployment(), NULL, NULL, NULL, partners, &failure), XT_OK);
+    const struct xt_partner *partner = xt_partners_by_name(*partners, name);
+    assert_non_null(partner);
+    return partner;
+}
+
+static void set_changes_what_is_given_and_leaves_the_rest(void **state)
+{
+    (void)state;
+    struct xt_partners *partners = NULL;
+    assert_int_equal(run("partner", "add", "DIR", "bank", CLAIMS, "--right", "per_claim", "--rate",
+                         "10:20", "--daily-quota", "5000000", "--network", "10.0.0.0/8", "--note",
+                         "first", "--issue", deployment_path("out"), NULL),
+                     2); /* a note of nothing */
+    assert_int_equal(run("partner", "add", "DIR", "bank", CLAIMS, "--right", "per_claim", "--rate",
+                         "10:20", "--daily-quota", "5000000", "--network", "10.0.0.0/8", "--issue",
+                         deployment_path("out"), "--note", "first", NULL),
+                     0);
+    const struct xt_partner *bank = loaded(&partners, "bank");
+    assert_true(bank->daily_quota == 5000000);
+    assert_string_equal(bank->certificate_notes[0], "first");
+    xt_partners_free(partners);
+
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--daily-quota", "7", NULL), 0);
+    assert_non_null(strstr(run_out, "partner bank is changed"));
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--purpose", "sim.register",
+                         "--consent-required", "--purpose", "kyc", "--claims", "sex", "--json",
+                         NULL),
+                     0);
+    assert_non_null(strstr(run_out, "\"daily_quota\": 7"));
+    bank = loaded(&partners, "bank");
+    assert_true(bank->daily_quota == 7);
+    assert_int_equal(bank->rate_per_second, 10);
+    assert_int_equal(bank->rate_burst, 20);
+    assert_int_equal(bank->rights, XT_RIGHT_PER_CLAIM);
+    assert_int_equal(bank->network_count, 1);
+    assert_int_equal(bank->purpose_count, 2);
+    assert_true(bank->purposes[0].consent_required);
+    assert_int_equal(bank->purposes[0].claims, XT_CLAIM_BIT(XT_CLAIM_FULL_NAME) |
+                                                   XT_CLAIM_BIT(XT_CLAIM_DATE_OF_BIRTH) |
+                                                   XT_CLAIM_BIT(XT_CLAIM_PHONE));
+    assert_string_equal(bank->certificate_notes[0], "first");
+    xt_partners_free(partners);
+
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--rate", "none", "--daily-quota", "none",
+                         "--right", "none", "--network", "any", "--state", "disabled",
+                         "--remove-purpose", "sim.register", NULL),
+                     0);
+    bank = loaded(&partners, "bank");
+    assert_true(bank->daily_quota == 0 && bank->rate_per_second == 0 && bank->rights == 0 &&
+                bank->network_count == 0 && !bank->active);
+    assert_int_equal(bank->purpose_count, 1);
+    assert_string_equal(bank->purposes[0].name, "kyc");
+    xt_partners_free(partners);
+    assert_int_equal(run("partner", "enable", "DIR", "bank", NULL), 0);
+    assert_non_null(strstr(run_out, "partner bank is active"));
+    assert_int_equal(run("partner", "disable", "DIR", "bank", "--json", NULL), 0);
+    assert_non_null(strstr(run_out, "\"state\": \"disabled\""));
+}
+
+static void certificates_are_added_noted_and_removed(void **state)
+{
+    (void)state;
+    struct xt_partners *partners = NULL;
+    assert_int_equal(
+        run("partner", "add", "DIR", "bank", CLAIMS, "--issue", deployment_path("out"), NULL), 0);
+    assert_int_equal(
+        run("partner", "add", "DIR", "other", CLAIMS, "--issue", deployment_path("out"), NULL), 0);
+    const char *first = deployment_path("out/bank.crt");
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--remove-cert", first, NULL), 1);
+    assert_non_null(strstr(run_err, "the last certificate of bank"));
+    assert_int_equal(
+        run("partner", "set", "DIR", "bank", "--cert", deployment_path("out/other.crt"), NULL), 1);
+    assert_non_null(strstr(run_err, "already that of other"));
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--cert", first, NULL), 1);
+    assert_non_null(strstr(run_err, "bank has that certificate already"));
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--cert", first, "--note", "old", NULL),
+                     0);
+    /* A further one; what fails after it was issued takes it away again. */
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--issue", deployment_path("new"),
+                         "--remove-cert", deployment_path("out/other.crt"), NULL),
+                     1);
+    assert_false(exists("new"));
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--issue", deployment_path("new"),
+                         "--note", "new", NULL),
+                     0);
+    assert_non_null(strstr(run_out, "new/bank.key (keep it secret)"));
+    const struct xt_partner *bank = loaded(&partners, "bank");
+    assert_int_equal(bank->certificate_count, 2);
+    assert_string_equal(bank->certificate_notes[0], "old");
+    assert_string_equal(bank->certificate_notes[1], "new");
+    char digest[2 * XT_SPKI_DIGEST + 1];
+    for (unsigned i = 0; i < XT_SPKI_DIGEST; i++) {
+        sprintf(digest + 2 * i, "%02x", bank->certificates[0][i]);
+    }
+    xt_partners_free(partners);
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--remove-cert", digest, NULL), 0);
+    bank = loaded(&partners, "bank");
+    assert_int_equal(bank->certificate_count, 1);
+    assert_string_equal(bank->certificate_notes[0], "new");
+    assert_string_equal(bank->certificate_notes[1], "");
+    xt_partners_free(partners);
+    /* The place of the last one is taken in one step. */
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--cert", first, "--remove-cert",
+                         deployment_path("new/bank.crt"), NULL),
+                     0);
+}
+
+static void a_removed_partner_is_gone_and_only_he(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        run("partner", "add", "DIR", "bank", CLAIMS, "--issue", deployment_path("out"), NULL), 0);
+    assert_int_equal(
+        run("partner", "add", "DIR", "bank2", CLAIMS, "--issue", deployment_path("out"), NULL), 0);
+    assert_int_equal(run("partner", "remove", "DIR", "ban", NULL), 1);
+    assert_non_null(strstr(run_err, "there is no partner ban"));
+    assert_int_equal(run("partner", "remove", "DIR", "bank*", NULL), 2);
+    assert_int_equal(run("partner", "remove", "DIR", "bank", "--json", NULL), 0);
+    assert_string_equal(run_out, "{\"name\":\"bank\",\"removed\":true}\n");
+    expect_json_array_of(1);
+    assert_true(exists("partners/bank2.json"));
+    /* One whose file does not parse can be removed, and others changed beside it. */
+    write_text("partners/broken.json", "{");
+    assert_int_equal(run("partner", "disable", "DIR", "bank2", NULL), 0);
+    assert_int_equal(run("partner", "disable", "DIR", "broken", NULL), 1);
+    assert_non_null(strstr(run_err, "partners/broken.json: "));
+    assert_int_equal(run("partner", "remove", "DIR", "broken", NULL), 0);
+    expect_json_array_of(1);
+}
+
+static void a_wrong_change_is_one_line_and_changes_nothing(void **state)
+{
+    (void)state;
+    assert_int_equal(
+        run("partner", "add", "DIR", "bank", CLAIMS, "--issue", deployment_path("out"), NULL), 0);
+    char before[8192];
+    snprintf(before, sizeof(before), "%s", read_text("partners/bank.json"));
+    const struct {
+        const char *option, *value;
+        int status;
+    } bad[] = {{"--daily-quota", "0", 2},          {"--daily-quota", "100000001", 2},
+               {"--daily-quota", "x", 2},          {"--state", "asleep", 2},
+               {"--rate", "0", 2},                 {"--right", "all", 2},
+               {"--network", "10.0.0.1/8", 2},     {"--note", "x", 2},
+               {"--remove-purpose", "nothing", 1}, {"--purpose", "fresh", 1},
+               {"--remove-cert", "nowhere", 1},    {"--cert", "nowhere", 1},
+               {"--days", "0", 2}};
+    for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        assert_int_equal(
+            run("partner", "set", "DIR", "bank", bad[i].option, bad[i].value, NULL), bad[i].status);
+        assert_string_equal(run_out, "");
+        assert_ptr_equal(strchr(run_err, '\n'), run_err + strlen(run_err) - 1);
+    }
+    assert_int_equal(run("partner", "set", "DIR", "bank", NULL), 2);
+    assert_non_null(strstr(run_err, "say what is to change"));
+    assert_int_equal(run("partner", "set", "DIR", "nobody", "--rate", "1", NULL), 1);
+    assert_int_equal(run("partner", "set", "DIR", NULL), 2);
+    assert_int_equal(run("partner", "disable", "DIR", "bank", "--rate", "1", NULL), 2);
+    assert_non_null(strstr(run_err, "disable does not take --rate"));
+    assert_int_equal(run("partner", "add", "DIR", "x", CLAIMS, "--remove-purpose", "p", NULL), 2);
+    assert_int_equal(run("partner", "remove", "/nonexistent", "bank", NULL), 1);
+    assert_string_equal(read_text("partners/bank.json"), before);
+}
+
 static pid_t start_add(const char *name, const char *how, const char *what)
 {
     pid_t child = fork();
@@ -429,6 +596,10 @@ int main(void)
         EACH(beside_a_refused_file_nobody_is_added),
         EACH(show_and_list_tell_what_is_registered),
         EACH(wrong_usage_is_told_in_one_line),
+        EACH(set_changes_what_is_given_and_leaves_the_rest),
+        EACH(certificates_are_added_noted_and_removed),
+        EACH(a_removed_partner_is_gone_and_only_he),
+        EACH(a_wrong_change_is_one_line_and_changes_nothing),
         EACH(of_two_who_add_one_name_at_once_one_succeeds),
         EACH(of_two_who_add_one_certificate_at_once_one_succeeds),
         EACH(an_interrupted_add_is_whole_or_not_at_all),
