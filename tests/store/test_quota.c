@@ -292,8 +292,8 @@ static void a_new_day_is_a_new_set(void **state)
 /* ---- processes -------------------------------------------------------------------------------- */
 
 #define PROCESSES 4
-#define IDS 40000U
-#define QUOTA 30000U
+#define IDS 800000U
+#define QUOTA 600000U
 
 struct arena {
     uint64_t waiting, through[PROCESSES];
@@ -309,7 +309,7 @@ static void hammer(const struct xt_quota_view *view, struct arena *arena, unsign
     }
     static const unsigned steps[PROCESSES] = {1, 3, 7, 11};
     for (unsigned i = 0; i < IDS; i++) {
-        unsigned number = (i * steps[process] + process * 5000) % IDS + 1;
+        unsigned number = (i * steps[process] + process * (IDS / PROCESSES)) % IDS + 1;
         if (ask(view, QUOTA, number, MORNING) == XT_OK) {
             __atomic_store_n(&arena->had[number], 1, __ATOMIC_RELAXED);
             arena->through[process]++;
