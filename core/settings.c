@@ -90,6 +90,15 @@ static const struct setting SETTINGS[] = {
      "A turn of the loop that has lasted twice this long answers the rest of its requests 503 at\n"
      "# once: so nobody waits much longer, and a caller may ask elsewhere."},
 
+    {"partners", "miss_alarm_percent", COUNT, PLACE(miss_alarm_percent), "50", 0, 100,
+     "A partner of whose answers at least so many in a hundred matched in nothing is told in the\n"
+     "# log (partner_misses_high): he may be trying numbers. 0: never. Answers do not change by "
+     "it."},
+    {"partners", "miss_alarm_min", COUNT, PLACE(miss_alarm_min), "1000", 1, 1000000000,
+     "With fewer answers than these within the window nothing is told: a few say nothing."},
+    {"partners", "miss_alarm_window", TIME, PLACE(miss_alarm_ms), "10m", 10 * SECOND, 24 * HOUR,
+     "The time over which answers are counted, up to now; a partner is told of once in it."},
+
     {"audit", "sync", AUDIT_SYNC, PLACE(audit_sync), "interval", 0, 0,
      "When the disk must have an answer's entry; no answer leaves before the entry is written to "
      "its\n"
@@ -111,6 +120,7 @@ static const char *const SECTIONS[][2] = {
     {"server", "Where the server listens and what it speaks."},
     {"limits", "What one caller may cost. Sizes and counts are whole numbers; times have a unit: "
                "ms, s, m, h."},
+    {"partners", "When the operator hears of a partner."},
     {"audit", "The log of every answer (see README, audit log)."},
 };
 

@@ -26,6 +26,10 @@ struct xt_settings {
     uint32_t connections; /* 0: from RLIMIT_NOFILE less a reserve */
     uint32_t accepts_per_turn, handshakes_per_turn, requests_per_turn;
     uint32_t overload_turn_ms;
+    /* [partners] */
+    uint32_t miss_alarm_percent; /* 0: none */
+    uint32_t miss_alarm_min;     /* answers */
+    uint32_t miss_alarm_ms;      /* the window */
     /* [audit] */
     char audit_sync[16];         /* "interval" or "answer" */
     uint32_t audit_segment_size; /* MiB */

@@ -31,8 +31,9 @@ void xt_metrics_count(struct xt_call *call, unsigned status)
     unsigned outcome = xt_metrics_outcome(call->problem, status, call->outcome);
     xt_counter_add(&counters->requests[call->route][outcome], 1);
     if (call->allowance != NULL && call->route < XT_ROUTE_PARTNERS_COUNT) {
-        xt_counter_add(&counters->by_partner[call->allowance->cell].outcomes[call->route][outcome],
-                       1);
+        struct xt_partner_counters *by_partner = &counters->by_partner[call->allowance->cell];
+        xt_counter_add(&by_partner->outcomes[call->route][outcome], 1);
+        xt_counter_add(&by_partner->misses, call->problem == XT_PROBLEM_NONE && call->miss);
     }
     if (call->problem == XT_PROBLEM_OVERLOADED) {
         xt_counter_add(&counters->shed[XT_SHED_REQUEST], 1);

@@ -58,6 +58,11 @@ void xt_metric_request_row(struct xt_scrape *, const struct xt_metric *, unsigne
                            struct xt_writer *);
 void xt_metric_partner_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
                            struct xt_writer *);
+void xt_metric_misses_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
+                          struct xt_writer *);
+/* place 0: how many ids count today; 1: how many may. */
+void xt_metric_quota_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
+                         struct xt_writer *);
 void xt_metric_latency_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
                            struct xt_writer *);
 void xt_metric_up_row(struct xt_scrape *, const struct xt_metric *, unsigned row,

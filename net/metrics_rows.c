@@ -237,6 +237,50 @@ void xt_metric_partner_row(struct xt_scrape *scrape, const struct xt_metric *met
     }
 }
 
+void xt_metric_misses_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned cell,
+                          struct xt_writer *writer)
+{
+    char name[XT_PARTNER_NAME_MAX + 1];
+    uint64_t epoch = 0, misses = 0;
+    if (!xt_shared_cell(scrape->shared, cell, scrape->now_ms, name, &epoch)) {
+        return;
+    }
+    for (unsigned worker = 0; worker < scrape->workers; worker++) {
+        const struct xt_partner_counters *counters = &counters_of(scrape, worker)->by_partner[cell];
+        if (__atomic_load_n(&counters->epoch.value, __ATOMIC_ACQUIRE) == epoch) {
+            misses += xt_counter_get(&counters->misses);
+        }
+    }
+    if (misses > 0) {
+        bool first = true;
+        xt_metric_begin(writer, metric, "");
+        label(writer, &first, "partner", name);
+        end(writer, first, misses, XT_UNIT_ONE);
+    }
+}
+
+/* Of those in force that have one. */
+void xt_metric_quota_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned cell,
+                         struct xt_writer *writer)
+{
+    const struct xt_service *service = scrape->service;
+    char name[XT_PARTNER_NAME_MAX + 1];
+    uint64_t epoch = 0;
+    const struct xt_partner *partner =
+        service->partners != NULL &&
+                xt_shared_cell(scrape->shared, cell, scrape->now_ms, name, &epoch)
+            ? xt_partners_by_name(service->partners, name)
+            : NULL;
+    if (partner != NULL && partner->daily_quota > 0) {
+        bool first = true;
+        uint64_t used = xt_quota_used(service->quotas, xt_quota_seat(service->quotas, name),
+                                      service->day);
+        xt_metric_begin(writer, metric, "");
+        label(writer, &first, "partner", name);
+        end(writer, first, metric->place == 0 ? used : partner->daily_quota, XT_UNIT_ONE);
+    }
+}
+
 void xt_metric_latency_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned route,
                            struct xt_writer *writer)
 {

@@ -84,6 +84,7 @@ struct xt_call {
     const struct xt_allowance *allowance; /* of the partner; NULL: none is known */
     enum xt_problem problem;
     enum xt_request_outcome outcome; /* where there is no problem */
+    bool miss;                       /* not one claim of the answer matched */
     /* For the audit log: what the handler knows of it; the exchange adds the rest. */
     struct xt_audit_entry entry;
 };

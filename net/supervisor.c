@@ -258,6 +258,7 @@ void xt_supervisor_tick(uv_timer_t *timer)
         xt_supervisor_take_partners(supervisor);
     }
     xt_quotas_settle(supervisor);
+    xt_miss_alarm_tick(supervisor->misses, supervisor->shared, &supervisor->settings, now_ms);
     warn_of_revocations(supervisor, now);
     xt_audit_desk_tick(supervisor);
     tick_record(supervisor);

@@ -19,6 +19,7 @@
 #include "crypto/tickets.h"
 #include "net/children.h"
 #include "net/log.h"
+#include "net/miss_alarm.h"
 #include "net/notify.h"
 #include "net/supervisor.h"
 #include "net/vitals.h"
@@ -151,6 +152,7 @@ struct xt_supervisor {
     struct xt_identity_files *identity;
     struct xt_partners *partners;
     int snapshot;                         /* of both */
+    struct xt_miss_alarm *misses;
     struct xt_quota_book *quotas;
     uint64_t rates_recorded;      /* of xt_rates_record_names */
     struct xt_failure quota_told; /* what the log says is wrong with them; "": nothing */

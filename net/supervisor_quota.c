@@ -55,6 +55,9 @@ enum xt_status xt_quotas_open(struct xt_supervisor *supervisor, struct xt_failur
                                                unix_ms(), &supervisor->quotas, failure);
     if (status == XT_OK) {
         xt_quotas_settle(supervisor);
+        status = xt_miss_alarm_open(&supervisor->misses) == XT_OK
+                     ? XT_OK
+                     : xt_fail(failure, XT_NO_MEMORY, "no memory for the partners' counts");
     }
     return status;
 }

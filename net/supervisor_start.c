@@ -180,6 +180,7 @@ static void release(struct xt_supervisor *supervisor)
     xt_writer_record_close(&supervisor->record);
     xt_audit_desk_close(supervisor);
     xt_quota_book_close(supervisor->quotas);
+    xt_miss_alarm_close(supervisor->misses);
     xt_partners_free(supervisor->partners);
     xt_material_release_identity(supervisor->identity);
     xt_keyring_close(supervisor->keyring);

@@ -66,6 +66,17 @@ static const struct xt_partner *find_partner(struct xt_call *call, enum xt_probl
     return NULL;
 }
 
+/* Counted of every answer in the same way: who asks about many that are not there, or tries what fits,
+ * is told to the operator (net/miss_alarm). */
+static bool is_miss(const struct xt_verification *verification)
+{
+    unsigned matched = 0;
+    for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
+        matched |= verification->outcome.results[claim] == XT_RESULT_MATCH;
+    }
+    return matched == 0;
+}
+
 /* The register did not give what it must: the operator has to know. */
 static void log_damage(const struct xt_call *call, enum xt_status status)
 {
@@ -188,5 +199,6 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
     xt_require(!writer.overflow);
     call->outcome = verification.outcome.verdict == XT_VERDICT_VERIFIED ? XT_OUTCOME_VERIFIED
                                                                         : XT_OUTCOME_NOT_VERIFIED;
+    call->miss = is_miss(&verification);
     *answer = (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_written(&writer)};
 }

@@ -36,7 +36,7 @@ struct xt_quota_book {
     struct day days[XT_QUOTA_DAYS]; /* those held first, by day, ascending */
     int handed;                     /* the indexes, for workers; -1: never made */
     uint64_t serial;
-    bool stale; /* what was handed is not what holds any more */
+    bool stale;             /* what was handed is not what holds any more */
     struct xt_failure lost; /* text "": nothing was */
 };
 
@@ -223,7 +223,10 @@ static enum xt_status read_day(const struct xt_quota_book *book, const struct xt
 
 static enum xt_status allocate(int fd, uint64_t at, uint64_t size, struct xt_failure *failure)
 {
-    int error = fallocate(fd, 0, (off_t)at, (off_t)size) == 0 ? 0 : errno;
+    int error;
+    do {
+        error = fallocate(fd, 0, (off_t)at, (off_t)size) == 0 ? 0 : errno;
+    } while (error == EINTR);
     if (error == EOPNOTSUPP) { /* by writing, then */
         error = posix_fallocate(fd, (off_t)at, (off_t)size);
     }
