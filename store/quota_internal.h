@@ -1,4 +1,5 @@
-/* store/quota_internal: the format, for quota_book.c (the supervisor) and quota.c (workers).
+/* store/quota_internal: the format, for quota_day.c and quota_book.c (the supervisor) and quota.c
+ * (workers).
  *
  *   index   head | entries, one a partner: its place is his number | MAC
  *   what is handed to workers: the indexes of the days, one after another, in a sealed memory file, then
@@ -65,5 +66,42 @@ static inline uint64_t xt_quota_room(const struct xt_quota_entry *entry)
  * is gone by later lies within its bounds then. false: it does not add up. file_size: of its day's. */
 bool xt_quota_index_cut(struct xt_span *text, uint64_t file_size, struct xt_quota_head *head,
                         const uint8_t **entries);
+
+/* ---- one day, for quota_book.c ---------------------------------------------------------------- */
+
+struct xt_quota_day {
+    int fd; /* of its file; -1: this day is not held */
+    struct xt_quota_head head;
+    struct xt_quota_entry *entries;
+    size_t capacity;
+    bool changed; /* the index on the disk is another */
+};
+#define XT_QUOTA_NO_DAY ((struct xt_quota_day){.fd = -1})
+
+/* The day that a file's name in live/ tells; false: it is not called after one. */
+bool xt_quota_day_of(const char *name, int32_t *day);
+
+/* What lies there. owner: nobody else may change it, so that places are counted again where no worker
+ * has the file. XT_NOT_FOUND: nothing (an empty failure), or its master key is not there; XT_CORRUPT. */
+XT_MUST_USE enum xt_status xt_quota_day_read(const char *folder, bool owner,
+                                             const struct xt_keyring *keyring, int32_t number,
+                                             struct xt_quota_day *day, struct xt_failure *failure);
+/* Makes the file, with nobody in it and no index yet. */
+XT_MUST_USE enum xt_status xt_quota_day_make(const char *folder, const struct xt_keyring *keyring,
+                                             int32_t number, struct xt_quota_day *day,
+                                             struct xt_failure *failure);
+/* Room for every partner with a quota, and the index written; everybody has a try, and the first failure
+ * is told. *changed becomes true when another index is on the disk. */
+XT_MUST_USE enum xt_status xt_quota_day_settle(const char *folder, struct xt_quota_day *day,
+                                               const struct xt_partners *partners,
+                                               const struct xt_keyring *keyring, bool *changed,
+                                               struct xt_failure *failure);
+/* The index with its MAC. */
+size_t xt_quota_day_size(const struct xt_quota_day *day);
+XT_MUST_USE enum xt_status xt_quota_day_write(const struct xt_quota_day *day,
+                                              const struct xt_keyring *keyring,
+                                              struct xt_writer *writer);
+void xt_quota_day_release(struct xt_quota_day *day);
+void xt_quota_day_remove(const char *folder, int32_t number);
 
 #endif

@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -197,6 +198,53 @@ static void kill_worker(struct server *server)
     sleep_ms(300);
 }
 
+static bool logged_again(const char *text, unsigned before)
+{
+    for (double end = now_s() + 20; now_s() < end; sleep_ms(10)) {
+        if (server_log_count(text) > before) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void upgrade(struct server *server)
+{
+    static const char upgraded[] = "\"event\":\"upgraded\"", pid[] = "\"pid\":";
+    static const char settled[] = "\"event\":\"writer_started\"";
+    unsigned before = server_log_count(upgraded), settled_before = server_log_count(settled);
+    kill(server->pid, SIGUSR2);
+    assert_true(logged_again(upgraded, before));
+    assert_int_equal(server_wait(server, 20000), 0);
+    char *log = server_log(), *line = log;
+    for (char *at = log; (at = strstr(at, upgraded)) != NULL; at++) {
+        line = at;
+    }
+    line = strstr(line, pid);
+    assert_non_null(line);
+    server_adopt(server, (pid_t)strtol(line + sizeof(pid) - 1, NULL, 10));
+    free(log);
+    assert_true(logged_again(settled, settled_before));
+}
+
+/* All of them. Who is not there any more afterwards must be started again. */
+static const struct {
+    void (*end)(struct server *server);
+    bool goes_on;
+} ends[] = {{stop, false},
+            {kill_all, false},
+            {kill_worker, true},
+            {upgrade, true},
+            {kill_supervisor, false}};
+
+static void end_and_go_on(struct server *server, unsigned i)
+{
+    ends[i].end(server);
+    if (!ends[i].goes_on) {
+        server_start_with(server, NULL, two_workers);
+    }
+}
+
 /* ---- quota ------------------------------------------------------------------------------------ */
 
 static void quota_is_exact_over_workers_and_restarts(void **state)
@@ -204,7 +252,6 @@ static void quota_is_exact_over_workers_and_restarts(void **state)
     (void)state;
     static struct caller callers[CALLERS];
     static bool had[IDS];
-    static void (*const ends[])(struct server *) = {stop, kill_all, kill_worker, kill_supervisor};
     struct server server;
     char quota[16];
     snprintf(quota, sizeof(quota), "%u", QUOTA);
@@ -215,10 +262,7 @@ static void quota_is_exact_over_workers_and_restarts(void **state)
     call(callers, ask_all);
     assert_int_equal(distinct(callers, had), QUOTA);
     for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        ends[i](&server);
-        if (ends[i] != kill_worker) {
-            server_start_with(&server, NULL, two_workers);
-        }
+        end_and_go_on(&server, i);
         connect_all(&server, callers);
         call(callers, ask_all);
         assert_int_equal(distinct(callers, had), QUOTA); /* no other ids than before */
@@ -333,7 +377,6 @@ static unsigned burst_of(const struct server *server)
 static void a_restart_gives_no_fresh_burst(void **state)
 {
     (void)state;
-    static void (*const ends[])(struct server *) = {stop, kill_all, kill_worker, kill_supervisor};
     struct server server;
     take_numbers();
     assert_int_equal(remove_limits(NULL), 0);
@@ -346,10 +389,7 @@ static void a_restart_gives_no_fresh_burst(void **state)
     for (unsigned i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
         begin = now_s();
         (void)burst_of(&server); /* all of it */
-        ends[i](&server);
-        if (ends[i] != kill_worker) {
-            server_start_with(&server, NULL, two_workers);
-        }
+        end_and_go_on(&server, i);
         unsigned through = burst_of(&server);
         assert_true(through <= now_s() - begin + 2);
     }
@@ -385,6 +425,7 @@ static void a_stop_keeps_what_was_left(void **state)
 
 int main(void)
 {
+    (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* of an upgrade's heir */
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(quota_is_exact_over_workers_and_restarts),
         cmocka_unit_test(refusal_is_the_same_for_everybody),
