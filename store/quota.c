@@ -228,8 +228,11 @@ static enum xt_status take_days(struct xt_quota_view *view, struct xt_span text,
     for (unsigned i = 0; status == XT_OK && i < days; i++) {
         status = take_day(view, &text, fds[i], keyring);
     }
+    if (status != XT_OK) {
+        return status;
+    }
     merge_seats(view);
-    return status != XT_OK || text.size == 0 ? status : XT_CORRUPT;
+    return text.size == 0 ? XT_OK : XT_CORRUPT;
 }
 
 enum xt_status xt_quota_view_open(const int *fds, unsigned count, const struct xt_keyring *keyring,

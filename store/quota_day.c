@@ -119,7 +119,7 @@ static enum xt_status read_index(const char *folder, const struct xt_keyring *ke
         day->entries = calloc(day->capacity, sizeof(*day->entries));
         status = day->entries == NULL ? XT_NO_MEMORY : XT_OK;
     }
-    if (status == XT_OK) {
+    if (status == XT_OK && entries != NULL) {
         memcpy(day->entries, entries, (size_t)day->head.entries * sizeof(*day->entries));
     }
     xt_file_release(content, size);
@@ -350,7 +350,7 @@ static enum xt_status settle_partner(struct xt_quota_day *day, const struct xt_p
     if (fresh) {
         status = add_entry(day, partner->name, &entry, failure);
     }
-    if (status == XT_OK && xt_quota_room(entry) < partner->daily_quota) {
+    if (status == XT_OK && entry != NULL && xt_quota_room(entry) < partner->daily_quota) {
         status = add_region(day, entry, partner->daily_quota, failure);
     }
     day->head.entries += fresh && status == XT_OK;
