@@ -15,7 +15,7 @@ static const char *const two_workers[] = {"--workers", "2", NULL};
  * may need longer now and then. */
 #define WITHIN_S 1.0
 #define WAIT_S 10.0
-#define SLOW_MOST 2
+#define SLOW_MOST 12 /* of twice as many */
 
 static char id[16], name[128], birth[16];
 static struct server server;
@@ -164,7 +164,11 @@ static void rate_changes(void **state)
     change("set", "--rate", "1:2", NULL, NULL);
     expect(429, "rate_exceeded");
     change("set", "--rate", "none", NULL, NULL);
-    expect(200, "verified");
+    unsigned fine = 0; /* one alone could be what the rate allows */
+    for (double began = now_s(); fine < 10 && now_s() - began < WAIT_S;) {
+        fine = ask(id, "demo.verify", "") == 200 ? fine + 1 : 0;
+    }
+    assert_int_equal(fine, 10);
 }
 
 static void quota_changes(void **state)
