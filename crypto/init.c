@@ -15,6 +15,7 @@
 
 #include "core/command.h"
 #include "core/settings.h"
+#include "crypto/answer_key.h"
 #include "crypto/audit_key.h"
 #include "crypto/authority.h"
 #include "crypto/file.h"
@@ -252,6 +253,8 @@ static enum xt_status build(struct plan *plan, const char *folder, struct xt_fai
     }
     if ((status = in_folder(path, folder, "keys/master.keys", failure)) != XT_OK ||
         (status = xt_keyring_create(path, failure)) != XT_OK ||
+        (status = in_folder(path, folder, "keys/signing.key", failure)) != XT_OK ||
+        (status = xt_answer_key_make(path, failure)) != XT_OK ||
         (status = xt_audit_key_make(folder, failure)) != XT_OK ||
         (status = make_certificates(plan, folder, failure)) != XT_OK ||
         (status = write_settings(folder, failure)) != XT_OK) {
@@ -380,8 +383,11 @@ int xt_command_init(int argc, char **argv)
     printf(
         "Made %s:\n"
         "  xacthuc.conf          every setting with its default\n"
-        "  keys/                 master.keys, ca.key, server.key, audit.key: back them up apart\n"
-        "                        from the data; without master.keys nothing stored can be read\n"
+        "  keys/                 master.keys, ca.key, server.key, audit.key, signing.key: back "
+        "them\n"
+        "                        up apart from the data; without master.keys nothing stored can "
+        "be\n"
+        "                        read\n"
         "  ca.crt, server.crt    what callers trust; the server's certificate, good for %d days\n"
         "Next: xacthuc import %s people.ndjson\n",
         directory, XT_CERTIFICATE_DAYS, directory);
