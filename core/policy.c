@@ -3,9 +3,9 @@
 #include <arpa/inet.h>
 
 static const char *const RIGHTS[XT_RIGHT_COUNT] = {
-    "per_claim", "card_state", "existence", "advisory",   "authenticate",
-    "accounts",  "attributes", "registry",  "statistics", "audit"};
-_Static_assert(XT_RIGHT_AUDIT == 1 << (XT_RIGHT_COUNT - 1), "every right has a name");
+    "per_claim",  "card_state", "existence",  "advisory", "authenticate", "accounts",
+    "attributes", "registry",   "statistics", "audit",    "signed"};
+_Static_assert(XT_RIGHT_SIGNED == 1 << (XT_RIGHT_COUNT - 1), "every right has a name");
 
 static const uint8_t MAPPED_IPV4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 

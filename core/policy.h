@@ -37,7 +37,8 @@ enum xt_right {
     XT_RIGHT_ATTRIBUTES = 1 << 6,
     XT_RIGHT_REGISTRY = 1 << 7,
     XT_RIGHT_STATISTICS = 1 << 8,
-    XT_RIGHT_AUDIT = 1 << 9
+    XT_RIGHT_AUDIT = 1 << 9,
+    XT_RIGHT_SIGNED = 1 << 10 /* answers are signed without being asked */
 };
 
 struct xt_purpose {
@@ -68,7 +69,7 @@ struct xt_partner {
 };
 
 /* Rights are called as their enumerators in lower case: "per_claim". by_name: XT_NOT_FOUND. */
-#define XT_RIGHT_COUNT 10
+#define XT_RIGHT_COUNT 11
 const char *xt_right_name(enum xt_right right);
 XT_MUST_USE enum xt_status xt_right_by_name(struct xt_span name, uint32_t *right);
 

@@ -72,8 +72,11 @@ void xt_answer_head_set_time(struct xt_answer_head *head, uint64_t unix_s)
     struct xt_writer writer = xt_writer_over(head->text, sizeof(head->text));
     xt_write_literal(&writer, "Date: ");
     write_date(&writer, unix_s);
-    xt_write_literal(&writer, "\r\nCache-Control: no-store\r\n"
-                              "X-Content-Type-Options: nosniff\r\n");
+    xt_write_literal(&writer, "\r\n");
+    head->date_size = writer.size;
+    xt_write_literal(&writer, "Cache-Control: no-store\r\n");
+    head->rest_at = writer.size;
+    xt_write_literal(&writer, "X-Content-Type-Options: nosniff\r\n");
     head->plain_size = writer.size;
     xt_write_literal(&writer, "Strict-Transport-Security: max-age=63072000\r\n");
     xt_require(!writer.overflow);
@@ -125,7 +128,16 @@ void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *
         write_number(writer, answer->body.size);
         xt_write_literal(writer, "\r\n");
     }
-    xt_write(writer, head->text, form.tls ? head->size : head->plain_size);
+    size_t head_size = form.tls ? head->size : head->plain_size;
+    if (answer->max_age_s == 0) {
+        xt_write(writer, head->text, head_size);
+    } else {
+        xt_write(writer, head->text, head->date_size);
+        xt_write_literal(writer, "Cache-Control: max-age=");
+        write_number(writer, answer->max_age_s);
+        xt_write_literal(writer, "\r\n");
+        xt_write(writer, head->text + head->rest_at, head_size - head->rest_at);
+    }
     if (answer->language != NULL) {
         xt_write_literal(writer, "Content-Language: ");
         xt_write_string(writer, answer->language);
@@ -139,6 +151,7 @@ void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *
     if (answer->allow != 0) {
         write_allow(writer, answer->allow);
     }
+    xt_write_span(writer, answer->signature);
     if (form.close) {
         xt_write_literal(writer, "Connection: close\r\n");
     }

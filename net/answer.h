@@ -3,7 +3,9 @@
  *   HTTP/1.1 200 OK
  *   Content-Type, Content-Length, Date, Cache-Control, X-Content-Type-Options,
  *   Strict-Transport-Security (TLS only, RFC 6797 7.2)        always, in this order
- *   Content-Language, Retry-After, Allow, Connection where they apply
+ *   Content-Language, Retry-After, Allow where they apply
+ *   Content-Digest, Signature-Input, Signature                where it is signed
+ *   Connection
  */
 #ifndef XT_NET_ANSWER_H
 #define XT_NET_ANSWER_H
@@ -11,7 +13,8 @@
 #include "core/span.h"
 #include "core/status.h"
 
-#define XT_ANSWER_HEAD_MAX 640 /* bytes of any head */
+#define XT_SIGNATURE_LINES_MAX 768 /* bytes of Content-Digest, Signature-Input and Signature */
+#define XT_ANSWER_HEAD_MAX (640 + XT_SIGNATURE_LINES_MAX) /* bytes of any head */
 
 enum xt_content_type { XT_TYPE_NONE, XT_TYPE_JSON, XT_TYPE_PROBLEM, XT_TYPE_METRICS };
 
@@ -30,11 +33,15 @@ struct xt_answer {
     struct xt_pieces *pieces;  /* instead of a body; the exchange's from now on. NULL: none */
     const char *language;      /* Content-Language; NULL: none */
     uint32_t retry_after_s;    /* 0: none */
+    uint32_t max_age_s;        /* may be kept for so long; 0: no-store */
+    struct xt_span signature;  /* fields made by net/signature; size 0: not signed */
     uint8_t allow;             /* set of enum xt_method for Allow; 0: none */
 };
 
 /* The part that is the same in all answers of one second. */
 struct xt_answer_head {
+    size_t date_size;  /* of Date, which comes first */
+    size_t rest_at;    /* what follows Cache-Control */
     size_t plain_size; /* without what is for TLS only */
     size_t size;
     uint8_t text[256];

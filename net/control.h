@@ -13,7 +13,7 @@
  * it has talked to strangers.
  * The end: a channel that gives XT_CLOSED has lost its other side. A child whose supervisor is gone
  * drains and ends.
- * Secrets (master keys, the TLS key, the ticket seed) travel here only. xt_control_release wipes what
+ * Secrets (master keys, the TLS key, signing keys, the ticket seed) travel here only. xt_control_release wipes what
  * was received; what is sent is the caller's to wipe.
  */
 #ifndef XT_NET_CONTROL_H
@@ -36,8 +36,8 @@ enum xt_control_type {
      * descriptors of the shared memory alone. */
     XT_CONTROL_START = 1,
     /* numbers[0] a serial number that the answer repeats; blobs[0] struct xt_settings; blobs[1] the TLS
-     * key in PEM, empty: certificate, key, authority and revocations are as before; fds[0] the
-     * snapshot. */
+     * key in PEM, empty: certificate, key, authority, revocations and signing keys are as before;
+     * blobs[2] the signing keys, as XT_START_SIGNING; fds[0] the snapshot. */
     XT_CONTROL_RELOAD,
     XT_CONTROL_GENERATION, /* numbers[0] the number of the generation to open, blobs[0] the digest of the
                             * one that was checked: what lies under the number now may be another */
@@ -97,9 +97,10 @@ enum xt_start_blob {
     XT_START_SETTINGS, /* struct xt_settings */
     XT_START_KEYRING,  /* as xt_keyring_export writes it */
     XT_START_TICKET_SECRET,
-    XT_START_TLS_KEY,     /* PEM */
-    XT_START_DIGEST,      /* of the generation */
-    XT_START_AUDIT_HEADER /* of the audit segment, where there is one */
+    XT_START_TLS_KEY,      /* PEM */
+    XT_START_DIGEST,       /* of the generation */
+    XT_START_AUDIT_HEADER, /* of the audit segment, where there is one */
+    XT_START_SIGNING /* as xt_answer_key_read gives it; empty: there are no keys to sign answers */
 };
 enum xt_start_fd {
     XT_START_SHARED, /* the first of four: enum xt_shared_fd */

@@ -2,6 +2,7 @@
 
 #include "crypto/keyring.h"
 #include "net/metrics.h"
+#include "net/signature.h"
 
 #define CHUNK_HEAD 6 /* bytes: four digits and CRLF */
 #define CHUNK_TAIL 7 /* bytes: CRLF, and the last chunk and its CRLF */
@@ -140,19 +141,58 @@ static bool write_pieces(struct xt_exchange *exchange, struct xt_writer *output)
     return true;
 }
 
+/* The same, and what the answer is to be signed with. */
+static const struct xt_route *admit(struct xt_exchange *exchange, struct xt_call *call,
+                                    struct xt_signing *signing, struct xt_answer *answer)
+{
+    enum xt_problem problem =
+        exchange->tls ? xt_signature_read(call->request, call->service->answer_keys, signing)
+                      : XT_PROBLEM_NONE;
+    if (problem != XT_PROBLEM_NONE) {
+        xt_call_refuse(call, problem, NULL, answer);
+        return NULL;
+    }
+    return find_route(exchange, call, answer);
+}
+
+/* Signs the answer where the request or the partner's rights ask for it. A signature takes the place of
+ * several answers in this turn, so that who wants them does not make others wait. */
+static void sign_answer(struct xt_exchange *exchange, const struct xt_call *call,
+                        struct xt_signing *signing, struct xt_answer *answer)
+{
+    struct xt_service *service = exchange->service;
+    const struct xt_answer_keys *keys = service->answer_keys;
+    if (!signing->wanted && keys != NULL && call->allowance != NULL &&
+        (call->allowance->partner->rights & XT_RIGHT_SIGNED) != 0) {
+        xt_signature_by_right(call->request, signing);
+    }
+    if (!signing->wanted) {
+        return;
+    }
+    /* What HEAD is answered with has no content (RFC 9530 section 2, RFC 9110 section 9.3.2). */
+    struct xt_span body = call->request->method == XT_HEAD ? xt_span_of(NULL, 0) : answer->body;
+    struct xt_writer lines = xt_writer_over(service->signature, sizeof(service->signature));
+    xt_signature_write(keys, signing, call->request, answer->status, body, service->unix_ms / 1000,
+                       &lines);
+    answer->signature = xt_written(&lines);
+    uint32_t more = XT_SIGNATURE_REQUESTS - 1; /* the answer itself is counted with all others */
+    exchange->turn_left -= exchange->turn_left > more ? more : exchange->turn_left - 1;
+}
+
 /* Answers the request that is whole. Gives false when its answer has no room yet. */
 static bool answer_request(struct xt_exchange *exchange, struct xt_writer *output, bool *last)
 {
     struct xt_http_request *request = &exchange->http.request;
     struct xt_call call = begin_call(exchange);
     struct xt_answer answer;
+    struct xt_signing signing = {0};
     const struct xt_route *route = NULL;
     if (is_logged(exchange) && !xt_audit_trail_can(exchange->service->trail)) {
         xt_call_refuse(&call, XT_PROBLEM_NOT_LOGGED, NULL, &answer);
     } else if (exchange->overloaded) { /* the cheap way out: whoever waits behind it waits less */
         xt_call_refuse(&call, XT_PROBLEM_OVERLOADED, NULL, &answer);
     } else {
-        route = find_route(exchange, &call, &answer);
+        route = admit(exchange, &call, &signing, &answer);
     }
     if (route != NULL) {
         route->handle(&call, &answer);
@@ -161,6 +201,7 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
         xt_require(output->size > 0); /* every answer fits into an empty output */
         return false; /* only a fixed document: handlers of others have their room already */
     }
+    sign_answer(exchange, &call, &signing, &answer);
     exchange->answered++;
     exchange->turn_left--;
     *last = request->close || exchange->retire || (answer.pieces != NULL && request->is_http10) ||

@@ -11,8 +11,10 @@ enum field {
     FIELD_CONNECTION,
     FIELD_TRACEPARENT,
     FIELD_CONTENT_TYPE,
+    FIELD_CONTENT_DIGEST,
     FIELD_CONTENT_LENGTH,
     FIELD_ACCEPT_LANGUAGE,
+    FIELD_ACCEPT_SIGNATURE,
     FIELD_CONTENT_ENCODING,
     FIELD_TRANSFER_ENCODING
 };
@@ -35,6 +37,12 @@ static enum field field_named(const char *name, size_t length)
 #define IS(text, field)                                                                            \
     case sizeof(text) - 1:                                                                         \
         return memcmp(name, text, sizeof(text) - 1) == 0 ? (field) : FIELD_OTHER
+/* The same for two names of one length. */
+#define IS_EITHER(text, field, other, other_field)                                                 \
+    case sizeof(text) - 1:                                                                         \
+        return memcmp(name, text, sizeof(text) - 1) == 0     ? (field)                             \
+               : memcmp(name, other, sizeof(other) - 1) == 0 ? (other_field)                       \
+                                                             : FIELD_OTHER
     switch (length) {
         IS("host", FIELD_HOST);
         IS("expect", FIELD_EXPECT);
@@ -42,14 +50,16 @@ static enum field field_named(const char *name, size_t length)
         IS("connection", FIELD_CONNECTION);
         IS("traceparent", FIELD_TRACEPARENT);
         IS("content-type", FIELD_CONTENT_TYPE);
-        IS("content-length", FIELD_CONTENT_LENGTH);
+        IS_EITHER("content-length", FIELD_CONTENT_LENGTH, "content-digest", FIELD_CONTENT_DIGEST);
         IS("accept-language", FIELD_ACCEPT_LANGUAGE);
-        IS("content-encoding", FIELD_CONTENT_ENCODING);
+        IS_EITHER("content-encoding", FIELD_CONTENT_ENCODING, "accept-signature",
+                  FIELD_ACCEPT_SIGNATURE);
         IS("transfer-encoding", FIELD_TRANSFER_ENCODING);
     default:
         return FIELD_OTHER;
     }
 #undef IS
+#undef IS_EITHER
 }
 
 static int on_header_field_complete(llhttp_t *parser)
@@ -71,7 +81,8 @@ static int on_header_field_complete(llhttp_t *parser)
     }
     if (field == FIELD_UPGRADE ||
         (seen && (field == FIELD_CONTENT_TYPE || field == FIELD_CONTENT_LENGTH ||
-                  field == FIELD_CONTENT_ENCODING || field == FIELD_TRANSFER_ENCODING))) {
+                  field == FIELD_CONTENT_ENCODING || field == FIELD_TRANSFER_ENCODING ||
+                  field == FIELD_CONTENT_DIGEST || field == FIELD_ACCEPT_SIGNATURE))) {
         return xt_http_refuse(http, XT_PROBLEM_MALFORMED_HTTP);
     }
     if (seen && field == FIELD_TRACEPARENT) { /* two of them: neither can be believed */
@@ -157,6 +168,12 @@ static int on_header_value_complete(llhttp_t *parser)
         break;
     case FIELD_CONTENT_TYPE:
         request->content_type = value;
+        break;
+    case FIELD_CONTENT_DIGEST:
+        request->content_digest = value; /* judged with the body (net/signature) */
+        break;
+    case FIELD_ACCEPT_SIGNATURE:
+        request->accept_signature = value;
         break;
     case FIELD_CONTENT_LENGTH:
         return xt_is_digits(value) ? 0 : xt_http_refuse(http, XT_PROBLEM_MALFORMED_HTTP);

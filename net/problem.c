@@ -19,6 +19,19 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
     [XT_PROBLEM_INVALID_REQUEST] = {400, "invalid_request", "The request body is not acceptable",
                                     "Nội dung yêu cầu không hợp lệ",
                                     "Mend the members listed in errors and send it again.", 0},
+    [XT_PROBLEM_BAD_CONTENT_DIGEST] = {400, "bad_content_digest",
+                                       "Content-Digest does not fit the body",
+                                       "Content-Digest không khớp với nội dung",
+                                       "Send sha-256 or sha-512 of the body as RFC 9530 has it.",
+                                       0},
+    [XT_PROBLEM_SIGNATURE_NOT_POSSIBLE] =
+        {400, "signature_not_possible", "The answer cannot be signed as Accept-Signature asks",
+         "Không thể ký câu trả lời theo Accept-Signature",
+         "One signature over \"@status\" and \"content-digest\", and of the request \"@method\", "
+         "\"@path\" and a \"content-digest\" that is there; with created, keyid, alg ed25519, "
+         "nonce "
+         "or tag of at most 64 characters.",
+         0},
     [XT_PROBLEM_LEGAL_BASIS_MISSING] = {400, "legal_basis_missing",
                                         "This purpose needs a legal basis",
                                         "Mục đích này cần nêu căn cứ pháp lý",

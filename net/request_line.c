@@ -98,14 +98,25 @@ static bool is_target(struct xt_span text)
     return text.size > 0;
 }
 
+static const struct {
+    const char *name;
+    enum xt_method method;
+} methods[] = {{"POST", XT_POST},       {"GET", XT_GET}, {"HEAD", XT_HEAD},
+               {"OPTIONS", XT_OPTIONS}, {"PUT", XT_PUT}, {"DELETE", XT_DELETE},
+               {"PATCH", XT_PATCH}};
+
+const char *xt_method_name(enum xt_method method)
+{
+    for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
+        if (methods[i].method == method) {
+            return methods[i].name;
+        }
+    }
+    return "";
+}
+
 static enum xt_problem take_method(struct xt_http_request *request, struct xt_span text)
 {
-    static const struct {
-        const char *name;
-        enum xt_method method;
-    } methods[] = {{"POST", XT_POST},       {"GET", XT_GET}, {"HEAD", XT_HEAD},
-                   {"OPTIONS", XT_OPTIONS}, {"PUT", XT_PUT}, {"DELETE", XT_DELETE},
-                   {"PATCH", XT_PATCH}};
     for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++) {
         if (xt_span_is(text, methods[i].name)) {
             request->method = methods[i].method;

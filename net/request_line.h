@@ -9,6 +9,9 @@
 XT_MUST_USE enum xt_problem xt_request_line_parse(struct xt_span line, const char *scheme,
                                                   struct xt_http_request *request);
 
+/* As it stands in a request line. */
+const char *xt_method_name(enum xt_method method);
+
 /* uri-host [ ":" port ] of RFC 9110 section 7.2; no user, no path, not empty. */
 bool xt_host_is_valid(struct xt_span text);
 

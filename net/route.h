@@ -33,6 +33,7 @@ const struct xt_route *xt_route_find(const struct xt_routes *routes, struct xt_s
 /* Handlers. */
 void xt_handle_verify(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_jwks(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_healthz(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_readyz(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_metrics(struct xt_call *call, struct xt_answer *answer);

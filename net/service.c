@@ -67,8 +67,15 @@ void xt_service_take_quotas(struct xt_service *service, struct xt_quota_view *qu
     service->quotas = quotas;
 }
 
+void xt_service_take_answer_keys(struct xt_service *service, struct xt_answer_keys *keys)
+{
+    xt_answer_keys_close(service->answer_keys);
+    service->answer_keys = keys;
+}
+
 void xt_service_close(struct xt_service *service)
 {
+    xt_answer_keys_close(service->answer_keys);
     xt_rates_close(service->rates);
     xt_partners_free(service->partners);
     xt_generation_close(service->generation);

@@ -4,6 +4,7 @@
 #define XT_NET_SERVICE_H
 
 #include "core/settings.h"
+#include "crypto/answer_key.h"
 #include "net/answer.h"
 #include "net/audit_trail.h"
 #include "net/http.h"
@@ -22,6 +23,7 @@ struct xt_service {
     struct xt_rates *rates;           /* of these partners; NULL: not shared, no limits */
     struct xt_audit_trail *trail;     /* NULL: nothing is written down (a test of parts) */
     struct xt_quota_view *quotas;     /* NULL: nobody has a daily quota */
+    struct xt_answer_keys *answer_keys; /* NULL: answers cannot be signed */
     bool draining;
 
     struct xt_shared *shared;         /* NULL: of no server (a test of parts) */
@@ -43,6 +45,7 @@ struct xt_service {
     struct xt_json_arena arena; /* XT_VERIFY_ARENA, for one request at a time */
     struct xt_log_limit log_limit, refusal_limit;
     uint8_t scratch[XT_SCRATCH];
+    uint8_t signature[XT_SIGNATURE_LINES_MAX]; /* of the answer that is being written */
 };
 
 XT_MUST_USE enum xt_status xt_service_open(struct xt_service *service,
@@ -60,6 +63,9 @@ XT_MUST_USE enum xt_status xt_service_take_partners(struct xt_service *service,
                                                     const uint32_t *cells);
 void xt_service_take_generation(struct xt_service *service, struct xt_generation *generation);
 void xt_service_take_quotas(struct xt_service *service, struct xt_quota_view *quotas);
+
+/* The same for the keys that sign answers; NULL: none. Cannot fail. */
+void xt_service_take_answer_keys(struct xt_service *service, struct xt_answer_keys *keys);
 
 /* Sets the time of this turn (CLOCK_REALTIME, CLOCK_MONOTONIC). */
 void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t monotonic_ns);

@@ -22,10 +22,13 @@ XT_MUST_USE enum xt_status xt_material_settings(const char *dir,
                                                 struct xt_settings *settings,
                                                 struct xt_failure *failure);
 
-/* The server's certificate and key, the clients' authority and its revocation lists. */
+/* The server's certificate and key, the clients' authority and its revocation lists, and the keys that
+ * sign answers. */
 struct xt_identity_files {
     struct xt_tls_server_material tls; /* owned */
     int64_t revocations_until;         /* Unix seconds; INT64_MAX: there are no lists */
+    uint8_t *signing;                  /* text of the keys that sign answers, owned; NULL: none */
+    size_t signing_size;
     char certificate[XT_PATH_MAX], key[XT_PATH_MAX], authority[XT_PATH_MAX],
         revocations[XT_PATH_MAX]; /* paths; revocations "": none */
 };

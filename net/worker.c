@@ -347,8 +347,9 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
         status = open_handles(worker, failure);
     }
     if (status == XT_OK) {
-        status = xt_worker_take(worker, &settings, start->fds[XT_START_SNAPSHOT],
-                                start->blobs[XT_START_TLS_KEY], failure);
+        status =
+            xt_worker_take(worker, &settings, start->fds[XT_START_SNAPSHOT],
+                           start->blobs[XT_START_TLS_KEY], start->blobs[XT_START_SIGNING], failure);
     }
     if (status == XT_OK && start->numbers[XT_START_GENERATION] != 0) {
         status = open_generation(worker, start, failure);

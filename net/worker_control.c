@@ -54,11 +54,20 @@ static void take_settings(struct xt_worker *worker, const struct xt_settings *se
 }
 
 enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings *settings, int fd,
-                              struct xt_span key, struct xt_failure *failure)
+                              struct xt_span key, struct xt_span signing,
+                              struct xt_failure *failure)
 {
     struct xt_snapshot snapshot;
     struct xt_tls_context *tls = NULL;
+    struct xt_answer_keys *answer_keys = NULL;
     enum xt_status status = xt_snapshot_open(fd, &snapshot, failure);
+    if (status == XT_OK && key.size > 0 && signing.size > 0) {
+        status = xt_answer_keys_open(signing, &answer_keys);
+        if (status != XT_OK) {
+            (void)xt_fail(failure, status, "cannot take the signing keys: %s",
+                          xt_status_name(status));
+        }
+    }
     if (status == XT_OK && key.size > 0) {
         status = make_tls(worker, settings, &snapshot, key, &tls, failure);
     }
@@ -75,8 +84,10 @@ enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings
             xt_listener_set_tls(&worker->api, tls);
             xt_tls_context_close(worker->tls);
             worker->tls = tls;
+            xt_service_take_answer_keys(&worker->service, answer_keys);
         }
     } else {
+        xt_answer_keys_close(answer_keys);
         xt_tls_context_close(tls);
     }
     xt_snapshot_close(&snapshot);
@@ -149,7 +160,8 @@ static void on_reload(struct xt_worker *worker, const struct xt_control_message 
     struct xt_failure failure = {0};
     enum xt_status status = XT_INVALID;
     if (message->fd_count == 1 && xt_control_copy(message, 0, &settings, sizeof(settings))) {
-        status = xt_worker_take(worker, &settings, message->fds[0], message->blobs[1], &failure);
+        status = xt_worker_take(worker, &settings, message->fds[0], message->blobs[1],
+                                message->blobs[2], &failure);
     }
     answer(worker, message, status, XT_CONTROL_RELOADED, &failure);
 }

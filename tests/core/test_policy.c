@@ -291,7 +291,7 @@ static void rights_are_called_as_in_the_contract(void **state)
     (void)state;
     static const char *const NAMES[] = {"per_claim",    "card_state", "existence",  "advisory",
                                         "authenticate", "accounts",   "attributes", "registry",
-                                        "statistics",   "audit"};
+                                        "statistics",   "audit",      "signed"};
     uint32_t right = 0;
     for (unsigned i = 0; i < XT_RIGHT_COUNT; i++) {
         assert_string_equal(xt_right_name((enum xt_right)(1U << i)), NAMES[i]);
