@@ -14,9 +14,7 @@
 #define LINE_SIZE (STATE_SIZE + 1 + XT_ANSWER_KEY_TIME + 1 + 2 * SEED + 1)
 
 _Static_assert(XT_ANSWER_KEYS_TEXT_MAX == XT_ANSWER_KEYS_MAX * LINE_SIZE, "room for every key");
-_Static_assert(XT_ANSWER_SIGNATURE == ED25519_SIGNATURE_LEN &&
-                   XT_ANSWER_PUBLIC == ED25519_PUBLIC_KEY_LEN && XT_SHA256 == SHA256_DIGEST_LENGTH,
-               "sizes of RFC 8032");
+_Static_assert(sizeof((uint8_t[XT_ANSWER_SIGNATURE]){0}) == ED25519_SIGNATURE_LEN, "RFC 8032");
 
 struct xt_answer_keys {
     unsigned count, current;
@@ -123,6 +121,7 @@ enum xt_status xt_answer_key_read(const char *path, uint8_t **text, size_t *size
 static size_t turn_lines(const uint8_t *old, size_t size, char *text)
 {
     size_t lines = size / LINE_SIZE, made = 0;
+    xt_require(old != NULL && lines > 0); /* xt_answer_key_read gives no other */
     bool has_next = memcmp(old + (lines - 1) * LINE_SIZE, states[XT_ANSWER_NEXT], STATE_SIZE) == 0;
     size_t previous = has_next ? lines - 1 : lines; /* with the one that signed until now */
     size_t skip = previous > XT_ANSWER_PREVIOUS_MAX ? previous - XT_ANSWER_PREVIOUS_MAX : 0;

@@ -18,11 +18,11 @@
 
 struct xt_service {
     const struct xt_settings *settings;
-    struct xt_generation *generation; /* NULL: none imported yet */
-    struct xt_partners *partners;     /* never NULL while serving */
-    struct xt_rates *rates;           /* of these partners; NULL: not shared, no limits */
-    struct xt_audit_trail *trail;     /* NULL: nothing is written down (a test of parts) */
-    struct xt_quota_view *quotas;     /* NULL: nobody has a daily quota */
+    struct xt_generation *generation;   /* NULL: none imported yet */
+    struct xt_partners *partners;       /* never NULL while serving */
+    struct xt_rates *rates;             /* of these partners; NULL: not shared, no limits */
+    struct xt_audit_trail *trail;       /* NULL: nothing is written down (a test of parts) */
+    struct xt_quota_view *quotas;       /* NULL: nobody has a daily quota */
     struct xt_answer_keys *answer_keys; /* NULL: answers cannot be signed */
     bool draining;
 

@@ -266,18 +266,20 @@ void xt_signature_write(const struct xt_answer_keys *keys, const struct xt_signi
 {
     uint8_t room[BASE_MAX], sha256[XT_SHA256], signature[XT_ANSWER_SIGNATURE];
     struct xt_writer base = xt_writer_over(room, sizeof(room));
+    const uint8_t *text = lines->data;
+    xt_require(text != NULL);
     xt_sha256(body, sha256);
     xt_write_literal(lines, "Content-Digest: ");
     size_t start = lines->size;
     xt_write_literal(lines, "sha-256=");
     xt_field_write_bytes(lines, sha256, sizeof(sha256));
-    struct xt_span digest = xt_span_of(lines->data + start, lines->size - start);
+    struct xt_span digest = xt_span_of(text + start, lines->size - start);
     xt_write_literal(lines, "\r\nSignature-Input: ");
     xt_write_span(lines, signing->label);
     xt_write_byte(lines, '=');
     start = lines->size;
     write_parameters(signing, xt_answer_keys_current(keys)->id, unix_s, lines);
-    struct xt_span parameters = xt_span_of(lines->data + start, lines->size - start);
+    struct xt_span parameters = xt_span_of(text + start, lines->size - start);
     for (unsigned i = 0; i < signing->count; i++) { /* RFC 9421 section 2.5 */
         write_component(&base, signing->components[i]);
         xt_write_literal(&base, ": ");
