@@ -241,8 +241,26 @@ void xt_load_flush(struct xt_load_loop *loop, struct xt_load_connection *connect
 
 /* ---- answers ---- */
 
+/* NULL: it is as it must be. */
+static const char *wrong_signature(struct xt_load_loop *loop,
+                                   const struct xt_workload_request *request,
+                                   const struct xt_response_head *head, struct xt_span body)
+{
+    const struct xt_workload *workload = loop->shared->workload;
+    struct xt_span digest =
+        xt_span_of(workload->wire + request->digest_offset, XT_LOAD_DIGEST_SIZE);
+    bool whole = loop->judged++ % XT_LOAD_SIGNED_SAMPLE == 0;
+    const char *why;
+    if (!xt_load_is_signed(workload->keys, head, body, digest, whole, &why)) {
+        return why;
+    }
+    loop->result->signatures += whole;
+    return NULL;
+}
+
+/* head: NULL where nobody looks at the body. */
 static void judge(struct xt_load_loop *loop, const struct xt_load_flight *flight, unsigned status,
-                  struct xt_span body)
+                  const struct xt_response_head *head, struct xt_span body)
 {
     const struct xt_workload_request *request = flight->request;
     const struct xt_workload *workload = loop->shared->workload;
@@ -264,6 +282,10 @@ static void judge(struct xt_load_loop *loop, const struct xt_load_flight *flight
         .verdict_only = workload->verdict_only};
     const char *why;
     enum xt_verdict_check check = xt_verdict_check(body, &expected, &why);
+    if (check == XT_VERDICT_RIGHT && workload->keys != NULL && head != NULL) {
+        why = wrong_signature(loop, request, head, body);
+        check = why == NULL ? XT_VERDICT_RIGHT : XT_VERDICT_WRONG;
+    }
     if (check == XT_VERDICT_RIGHT) {
         xt_load_count_right(loop, flight);
         return;
@@ -324,7 +346,7 @@ static size_t consume_one(struct xt_load_loop *loop, struct xt_load_connection *
         size_t part = input.size < connection->skip ? input.size : (size_t)connection->skip;
         connection->skip -= part;
         if (connection->skip == 0) {
-            judge(loop, &connection->flights[connection->first], connection->status,
+            judge(loop, &connection->flights[connection->first], connection->status, NULL,
                   xt_span_of(NULL, 0));
             finish_answer(loop, connection);
         }
@@ -368,7 +390,8 @@ static size_t consume_one(struct xt_load_loop *loop, struct xt_load_connection *
         connection->skip = head.body_size - there;
         return input.size;
     }
-    judge(loop, flight, head.status, xt_span_of(input.data + head.size, (size_t)head.body_size));
+    judge(loop, flight, head.status, &head,
+          xt_span_of(input.data + head.size, (size_t)head.body_size));
     finish_answer(loop, connection);
     return head.size + (size_t)head.body_size;
 }

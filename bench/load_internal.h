@@ -63,6 +63,7 @@ struct xt_load_loop {
     uint64_t issued;   /* of this thread's schedule */
     uint64_t next_due; /* of number `issued` */
     unsigned cursor;   /* into the workload */
+    unsigned judged;   /* answers whose signatures were looked at */
     unsigned retry_count;
     struct xt_load_flight *retries; /* due again: the server closed without looking at them */
 

@@ -75,6 +75,7 @@ struct xt_load_loop_result {
     uint64_t connections, resumed;  /* established; of these, by a ticket */
     uint64_t early[XT_LOAD_ERRORS]; /* before the measured time */
     uint64_t early_right;
+    uint64_t signatures; /* verified, over the whole run */
     bool failed;
     struct xt_failure failure; /* of setting up, when failed */
 };

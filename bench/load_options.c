@@ -56,6 +56,9 @@ static const char help[] =
     "                    --full if they were, --purpose, --claims, --mix as in gen --help\n"
     "  --requests M      distinct requests, 1 to 1000000, made beforehand; default 100000\n"
     "  --verdict-only    the partner lacks the right per_claim\n"
+    "  --signed FILE     ask for signed answers (RFC 9421): each must have a signature, and of "
+    "one\n"
+    "                    in 16 it is verified. FILE: the server's /.well-known/jwks.json\n"
     "  --unchecked       any answer with status 200 is right (for a floor like nginx `return "
     "200`)\n"
     "  --path /PATH      plain GET, status 200, instead of verify\n"
@@ -218,6 +221,7 @@ enum {
     MIX,
     REQUESTS,
     VERDICT_ONLY,
+    SIGNED,
     UNCHECKED,
     PATH,
     SCENARIO,
@@ -253,6 +257,7 @@ static const struct option option_table[] = {{"help", no_argument, NULL, HELP},
                                              {"mix", required_argument, NULL, MIX},
                                              {"requests", required_argument, NULL, REQUESTS},
                                              {"verdict-only", no_argument, NULL, VERDICT_ONLY},
+                                             {"signed", required_argument, NULL, SIGNED},
                                              {"unchecked", no_argument, NULL, UNCHECKED},
                                              {"path", required_argument, NULL, PATH},
                                              {"scenario", required_argument, NULL, SCENARIO},
@@ -299,6 +304,9 @@ static int take_work(struct xt_load_options *options, struct given *given, int o
                    : xt_load_usage("--requests takes a number from 1 to %u", XT_LOAD_REQUESTS_MAX);
     case VERDICT_ONLY:
         options->verdict_only = true;
+        return XT_EXIT_OK;
+    case SIGNED:
+        options->signed_keys = optarg;
         return XT_EXIT_OK;
     case UNCHECKED:
         options->unchecked = true;
@@ -414,6 +422,7 @@ static int take(struct xt_load_options *options, struct given *given, int option
     case MIX:
     case REQUESTS:
     case VERDICT_ONLY:
+    case SIGNED:
     case UNCHECKED:
     case PATH:
     case SCENARIO:

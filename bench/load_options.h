@@ -37,6 +37,8 @@ struct xt_load_options {
     uint64_t seed, count;
     unsigned requests;
     bool full, verdict_only, unchecked;
+    const char
+        *signed_keys; /* answers are to be signed: the server's JWK set; NULL: they are not */
 
     bool find_knee;
     uint64_t slo_us; /* of p99 */

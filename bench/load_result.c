@@ -42,9 +42,10 @@ static void put_configuration(struct file *file, const struct xt_load_result *re
         xt_load_handshake_name(options->handshake));
     PUT(file,
         "\"ramp_s\":%.3f,\"warmup_s\":%.3f,\"duration_s\":%.3f,\"timeout_s\":%.3f,"
-        "\"checked\":\"%s\",",
+        "\"signed\":%s,\"checked\":\"%s\",",
         (double)options->ramp_ns / 1e9, (double)options->warmup_ns / 1e9,
         (double)options->duration_ns / 1e9, (double)options->timeout_ns / 1e9,
+        options->signed_keys != NULL ? "true" : "false",
         options->unchecked      ? "status"
         : options->verdict_only ? "verdict"
                                 : "claims");
@@ -132,6 +133,9 @@ static void put_run(struct file *file, const struct xt_load_result *result)
         (unsigned long long)figures->early_right, (unsigned long long)figures->early_errors,
         (unsigned long long)figures->connections, (unsigned long long)figures->resumed,
         (unsigned long long)figures->client_cpu_us);
+    if (result->workload->keys != NULL) {
+        PUT(file, "\"signatures_verified\":%llu,", (unsigned long long)figures->signatures);
+    }
     double requests = figures->in_time > 0 ? (double)figures->in_time : 1;
     PUT(file, "\"client_cpu_us_per_request\":%.3f,", (double)figures->client_cpu_us / requests);
     if (figures->has_server) {

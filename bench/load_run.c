@@ -321,6 +321,7 @@ static void gather(struct conduct *conduct)
         const struct xt_load_loop_result *result = &conduct->threads[i].result;
         figures->connections += result->connections;
         figures->resumed += result->resumed;
+        figures->signatures += result->signatures;
         figures->early_right += result->early_right;
         xt_histogram_merge(&figures->handshake, &result->handshake);
         for (unsigned kind = 0; kind < XT_LOAD_ERRORS; kind++) {

@@ -24,6 +24,7 @@ struct xt_load_figures {
     uint64_t early_errors, early_right; /* in ramp and warm-up */
     char details[XT_LOAD_ERRORS][XT_LOAD_DETAIL_MAX];
     uint64_t connections, resumed;
+    uint64_t signatures; /* verified, ramp and warm-up included */
     struct xt_histogram latency, handshake;
     unsigned second_count;
     struct xt_load_second *seconds;

@@ -5,6 +5,8 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "bench/load_signed.h"
+
 #define BAR_WIDTH 32U
 #define PLAIN_EVERY_S 10U
 #define BAR_LEAST_US 10.0 /* an empty bar; each further decade is as long as the next */
@@ -181,6 +183,10 @@ void xt_load_summary(const struct xt_load_options *options, const struct xt_load
     }
     (void)fprintf(out, "connections  %llu made, %llu by a ticket\n",
                   (unsigned long long)figures->connections, (unsigned long long)figures->resumed);
+    if (options->signed_keys != NULL) {
+        (void)fprintf(out, "signatures   %llu verified, of one answer in %u\n",
+                      (unsigned long long)figures->signatures, XT_LOAD_SIGNED_SAMPLE);
+    }
     if (figures->in_time > 0) {
         (void)fprintf(out, "client CPU   %.2f us a request",
                       (double)figures->client_cpu_us / (double)figures->in_time);

@@ -113,7 +113,21 @@ static enum xt_status read_field(struct state *state, struct xt_span line)
         }
         return XT_OK;
     case sizeof("content-length") - 1:
+        if (is_word(key, "content-digest")) {
+            state->head->content_digest = value;
+            return XT_OK;
+        }
         return is_word(key, "content-length") ? read_length(state, value) : XT_OK;
+    case sizeof("signature-input") - 1:
+        if (is_word(key, "signature-input")) {
+            state->head->signature_input = value;
+        }
+        return XT_OK;
+    case sizeof("signature") - 1:
+        if (is_word(key, "signature")) {
+            state->head->signature = value;
+        }
+        return XT_OK;
     case sizeof("transfer-encoding") - 1:
         return is_word(key, "transfer-encoding") ? malformed(state->head, "Transfer-Encoding")
                                                  : XT_OK;

@@ -18,7 +18,8 @@ struct xt_response_head {
     size_t size;        /* bytes of the head */
     uint64_t body_size; /* bytes that follow it; 0 with 204 and 304 */
     bool close;         /* no further answer comes on this connection */
-    const char *wrong;  /* XT_INVALID: what is malformed, in a few words; static */
+    struct xt_span content_digest, signature_input, signature; /* in the input; size 0: none */
+    const char *wrong; /* XT_INVALID: what is malformed, in a few words; static */
 };
 
 /* XT_AGAIN: not all there yet; XT_INVALID: malformed or too long. */

@@ -83,15 +83,29 @@ static void make_verify(struct maker *maker, const struct xt_request_plan *plan,
     static const char txn_start[] = "{\"txn\":\"";
     struct xt_generated_request made;
     struct xt_workload_request *request = &maker->workload->requests[index];
-    char head[512];
+    char head[1024], digest[XT_LOAD_DIGEST_SIZE + 128] = "";
+    static const char digest_start[] = "Content-Digest: ";
     xt_request_make(plan, index, &made);
+    if (maker->workload->keys != NULL) {
+        struct xt_writer fields = xt_writer_over(digest, sizeof(digest) - 1);
+        xt_write_literal(&fields, "Content-Digest: ");
+        xt_load_write_digest(xt_span_of(made.body, made.body_size), &fields);
+        xt_write_literal(&fields, "\r\n");
+        xt_require(!fields.overflow);
+    }
     int size = snprintf(head, sizeof(head),
                         "POST /v1/verify HTTP/1.1\r\nHost: %s\r\nContent-Type: application/json\r\n"
-                        "Content-Length: %zu\r\n%s\r\n",
-                        maker->host, made.body_size, maker->connection);
+                        "%s%sContent-Length: %zu\r\n%s\r\n",
+                        maker->host, digest, digest[0] != '\0' ? XT_LOAD_SIGNED_FIELD : "",
+                        made.body_size, maker->connection);
     xt_require(size > 0 && (size_t)size < sizeof(head) &&
                memcmp(made.body, txn_start, sizeof(txn_start) - 1) == 0);
     xt_write(writer, head, (size_t)size);
+    if (digest[0] != '\0') {
+        const char *at = strstr(head, digest_start);
+        xt_require(at != NULL);
+        request->digest_offset = request->offset + (uint32_t)(at - head) + sizeof(digest_start) - 1;
+    }
     request->txn_offset = request->offset + (uint32_t)size + sizeof(txn_start) - 1;
     request->txn_size = (uint32_t)strcspn(made.body + sizeof(txn_start) - 1, "\"");
     request->asked = (uint16_t)made.asked;
@@ -192,6 +206,9 @@ enum xt_status xt_workload_make(const struct xt_load_options *options, struct xt
         !xt_policy_name_is_valid(xt_span_of_string(options->purpose))) {
         status = xt_fail(failure, XT_INVALID, "--purpose takes a name as in sim.register");
     }
+    if (status == XT_OK && options->signed_keys != NULL) {
+        status = xt_load_keys_open(options->signed_keys, &workload->keys, failure);
+    }
     if (status == XT_OK && verify &&
         xt_population_open(options->seed, options->count, &population) != XT_OK) {
         status = xt_fail(failure, XT_NO_MEMORY, "not enough memory for the tables (250 KiB)");
@@ -221,6 +238,8 @@ void xt_workload_free(struct xt_workload *workload)
 {
     free(workload->requests);
     free(workload->wire);
+    xt_load_keys_close(workload->keys);
+    workload->keys = NULL;
     workload->requests = NULL;
     workload->wire = NULL;
 }

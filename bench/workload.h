@@ -8,6 +8,7 @@
 #define XT_BENCH_WORKLOAD_H
 
 #include "bench/load_options.h"
+#include "bench/load_signed.h"
 #include "bench/requests.h"
 
 #define XT_WORKLOAD_PARTS_MAX 16U
@@ -35,6 +36,7 @@ XT_MUST_USE enum xt_status xt_scenario_read(const char *path, struct xt_scenario
 struct xt_workload_request {
     uint32_t offset, size;         /* of its bytes in `wire` */
     uint32_t txn_offset, txn_size; /* in `wire`; verify only */
+    uint32_t digest_offset;        /* of its Content-Digest in `wire`; 0: none */
     uint32_t index;                /* for xacthuc-bench gen --requests: the line, from 0 */
     uint16_t asked, matched;       /* XT_CLAIM_BIT sets */
     uint16_t status;               /* the right one */
@@ -46,6 +48,7 @@ struct xt_workload {
     bool verdict_only;
     bool
         ldap; /* requests are compare operations (bench/ldap), one verify at a time on a connection */
+    struct xt_load_keys *keys; /* by which answers are verified; NULL: they are not signed */
     unsigned count;
     struct xt_workload_request *requests;
     uint8_t *wire;

@@ -167,6 +167,41 @@ static void other_people_than_the_server_has_are_wrong_answers(void **state)
     assert_int_equal((int)(result("right") + result("verdict")), 60);
 }
 
+static void signed_answers_are_verified_and_others_are_wrong(void **state)
+{
+    (void)state;
+    char rest[512];
+    struct test_client *client = connect_as(&the_server, "demo");
+    struct test_response response;
+    assert_true(
+        test_client_request(client, "GET", "/.well-known/jwks.json", NULL, NULL, &response));
+    write_text(deployment("jwks.json"), response.body);
+    (void)snprintf(rest, sizeof(rest),
+                   "%s --signed %s --warmup 0s --duration 500ms --connections 2", PEOPLE_OPTIONS,
+                   deployment("jwks.json"));
+    assert_int_equal(load(&the_server, rest), 0);
+    assert_true(result_has("\"signed\":true"));
+    assert_true(result("signatures_verified") > 1);
+    char *key = strstr(response.body, "\"kid\":\"") + 7; /* the one that signs comes first */
+    key[0] = key[0] == 'A' ? 'B' : 'A';
+    write_text(deployment("jwks.json"), response.body);
+    assert_int_equal(load(&the_server, rest), 1);
+    assert_said("of a key that was not published");
+    test_response_release(&response);
+    assert_true(
+        test_client_request(client, "GET", "/.well-known/jwks.json", NULL, NULL, &response));
+    memcpy(strstr(response.body, "\"x\":\"") + 5, "11qYAYKxCrfVS_7TyWQHOg7hcvPapiMlrwIaaPcHURo",
+           43);
+    write_text(deployment("jwks.json"), response.body);
+    assert_int_equal(load(&the_server, rest), 1);
+    assert_said("the signature does not verify");
+    test_response_release(&response);
+    test_client_close(client);
+    write_text(deployment("jwks.json"), "{\"keys\":[]}");
+    assert_int_equal(load(&the_server, rest), 2);
+    assert_said("jwks.json has no Ed25519 key");
+}
+
 static void a_result_shows_the_servers_cpu(void **state)
 {
     (void)state;
@@ -452,6 +487,7 @@ int main(void)
         cmocka_unit_test(every_answer_of_the_server_is_right),
         cmocka_unit_test(a_scenario_mixes_verify_and_get),
         cmocka_unit_test(other_people_than_the_server_has_are_wrong_answers),
+        cmocka_unit_test(signed_answers_are_verified_and_others_are_wrong),
         cmocka_unit_test(a_result_shows_the_servers_cpu),
         cmocka_unit_test(the_knee_is_between_what_held_and_what_did_not),
         cmocka_unit_test(nobody_there_and_nobody_trusted_is_said_before_the_run),
