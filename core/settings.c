@@ -85,7 +85,8 @@ static const struct setting SETTINGS[] = {
      "# a millisecond, which everybody else waits; those over it wait in the order they came."},
     {"limits", "requests_per_turn", COUNT, PLACE(requests_per_turn), "8", 1, 10000,
      "Requests of one connection answered in one turn of the loop, with one write; those behind\n"
-     "# them on the same connection wait until others had their turn."},
+     "# them on the same connection wait until others had their turn. A signed answer counts for\n"
+     "# four."},
     {"limits", "overload_turn", TIME, PLACE(overload_turn_ms), "1s", 1, MINUTE,
      "A turn of the loop that has lasted twice this long answers the rest of its requests 503 at\n"
      "# once: so nobody waits much longer, and a caller may ask elsewhere."},
