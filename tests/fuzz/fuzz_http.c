@@ -21,8 +21,13 @@ static uint64_t mix(uint64_t digest, const void *data, size_t size)
 
 static void note_request(struct run *run, const struct xt_http_request *request)
 {
-    struct xt_span parts[] = {request->path, request->content_type, request->accept_language,
-                              request->traceparent, xt_span_of(request->body, request->body_size)};
+    struct xt_span parts[] = {request->path,
+                              request->content_type,
+                              request->accept_language,
+                              request->traceparent,
+                              request->content_digest,
+                              request->accept_signature,
+                              xt_span_of(request->body, request->body_size)};
     run->requests++;
     run->digest = mix(run->digest, &request->method, sizeof(request->method));
     run->digest = mix(run->digest, &request->close, sizeof(request->close));

@@ -294,6 +294,41 @@ static void turn_ends_after_its_answers(void **state)
     play_close(&play);
 }
 
+/* What asks for signatures has as few answers in a turn as cost what others' cost. */
+static void signature_counts_for_several_answers_of_a_turn(void **state)
+{
+    (void)state;
+    static const char text[] =
+        "GET / HTTP/1.1\r\n" H "Accept-Signature: s=(\"@status\" \"content-digest\")\r\n\r\n";
+    struct xt_answer_keys *keys = NULL;
+    struct play play;
+    static uint8_t room[XT_OUTPUT_MAX];
+    char many[8 * sizeof(text)] = "";
+    size_t used = 0, at = 0;
+    assert_int_equal(
+        xt_answer_keys_open(xt_span_of_string("current  2026-01-01T00:00:00Z 9d61b19deffd5a60ba844a"
+                                              "f492ec2cc44449c5697b326919703bac031cae7f60\n"),
+                            &keys),
+        XT_OK);
+    xt_service_take_answer_keys(&rig.service, keys);
+    for (int i = 0; i < 8; i++) {
+        strcat(many, text);
+    }
+    play_open(&play, true);
+    static const uint32_t turns[] = {8, 1, 5}, answered[] = {2, 3, 5};
+    for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
+        struct xt_writer writer = xt_writer_over(room, sizeof(room));
+        play.exchange.turn_left = turns[i];
+        assert_int_equal(xt_exchange_run(&play.exchange, (const uint8_t *)many + at,
+                                         strlen(many) - at, &used, &writer),
+                         XT_EXCHANGE_TURN);
+        at += used;
+        assert_int_equal(play.exchange.answered, answered[i]);
+    }
+    play_close(&play);
+    xt_service_take_answer_keys(&rig.service, NULL);
+}
+
 static void overloaded_requests_are_refused_and_the_connection_stays(void **state)
 {
     (void)state;
@@ -363,6 +398,7 @@ int main(void)
         cmocka_unit_test(idle_exchange_holds_no_memory),
         cmocka_unit_test(new_limits_hold_from_the_next_request_on),
         cmocka_unit_test(turn_ends_after_its_answers),
+        cmocka_unit_test(signature_counts_for_several_answers_of_a_turn),
         cmocka_unit_test(overloaded_requests_are_refused_and_the_connection_stays),
         cmocka_unit_test(head_is_answered_like_get_without_the_body),
         cmocka_unit_test(refusals_echo_nothing),
