@@ -44,6 +44,7 @@ struct xt_micro_options {
     uint32_t parts;          /* set of 1 << enum xt_micro_part */
     int core;                /* to run on; -1: any */
     bool plain, quiet;
+    bool full; /* people that are made have documents */
 };
 
 /* -1: go on; else the exit status (micro_options.c). */
@@ -158,6 +159,10 @@ struct xt_micro_deployment {
     struct xt_plain_table *plain;
     uint64_t plain_bytes;
 };
+
+/* The program called `name` in the folder of this one. */
+XT_MUST_USE enum xt_status xt_micro_beside_us(const char *name, char path[XT_MICRO_PATH_MAX],
+                                              struct xt_failure *failure);
 
 /* Opens options->dir, or makes count people of the seed. */
 XT_MUST_USE enum xt_status xt_micro_deploy(const struct xt_micro_options *options, uint64_t count,

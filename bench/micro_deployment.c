@@ -19,6 +19,7 @@
 #define INIT_LIMIT_MS 60000U
 #define IMPORT_LIMIT_MS 3600000U /* the largest population takes a third of it on two cores */
 #define PERSON_BYTES 450U        /* on disk at the peak of an import, roughly */
+#define FULL_PERSON_BYTES 1000U  /* the same with documents */
 #define SAMPLED 1000U
 #define WARM_STEP (16U << 20)
 
@@ -67,9 +68,8 @@ static enum xt_status check_room(const char *folder, uint64_t needed, struct xt_
 
 /* ---- people made and imported ---- */
 
-/* The program called `name` in the folder of this one. */
-static enum xt_status beside_us(const char *name, char path[XT_MICRO_PATH_MAX],
-                                struct xt_failure *failure)
+enum xt_status xt_micro_beside_us(const char *name, char path[XT_MICRO_PATH_MAX],
+                                  struct xt_failure *failure)
 {
     ssize_t size = readlink("/proc/self/exe", path, XT_MICRO_PATH_MAX - 32);
     if (size <= 0 || size >= XT_MICRO_PATH_MAX - 32) {
@@ -95,7 +95,9 @@ static enum xt_status import(const char *program, const char *gen_program,
     struct xt_process_plan load = XT_PROCESS_PLAN;
     (void)snprintf(people, sizeof(people), "%llu", (unsigned long long)count);
     (void)snprintf(seed, sizeof(seed), "%llu", (unsigned long long)options->seed);
-    const char *const gen_words[] = {gen_program, "gen", "--count", people, "--seed", seed, NULL};
+    const char *const gen_words[] = {
+        gen_program, "gen", "--count", people, "--seed", seed, options->full ? "--full" : NULL,
+        NULL};
     const char *const load_words[] = {
         program, "import", dir, "-", options->quiet ? "--quiet" : NULL, NULL};
     char log[XT_MICRO_PATH_MAX + 16];
@@ -131,12 +133,13 @@ static enum xt_status make_people(const struct xt_micro_options *options, uint64
 {
     char beside[XT_MICRO_PATH_MAX];
     char gen[XT_MICRO_PATH_MAX];
-    enum xt_status status = beside_us("xacthuc", beside, failure);
+    enum xt_status status = xt_micro_beside_us("xacthuc", beside, failure);
     if (status == XT_OK) {
-        status = beside_us("xacthuc-bench", gen, failure);
+        status = xt_micro_beside_us("xacthuc-bench", gen, failure);
     }
     if (status == XT_OK) {
-        status = check_room(deployment->folder, count * PERSON_BYTES, failure);
+        status = check_room(deployment->folder,
+                            count * (options->full ? FULL_PERSON_BYTES : PERSON_BYTES), failure);
     }
     if (status != XT_OK) {
         return status;

@@ -1,0 +1,368 @@
+/* The same requests over mutual TLS, one after the other on one connection, to the real server. */
+#include <arpa/inet.h>
+#include <errno.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "bench/load_run.h"
+#include "bench/process.h"
+#include "bench/response.h"
+#include "bench/timing.h"
+#include "crypto/tls.h"
+#include "store/progress.h"
+
+#define COMMAND_LIMIT_MS 60000U
+#define START_LIMIT_MS 60000U
+#define STOP_LIMIT_MS 35000U
+#define ANSWER_LIMIT_S 10
+#define CONNECTION_REQUESTS 90000U /* then a new one: the server ends one after 100,000 */
+#define INPUT_ROOM 16384U
+#define REQUEST_ROOM (XT_TIMING_BODY_MAX + 256U)
+#define PROGRESS_STEP 256U
+#define PARTNER "timing"
+
+struct paths {
+    char xacthuc[XT_MICRO_PATH_MAX];
+    char issued[XT_MICRO_PATH_MAX];
+    char certificate[XT_MICRO_PATH_MAX], key[XT_MICRO_PATH_MAX], authority[XT_MICRO_PATH_MAX];
+    char log[XT_MICRO_PATH_MAX];
+};
+
+struct client {
+    unsigned port;
+    struct xt_tls_context *context;
+    struct xt_tls *tls;
+    int socket;
+    uint32_t asked; /* on this connection */
+    uint8_t input[INPUT_ROOM];
+    uint8_t text[INPUT_ROOM]; /* of an answer */
+    size_t text_size;
+    size_t sizes[XT_TIMING_CLASSES]; /* of answers' bodies; 0: none yet */
+};
+
+/* ---- the server ---- */
+
+static enum xt_status find_paths(const struct xt_timing_options *options,
+                                 const struct xt_micro_deployment *deployment, struct paths *paths,
+                                 struct xt_failure *failure)
+{
+    const char *folder = deployment->folder;
+    (void)snprintf(paths->issued, sizeof(paths->issued), "%.400s/issued", folder);
+    (void)snprintf(paths->certificate, XT_MICRO_PATH_MAX, "%.400s/issued/" PARTNER ".crt", folder);
+    (void)snprintf(paths->key, XT_MICRO_PATH_MAX, "%.400s/issued/" PARTNER ".key", folder);
+    (void)snprintf(paths->authority, XT_MICRO_PATH_MAX, "%.400s/issued/ca.crt", folder);
+    (void)snprintf(paths->log, sizeof(paths->log), "%.400s/log", folder);
+    if (options->deploy.program != NULL) {
+        (void)snprintf(paths->xacthuc, sizeof(paths->xacthuc), "%.500s", options->deploy.program);
+        return XT_OK;
+    }
+    return xt_micro_beside_us("xacthuc", paths->xacthuc, failure);
+}
+
+/* Told of no existence, but of all else. */
+static enum xt_status add_partner(const struct paths *paths, const char *dir,
+                                  struct xt_failure *failure)
+{
+    char claims[512] = "";
+    for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
+        size_t used = strlen(claims);
+        (void)snprintf(claims + used, sizeof(claims) - used, "%s%s", used == 0 ? "" : ",",
+                       xt_claim_name((enum xt_claim)claim));
+    }
+    const char *const words[] = {paths->xacthuc,
+                                 "partner",
+                                 "add",
+                                 dir,
+                                 PARTNER,
+                                 "--purpose",
+                                 XT_REQUEST_PURPOSE,
+                                 "--claims",
+                                 claims,
+                                 "--right",
+                                 "per_claim,card_state,advisory",
+                                 "--issue",
+                                 paths->issued,
+                                 NULL};
+    struct xt_process_plan plan = XT_PROCESS_PLAN;
+    plan.arguments = words;
+    plan.log = paths->log;
+    return xt_process_run(&plan, COMMAND_LIMIT_MS, xt_load_interrupted, failure);
+}
+
+static enum xt_status serve(const struct paths *paths, const char *dir, unsigned *port,
+                            struct xt_process *process, struct xt_failure *failure)
+{
+    char listen[32];
+    const char *const words[] = {paths->xacthuc, "serve",       dir,         "--listen", listen,
+                                 "--admin",      "127.0.0.1:0", "--workers", "1",        NULL};
+    struct xt_process_plan plan = XT_PROCESS_PLAN;
+    *port = xt_process_free_port();
+    (void)snprintf(listen, sizeof(listen), "127.0.0.1:%u", *port);
+    plan.arguments = words;
+    plan.log = paths->log;
+    enum xt_status status = xt_process_start(&plan, process, failure);
+    return status == XT_OK
+               ? xt_process_wait_port(process, *port, START_LIMIT_MS, xt_load_interrupted, failure)
+               : status;
+}
+
+/* ---- the client: every step waits ---- */
+
+static enum xt_status lost(const struct client *client, struct xt_failure *failure)
+{
+    int cause = errno;
+    const char *word = client->tls != NULL ? xt_tls_error(client->tls) : NULL;
+    return xt_fail(failure, XT_IO, "the connection to the server was lost: %s",
+                   word != NULL && word[0] != '\0' ? word : strerror(cause));
+}
+
+static bool send_all(struct client *client)
+{
+    for (;;) {
+        struct xt_span output = xt_tls_output(client->tls);
+        if (output.size == 0) {
+            return true;
+        }
+        ssize_t sent = send(client->socket, output.data, output.size, MSG_NOSIGNAL);
+        if (sent <= 0 && errno != EINTR) {
+            return false;
+        }
+        xt_tls_output_taken(client->tls, sent > 0 ? (size_t)sent : 0);
+    }
+}
+
+/* Bytes into client->input, for xt_tls_feed. */
+static bool receive(struct client *client)
+{
+    ssize_t got;
+    do {
+        got = recv(client->socket, client->input, sizeof(client->input), 0);
+    } while (got < 0 && errno == EINTR && !xt_load_interrupted());
+    if (got <= 0) {
+        errno = got == 0 ? ECONNRESET : errno;
+        return false;
+    }
+    xt_tls_feed(client->tls, xt_span_of(client->input, (size_t)got));
+    return true;
+}
+
+static void disconnect(struct client *client)
+{
+    xt_tls_close(client->tls);
+    client->tls = NULL;
+    if (client->socket >= 0) {
+        (void)close(client->socket);
+    }
+    client->socket = -1;
+}
+
+static bool shake_hands(struct client *client)
+{
+    for (;;) {
+        enum xt_status status = xt_tls_handshake(client->tls);
+        if (!send_all(client) || (status != XT_OK && status != XT_AGAIN)) {
+            return false;
+        }
+        if (status == XT_OK) {
+            return true;
+        }
+        if (!receive(client)) {
+            return false;
+        }
+    }
+}
+
+static enum xt_status connect_to_server(struct client *client, struct xt_failure *failure)
+{
+    struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons((uint16_t)client->port)};
+    struct timeval limit = {.tv_sec = ANSWER_LIMIT_S};
+    int one = 1;
+    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    disconnect(client);
+    client->asked = 0;
+    client->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    bool fine = client->socket >= 0 &&
+                setsockopt(client->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
+                setsockopt(client->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0 &&
+                connect(client->socket, (const struct sockaddr *)&where, sizeof(where)) == 0 &&
+                xt_tls_open(client->context, "127.0.0.1", &client->tls) == XT_OK &&
+                shake_hands(client);
+    return fine ? XT_OK : lost(client, failure);
+}
+
+/* Reads until the answer is whole; its head is in *head. */
+static bool read_answer(struct client *client, struct xt_response_head *head)
+{
+    client->text_size = 0;
+    for (;;) {
+        size_t got = 0;
+        enum xt_status status = xt_tls_read(client->tls, client->text + client->text_size,
+                                            sizeof(client->text) - client->text_size, &got);
+        if (status == XT_AGAIN) {
+            if (!receive(client)) {
+                return false;
+            }
+            continue;
+        }
+        if (status != XT_OK) {
+            return false;
+        }
+        client->text_size += got;
+        status = xt_response_read(xt_span_of(client->text, client->text_size), head);
+        if (status == XT_INVALID || head->body_size > sizeof(client->text) / 2) {
+            return false;
+        }
+        if (status == XT_OK && client->text_size >= head->size + head->body_size) {
+            return true;
+        }
+    }
+}
+
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+}
+
+static enum xt_status check_answer(struct client *client, enum xt_timing_class class,
+                                   const struct xt_response_head *head, struct xt_failure *failure)
+{
+    static const char verdict[] = "\"verdict\":\"not_verified\"";
+    const uint8_t *body = client->text + head->size;
+    bool told =
+        head->status == 200 && memmem(body, head->body_size, verdict, sizeof(verdict) - 1) != NULL;
+    size_t *size = &client->sizes[class];
+    *size = *size == 0 ? client->text_size : *size;
+    return told && *size == client->text_size
+               ? XT_OK
+               : xt_fail(failure, XT_CORRUPT, "an answer of class %s is not like the others (%u)",
+                         xt_timing_class_name(class), head->status);
+}
+
+/* One request; *time: from before it is encrypted until its answer is there, in ns. */
+static enum xt_status ask(struct client *client, const struct xt_timing_cases *cases,
+                          const struct xt_timing_turn *turn, uint64_t *time,
+                          struct xt_failure *failure)
+{
+    uint8_t text[REQUEST_ROOM];
+    struct xt_writer writer = xt_writer_over(text, sizeof(text));
+    struct xt_response_head head = {.status = 0};
+    char fields[160];
+    size_t taken = 0;
+    (void)snprintf(fields, sizeof(fields),
+                   "POST /v1/verify HTTP/1.1\r\nHost: localhost\r\n"
+                   "Content-Type: application/json\r\nContent-Length: %u\r\n\r\n",
+                   turn->asked->size);
+    xt_write_string(&writer, fields);
+    xt_write(&writer, cases->bodies + turn->asked->offset, turn->asked->size);
+    xt_require(!writer.overflow);
+    uint64_t from = now_ns();
+    bool fine = xt_tls_write(client->tls, xt_written(&writer), &taken) == XT_OK &&
+                send_all(client) && read_answer(client, &head);
+    *time = now_ns() - from;
+    client->asked++;
+    return fine ? check_answer(client, turn->class, &head, failure) : lost(client, failure);
+}
+
+static enum xt_status warm(struct client *client, const struct xt_timing_cases *cases,
+                           uint32_t classes, struct xt_failure *failure)
+{
+    enum xt_status status = XT_OK;
+    uint64_t unused;
+    for (unsigned class = 0; class < XT_TIMING_CLASSES; class ++) {
+        uint32_t count = (classes >> class & 1U) != 0 ? cases->counts[class] : 0;
+        for (uint32_t i = 0; i < count && status == XT_OK; i++) {
+            struct xt_timing_turn turn = {.class = (enum xt_timing_class) class,
+                                          .asked = &cases->list[class][i]};
+            status = ask(client, cases, &turn, &unused, failure);
+        }
+    }
+    return status;
+}
+
+static enum xt_status measure(const struct xt_timing_options *options, struct client *client,
+                              const struct xt_timing_cases *cases, uint32_t classes,
+                              struct xt_timing_samples *samples, struct xt_failure *failure)
+{
+    struct xt_stream stream = xt_stream_of(options->deploy.seed, 5);
+    struct xt_progress progress;
+    struct xt_timing_turn turn;
+    uint64_t done = 0, time = 0;
+    xt_progress_start(&progress, "asking over TLS", "requests",
+                      (uint64_t)samples->capacity * (unsigned)__builtin_popcount(classes),
+                      options->deploy.quiet);
+    enum xt_status status = connect_to_server(client, failure);
+    while (status == XT_OK && xt_timing_next(cases, samples, classes, &stream, &turn)) {
+        status = ask(client, cases, &turn, &time, failure);
+        samples->list[turn.class][samples->counts[turn.class]++] =
+            time < UINT32_MAX ? (uint32_t)time : UINT32_MAX;
+        if (++done % PROGRESS_STEP == 0) {
+            xt_progress_set(&progress, done);
+            status = xt_load_interrupted() ? xt_fail(failure, XT_CLOSED, "interrupted") : status;
+        }
+        if (status == XT_OK && client->asked >= CONNECTION_REQUESTS) {
+            status = connect_to_server(client, failure);
+        }
+    }
+    xt_progress_finish(&progress);
+    return status;
+}
+
+static enum xt_status ask_server(const struct xt_timing_options *options, const struct paths *paths,
+                                 unsigned port, const struct xt_timing_cases *cases,
+                                 uint32_t classes, struct xt_timing_samples *samples,
+                                 struct xt_failure *failure)
+{
+    struct xt_tls_client_files files = {
+        .certificate = paths->certificate, .key = paths->key, .server_authority = paths->authority};
+    struct client *client = calloc(1, sizeof(*client));
+    if (client == NULL) {
+        return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
+    }
+    client->port = port;
+    client->socket = -1;
+    enum xt_status status = xt_tls_client(&files, &client->context, failure);
+    if (status == XT_OK) {
+        status = connect_to_server(client, failure);
+    }
+    if (status == XT_OK) {
+        status = warm(client, cases, classes, failure);
+    }
+    if (status == XT_OK) {
+        status = measure(options, client, cases, classes, samples, failure);
+    }
+    disconnect(client);
+    xt_tls_context_close(client->context);
+    free(client);
+    return status;
+}
+
+enum xt_status xt_timing_over_tls(const struct xt_timing_options *options,
+                                  const struct xt_micro_deployment *deployment,
+                                  const struct xt_timing_cases *cases, uint32_t classes,
+                                  struct xt_timing_samples *samples, struct xt_failure *failure)
+{
+    struct paths paths;
+    struct xt_process server = {0};
+    unsigned port = 0;
+    enum xt_status status = find_paths(options, deployment, &paths, failure);
+    if (status == XT_OK) {
+        status = add_partner(&paths, deployment->dir, failure);
+    }
+    if (status == XT_OK) {
+        status = serve(&paths, deployment->dir, &port, &server, failure);
+    }
+    if (status == XT_OK) {
+        status = ask_server(options, &paths, port, cases, classes, samples, failure);
+    }
+    xt_process_stop(&server, STOP_LIMIT_MS);
+    return status;
+}
