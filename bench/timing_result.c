@@ -21,7 +21,7 @@ static const struct xt_timing_pair pairs[] = {
     {.a = XT_TIMING_FUZZY_WRONG, .b = XT_TIMING_FUZZY_DECEASED, .need = XT_TIMING_TOLD},
     {.a = XT_TIMING_PAPER_WRONG, .b = XT_TIMING_PAPER_UNKNOWN, .need = XT_TIMING_TOLD},
     {.a = XT_TIMING_PAPER_WRONG, .b = XT_TIMING_PAPER_DECEASED, .need = XT_TIMING_TOLD},
-    {.a = XT_TIMING_WRONG, .b = XT_TIMING_REPLACED, .need = XT_TIMING_TOLD},
+    {.a = XT_TIMING_FEW_WRONG, .b = XT_TIMING_REPLACED, .need = XT_TIMING_TOLD},
 };
 #define PAIRS (sizeof(pairs) / sizeof(pairs[0]))
 _Static_assert(PAIRS <= XT_TIMING_PAIRS_MAX, "a run holds all pairs");

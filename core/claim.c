@@ -77,11 +77,14 @@ static inline void find(struct findings *findings, enum xt_claim claim, bool hel
     findings->equal |= (uint32_t)(held & equal) << claim;
 }
 
+/* Compared whether there or not: hardly anybody has more. */
+#define PHONES_ALWAYS 4U
+
 static bool phone_is_held(const struct xt_hot *person, uint32_t phone)
 {
     unsigned same = 0;
-    for (unsigned i = 0; i < person->phone_count; i++) {
-        same |= person->phones[i] == phone;
+    for (unsigned i = 0; i < PHONES_ALWAYS || i < person->phone_count; i++) {
+        same |= (unsigned)(person->phones[i] == phone) & (i < person->phone_count);
     }
     return same != 0;
 }
@@ -89,8 +92,20 @@ static bool phone_is_held(const struct xt_hot *person, uint32_t phone)
 static bool is_in_force(const struct xt_link *link, xt_date today)
 {
     /* A year alone orders before all its days, so a start needs no such care. */
-    return (link->valid_from == XT_DATE_NONE || link->valid_from <= today) &
-           (link->valid_until == XT_DATE_NONE || today <= xt_date_latest(link->valid_until));
+    return (link->valid_from <= today) &
+           ((link->valid_until == XT_DATE_NONE) | (today <= xt_date_latest(link->valid_until)));
+}
+_Static_assert(XT_DATE_NONE == 0, "a start that is not stated is before every day");
+
+/* In a time that tells nothing of either. */
+static bool same_document(const struct xt_document *claimed, const struct xt_document *held)
+{
+    unsigned difference = claimed->length ^ held->length;
+    for (unsigned i = 0; i < XT_DOCUMENT_MAX; i++) {
+        unsigned letter = (uint8_t)claimed->text[i] ^ (uint8_t)held->text[i];
+        difference |= letter & (0U - (i < claimed->length));
+    }
+    return difference == 0;
 }
 
 static void find_documents(const struct xt_claims *claims, const struct xt_links *links,
@@ -101,10 +116,9 @@ static void find_documents(const struct xt_claims *claims, const struct xt_links
         const struct xt_link *link = &links->links[i];
         unsigned claim = XT_CLAIM_HEALTH_INSURANCE + (unsigned)link->type;
         const struct xt_document *claimed = &claims->documents[link->type];
-        bool equal = (claims->asked & XT_CLAIM_BIT(claim)) != 0 &&
-                     claimed->length == link->number.length &&
-                     memcmp(claimed->text, link->number.text, claimed->length) == 0;
-        find(findings, (enum xt_claim)claim, true, equal & is_in_force(link, today));
+        bool asked = (claims->asked & XT_CLAIM_BIT(claim)) != 0;
+        find(findings, (enum xt_claim)claim, true,
+             asked & same_document(claimed, &link->number) & is_in_force(link, today));
     }
 }
 
@@ -162,7 +176,7 @@ static enum xt_reason reason_of(bool found, enum xt_life life)
         [XT_LIFE_MISSING] = XT_REASON_MISSING,
         [XT_LIFE_CANCELLED] = XT_REASON_CANCELLED,
     };
-    return found ? REASONS[life] : XT_REASON_UNKNOWN;
+    return found ? REASONS[(unsigned)life & 3U] : XT_REASON_UNKNOWN;
 }
 
 /* Always compares when asked to; tells only of levels the caller asked for, and of a person it may
@@ -196,7 +210,8 @@ void xt_claims_compare(const struct xt_claims *claims, bool found, const struct 
     outcome->verdict = verified ? XT_VERDICT_VERIFIED : XT_VERDICT_NOT_VERIFIED;
 
     enum xt_card_answer card = xt_card_answer(person->card_state, person->card_expires_on, today);
-    outcome->card = tells & (existence | (matched != 0)) ? card : XT_CARD_ANSWER_NONE;
+    unsigned told_card = 0U - (unsigned)(tells & (existence | (matched != 0)));
+    outcome->card = (enum xt_card_answer)((unsigned)card & told_card);
     enum xt_reason reason = reason_of(found, person->life);
     outcome->reason = existence ? reason : XT_REASON_NONE;
 
@@ -208,5 +223,6 @@ void xt_claims_compare(const struct xt_claims *claims, bool found, const struct 
             ? advise(claims, person, tells)
             : (struct xt_name_comparison){.level = XT_NAME_DIFFERENT, .score = 0};
 }
+_Static_assert(XT_CARD_ANSWER_NONE == 0, "what is masked away is no card");
 _Static_assert(XT_RESULT_MATCH == 0 && XT_RESULT_MISMATCH == 1 && XT_RESULT_NOT_HELD == 2,
                "results are computed from bits");

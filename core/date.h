@@ -49,10 +49,10 @@ static inline bool xt_date_is_full(xt_date date)
  * have). Not for XT_DATE_NONE. A partial date as it is orders before all its days. */
 static inline xt_date xt_date_latest(xt_date date)
 {
-    if (xt_date_month(date) == 0) {
-        return date | 12U << 5 | 31U;
-    }
-    return xt_date_day(date) == 0 ? date | 31U : date;
+    /* No branches: whoever times an answer learns nothing of a date that is held. */
+    unsigned month = xt_date_month(date) == 0 ? 12U << 5 : 0;
+    unsigned day = xt_date_day(date) == 0 ? 31U : 0;
+    return date | month | day;
 }
 
 /* The civil date in Viet Nam (UTC+7, no daylight saving) of a moment in ms since 1970 UTC;

@@ -31,10 +31,12 @@ enum xt_status xt_alias_decode(struct xt_span record, struct xt_alias *alias)
     alias->count = (unsigned)((record.size - ALIAS_FIXED) / XT_WIRE_NUMBER);
     bool sound = alias->old.value <
                  (alias->old.kind == XT_ID_PERSONAL ? XT_WIRE_NUMBER_END : XT_WIRE_NINE_DIGITS_END);
-    for (unsigned i = 0; i < alias->count; i++) {
+    /* At least two rounds: one and two people take the same time. */
+    for (unsigned i = 0; i < 2 || i < alias->count; i++) {
+        unsigned place = i < alias->count ? i : 0;
         alias->people[i] =
-            xt_wire_integer(record.data + ALIAS_FIXED + i * XT_WIRE_NUMBER, XT_WIRE_NUMBER);
-        sound = sound && alias->people[i] < XT_WIRE_NUMBER_END;
+            xt_wire_integer(record.data + ALIAS_FIXED + place * XT_WIRE_NUMBER, XT_WIRE_NUMBER);
+        sound &= alias->people[i] < XT_WIRE_NUMBER_END;
     }
     return sound ? XT_OK : XT_CORRUPT;
 }

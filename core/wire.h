@@ -51,7 +51,7 @@ static inline bool xt_wire_date_is_sound(xt_date value)
     unsigned year = xt_date_year(value);
     unsigned month = xt_date_month(value);
     unsigned day = xt_date_day(value);
-    return year >= 1800 && year <= 2200 && month <= 12 && (day == 0 || month != 0);
+    return (year >= 1800) & (year <= 2200) & (month <= 12) & ((day == 0) | (month != 0));
 }
 
 struct xt_wire {

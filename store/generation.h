@@ -59,9 +59,9 @@ const struct xt_manifest *xt_generation_manifest(const struct xt_generation *gen
 
 /* What an id names. */
 struct xt_found {
-    /* false: hot is a fixed stand-in, the same for everybody but for its number: what was looked up (of
-     * a CMND a number that nobody has), so that looking for its links goes to as many pages as that of
-     * people does. */
+    /* false: hot is somebody else's or a stand-in, so that comparing with it takes what comparing with
+     * people does; nothing of it may be told. Its number is what was looked up (of a CMND a number that
+     * nobody has), so that looking for its links goes to as many pages as that of people does. */
     bool found;
     bool by_alias; /* found through a CMND or a replaced number */
     struct xt_hot hot;

@@ -15,71 +15,91 @@ static struct xt_id personal(uint64_t number)
     return (struct xt_id){.kind = XT_ID_PERSONAL, .value = number};
 }
 
-/* number: what was looked up, so that the links of nobody are looked for where the links of somebody
- * of that number would be: in one page for everybody unknown they would always be warm. */
-static enum xt_status not_found(const struct xt_generation *generation, uint64_t number,
-                                struct xt_found *found)
+/* Hits and misses take the same steps, down to the branches: a processor learns which way a branch goes
+ * most of the time, and the other way then takes longer by more than can be hidden. So what is found and
+ * what is not is carried along as a value, and branches are for damage and for the rare: a replaced
+ * number, two keys of one hash. */
+static inline bool is_damage(enum xt_status status)
 {
-    found->found = false;
-    found->by_alias = false;
+    return (status != XT_OK) & (status != XT_NOT_FOUND);
+}
+
+static void stand_in(const struct xt_generation *generation, struct xt_hot *hot)
+{
     enum xt_status status =
-        xt_hot_decode(xt_span_of(generation->stand_in, generation->stand_in_size), &found->hot);
+        xt_hot_decode(xt_span_of(generation->stand_in, generation->stand_in_size), hot);
     xt_require(status == XT_OK);
-    found->hot.number = number;
-    return XT_OK;
 }
 
 /* One lookup in the hot table: a person (XT_OK), the person that a replaced number names (XT_AGAIN,
- * *successor), or XT_NOT_FOUND. hash: of the number. */
+ * *successor), or XT_NOT_FOUND: hot is then that of a neighbour, which was opened in its place, or a
+ * stand-in. hash: of the number. */
 static enum xt_status find_hot(struct xt_generation *generation, uint64_t number,
                                struct xt_hash hash, struct xt_hot *hot, uint64_t *successor)
 {
+    _Static_assert(XT_HOT_MAX <= XT_RECORD_MAX, "a room for xt_hot_decode_in_room");
     uint32_t cursor = 0;
     for (;;) {
-        size_t size;
+        size_t size = 0;
         enum xt_status status = xt_table_get(generation->tables[XT_TABLE_HOT], hash, &cursor,
                                              generation->record, &size);
-        if (status != XT_OK) {
+        if (is_damage(status)) {
             return status;
         }
-        struct xt_span record = xt_span_of(generation->record, size);
-        struct xt_alias alias;
-        status = xt_redirect_decode(record, &alias);
-        if (status == XT_OK && alias.old.kind == XT_ID_PERSONAL && alias.old.value == number) {
-            *successor = alias.people[0];
-            return alias.count == 1 ? XT_AGAIN : XT_CORRUPT;
-        }
-        if (status == XT_NOT_FOUND) {
-            status = xt_hot_decode(record, hot);
-            if (status == XT_OK && hot->number == number) {
-                return XT_OK;
+        bool missed = status == XT_NOT_FOUND;
+        if (size > 0 && generation->record[0] == XT_REDIRECT_MARK) {
+            struct xt_alias alias;
+            if (missed) {
+                stand_in(generation, hot);
+                return XT_NOT_FOUND;
             }
+            status = xt_redirect_decode(xt_span_of(generation->record, size), &alias);
+            if (status == XT_OK && alias.old.kind == XT_ID_PERSONAL && alias.old.value == number) {
+                *successor = alias.people[0];
+                return alias.count == 1 ? XT_AGAIN : XT_CORRUPT;
+            }
+            if (status != XT_OK) {
+                return XT_CORRUPT;
+            }
+            continue;
         }
-        if (status != XT_OK) {
-            return XT_CORRUPT;
+        if (xt_hot_decode_in_room(generation->record, size, hot) != XT_OK) {
+            if (!missed) {
+                return XT_CORRUPT;
+            }
+            stand_in(generation,
+                     hot); /* an empty page, or one that another record shared a tag with */
+            return XT_NOT_FOUND;
+        }
+        if (missed | (hot->number == number)) {
+            return status;
         }
     }
 }
 
-/* The one person whom a CMND names; XT_NOT_FOUND for none and for several. hash: of the CMND. */
+/* The one person whom a CMND names; XT_NOT_FOUND for none and for several, *number is then anybody's.
+ * hash: of the CMND. */
 static enum xt_status find_alias(struct xt_generation *generation, struct xt_id cmnd,
                                  struct xt_hash hash, uint64_t *number)
 {
     uint32_t cursor = 0;
     for (;;) {
-        size_t size;
-        struct xt_alias alias;
+        size_t size = 0;
+        struct xt_alias alias = {.count = 0};
         enum xt_status status = xt_table_get(generation->tables[XT_TABLE_ALIAS], hash, &cursor,
                                              generation->record, &size);
-        if (status != XT_OK) {
+        if (is_damage(status)) {
             return status;
         }
-        if (xt_alias_decode(xt_span_of(generation->record, size), &alias) != XT_OK) {
+        bool missed = status == XT_NOT_FOUND;
+        bool sound = xt_alias_decode(xt_span_of(generation->record, size), &alias) == XT_OK;
+        if (!(sound | missed)) {
             return XT_CORRUPT;
         }
-        if (alias.old.kind == cmnd.kind && alias.old.value == cmnd.value) {
+        bool same = (alias.old.kind == cmnd.kind) & (alias.old.value == cmnd.value);
+        if (missed | same) {
             *number = alias.people[0];
-            return alias.count == 1 ? XT_OK : XT_NOT_FOUND;
+            return missed | (alias.count != 1) ? XT_NOT_FOUND : XT_OK;
         }
     }
 }
@@ -105,12 +125,13 @@ static void hash_id(const struct xt_generation *generation, struct xt_id id, str
 static void resolve_cmnd(struct xt_generation *generation, struct xt_id id, struct aim *aim)
 {
     enum xt_status status = find_alias(generation, id, aim->hash, &aim->number);
-    if (status != XT_OK && status != XT_NOT_FOUND) {
+    if (is_damage(status)) {
         aim->status = status;
         return;
     }
     aim->named = status == XT_OK;
-    aim->number = aim->named ? aim->number : ~id.value; /* no number is as large */
+    uint64_t nobody = 0U - (uint64_t)!aim->named;
+    aim->number = (aim->number & ~nobody) | (~id.value & nobody); /* no number is as large */
     aim->hash = xt_key_hash(generation->hash_key, personal(aim->number));
 }
 
@@ -120,28 +141,32 @@ static enum xt_status find_aimed(struct xt_generation *generation, struct xt_id 
 {
     uint64_t successor = 0;
     enum xt_status status = find_hot(generation, aim->number, aim->hash, &found->hot, &successor);
-    if (!aim->named) { /* a damaged record that nobody asked for is no reason to refuse */
-        return not_found(generation, aim->number, found);
-    }
-    if (status == XT_AGAIN && id.kind == XT_ID_PERSONAL) {
-        uint64_t unused;
-        struct xt_hash hash = xt_key_hash(generation->hash_key, personal(successor));
-        status = find_hot(generation, successor, hash, &found->hot, &unused);
-        if (status != XT_OK) {
+    if (is_damage(status)) {
+        if (!aim->named) { /* a damaged record that nobody asked for is no reason to refuse */
+            stand_in(generation, &found->hot);
+        } else if (status == XT_AGAIN && id.kind == XT_ID_PERSONAL) {
+            uint64_t unused;
+            struct xt_hash hash = xt_key_hash(generation->hash_key, personal(successor));
+            status = find_hot(generation, successor, hash, &found->hot, &unused);
+            if (status != XT_OK) {
+                return XT_CORRUPT;
+            }
+            found->found = true;
+            found->by_alias = true;
+            return XT_OK;
+        } else {
             return XT_CORRUPT;
         }
-        found->found = true;
-        found->by_alias = true;
-        return XT_OK;
     }
-    if (status == XT_NOT_FOUND && id.kind == XT_ID_PERSONAL) {
-        return not_found(generation, aim->number, found);
+    bool by_cmnd = id.kind == XT_ID_CMND;
+    found->found = aim->named & (status == XT_OK);
+    found->by_alias = found->found & by_cmnd;
+    if (aim->named & by_cmnd & !found->found) {
+        return XT_CORRUPT; /* the CMND names somebody who is not there */
     }
-    if (status != XT_OK) {
-        return XT_CORRUPT;
-    }
-    found->found = true;
-    found->by_alias = id.kind == XT_ID_CMND;
+    /* Of nobody too: the links of nobody are looked for where those of somebody of that number would be,
+     * since in one page for everybody unknown they would always be warm. */
+    found->hot.number = aim->number;
     return XT_OK;
 }
 
@@ -225,18 +250,20 @@ enum xt_status xt_generation_links(struct xt_generation *generation, uint64_t nu
         uint64_t held = 0;
         enum xt_status status = xt_table_get(generation->tables[XT_TABLE_COLD], hash, &cursor,
                                              generation->record, &size);
-        if (status != XT_OK && status != XT_NOT_FOUND) {
+        if (is_damage(status)) {
             links->count = 0;
             return status;
         }
         /* A miss has opened a neighbour in its place: decoded like a hit, and dropped. */
+        bool missed = status == XT_NOT_FOUND;
         enum xt_status decoded = xt_cold_links(xt_span_of(generation->record, size), &held, links);
-        if (status == XT_NOT_FOUND || decoded != XT_OK) {
+        if (decoded != XT_OK) {
             links->count = 0;
-            return status == XT_NOT_FOUND ? XT_NOT_FOUND : XT_CORRUPT;
+            return missed ? XT_NOT_FOUND : XT_CORRUPT;
         }
-        if (held == number) {
-            return XT_OK;
+        if (missed | (held == number)) {
+            links->count &= 0U - (unsigned)!missed;
+            return status;
         }
     }
 }

@@ -159,9 +159,11 @@ static uint32_t find_tag(const struct xt_page *page, uint32_t tag)
  * proves that there is none: the one before the gap, or the first of the page. */
 static inline uint32_t first_to_open(const struct xt_page *page, uint32_t tag, bool *missed)
 {
+    /* Where the slots end stands the end of the last record: no tag, but there to be read. No branches:
+     * a miss must not take longer than a hit. */
     uint32_t index = find_tag(page, tag);
-    *missed = index == page->count || xt_page_tag(page, index) != tag;
-    return *missed && index > 0 ? index - 1 : index;
+    *missed = (index == page->count) | (xt_page_tag(page, index) != tag);
+    return index - (*missed & (index > 0));
 }
 
 enum xt_status xt_page_open_record(const struct xt_table *table, const struct xt_page *page,
@@ -197,21 +199,21 @@ enum xt_status xt_table_get(struct xt_table *table, struct xt_hash hash, uint32_
         return XT_CORRUPT;
     }
     uint32_t index = *cursor;
+    bool missed = false;
     if (index == 0) {
-        bool missed = false;
         expect_slots(&page, guess(&page, place.tag));
         index = first_to_open(&page, place.tag, &missed);
         expect_record(&page, index);
-        if (missed) {
-            enum xt_status status = open_looked_into(table, &page, index, record, size);
-            return status == XT_OK ? XT_NOT_FOUND : status;
-        }
     } else if (index >= page.count || xt_page_tag(&page, index) != place.tag) {
+        *size = 0;
         return XT_NOT_FOUND; /* proved by the record that was opened before */
     }
     *cursor = index + 1;
     enum xt_status status = open_looked_into(table, &page, index, record, size);
-    return status == XT_OK && *size == 0 ? XT_NOT_FOUND : status;
+    if (status != XT_OK) {
+        return status;
+    }
+    return missed | (*size == 0) ? XT_NOT_FOUND : XT_OK;
 }
 
 void xt_table_expect(struct xt_table *table, const struct xt_hash *hashes, unsigned count)

@@ -64,7 +64,8 @@ XT_MUST_USE enum xt_status xt_table_share(const struct xt_table *table, struct x
 /* Steps through the records that may belong to hash: start with *cursor = 0; each call opens the next
  * record with the same page and tag into record (XT_RECORD_MAX bytes) and gives its size.
  * XT_NOT_FOUND: no (more) such record, a normal answer; the first call has then opened a neighbour
- * in its place, so that a miss costs what a hit does (opened into record: do not use it).
+ * in its place, so that a miss costs what a hit does (opened into record, with its size: only for
+ * looking alike); later ones give the size 0.
  * XT_CORRUPT: the page or the record does not add up; other records may still be fine. */
 XT_MUST_USE enum xt_status xt_table_get(struct xt_table *table, struct xt_hash hash,
                                         uint32_t *cursor, uint8_t *record, size_t *size);
