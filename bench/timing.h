@@ -57,8 +57,9 @@ enum xt_timing_class {
     XT_TIMING_PAPER_DECEASED,
     XT_TIMING_CMND_WRONG,   /* alive, asked about by CMND */
     XT_TIMING_CMND_UNKNOWN, /* a CMND that nobody has */
-    XT_TIMING_CMND_SHARED,  /* one that two people have */
-    XT_TIMING_REPLACED,     /* alive, asked about by a replaced number */
+    XT_TIMING_CMND_FEW_WRONG,
+    XT_TIMING_CMND_SHARED, /* one that two people have */
+    XT_TIMING_REPLACED,    /* alive, asked about by a replaced number */
     XT_TIMING_CLASSES
 };
 const char *xt_timing_class_name(enum xt_timing_class class); /* in files: "cmnd_wrong" */

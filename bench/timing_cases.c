@@ -13,10 +13,10 @@
 const char *xt_timing_class_name(enum xt_timing_class class)
 {
     static const char *const names[XT_TIMING_CLASSES] = {
-        "wrong",         "unknown",        "deceased",    "control",       "few_wrong",
-        "missing",       "cancelled",      "name_far",    "name_near",     "fuzzy_wrong",
-        "fuzzy_unknown", "fuzzy_deceased", "paper_wrong", "paper_unknown", "paper_deceased",
-        "cmnd_wrong",    "cmnd_unknown",   "cmnd_shared", "replaced"};
+        "wrong",         "unknown",        "deceased",       "control",       "few_wrong",
+        "missing",       "cancelled",      "name_far",       "name_near",     "fuzzy_wrong",
+        "fuzzy_unknown", "fuzzy_deceased", "paper_wrong",    "paper_unknown", "paper_deceased",
+        "cmnd_wrong",    "cmnd_unknown",   "cmnd_few_wrong", "cmnd_shared",   "replaced"};
     return names[class];
 }
 
@@ -54,8 +54,8 @@ static void look_for_people(const struct xt_population *population, struct indic
             if (xt_population_has_replaced(population, index)) {
                 offer(&kinds[REPLACED], index, &seen[REPLACED], &stream);
             }
-            /* Of somebody cancelled the register drops it. */
-            if (xt_population_cmnd_is_shared(population, index) &&
+            /* One of the two. Of somebody cancelled the register drops it. */
+            if (index % 2 == 0 && xt_population_cmnd_is_shared(population, index) &&
                 xt_population_life(population, index ^ 1) == XT_LIFE_ALIVE) {
                 offer(&kinds[SHARED], index, &seen[SHARED], &stream);
             }
@@ -342,14 +342,12 @@ static enum xt_status add_names(struct draft *draft, uint32_t count)
     return status;
 }
 
+/* By the CMND of somebody alive, and by one that nobody has; shared: one that two have. */
 static enum xt_status add_cmnds(struct draft *draft, const struct indices *claimants,
-                                const struct indices *shared, const struct indices *replaced)
+                                const struct indices *shared)
 {
     enum xt_status status = XT_OK;
-    uint32_t count = shared->count < claimants->count ? shared->count : claimants->count;
-    for (uint32_t i = 0; i < count && status == XT_OK; i++) {
-        struct xt_resident somebody;
-        xt_population_person(draft->population, shared->list[i], &somebody);
+    for (uint32_t i = 0; i < claimants->count && status == XT_OK; i++) {
         choose_person(draft, claimants->list[i]);
         status = choose_other(draft, true);
         ask_cmnd(draft, draft->other.cmnd);
@@ -360,11 +358,28 @@ static enum xt_status add_cmnds(struct draft *draft, const struct indices *claim
         if (status == XT_OK) {
             status = add(draft, XT_TIMING_CMND_UNKNOWN, PLAIN);
         }
+    }
+    for (uint32_t i = 0; i < shared->count && i < claimants->count && status == XT_OK; i++) {
+        struct xt_resident somebody;
+        xt_population_person(draft->population, shared->list[i], &somebody);
+        choose_person(draft, claimants->list[i]);
+        status = choose_other(draft, true);
+        ask_cmnd(draft, draft->other.cmnd);
+        if (status == XT_OK) {
+            status = add(draft, XT_TIMING_CMND_FEW_WRONG, PLAIN);
+        }
         ask_cmnd(draft, somebody.cmnd);
         if (status == XT_OK) {
             status = add(draft, XT_TIMING_CMND_SHARED, PLAIN);
         }
     }
+    return status;
+}
+
+static enum xt_status add_replaced(struct draft *draft, const struct indices *claimants,
+                                   const struct indices *replaced)
+{
+    enum xt_status status = XT_OK;
     for (uint32_t i = 0; i < replaced->count && i < claimants->count && status == XT_OK; i++) {
         struct xt_resident somebody;
         xt_population_person(draft->population, replaced->list[i], &somebody);
@@ -402,7 +417,10 @@ enum xt_status xt_timing_cases_open(const struct xt_population *population,
         status = add_names(draft, kinds[DECEASED].count);
     }
     if (status == XT_OK) {
-        status = add_cmnds(draft, &kinds[DECEASED], &kinds[SHARED], &kinds[REPLACED]);
+        status = add_cmnds(draft, &kinds[DECEASED], &kinds[SHARED]);
+    }
+    if (status == XT_OK) {
+        status = add_replaced(draft, &kinds[DECEASED], &kinds[REPLACED]);
     }
     free(kinds);
     free(draft);

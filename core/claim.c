@@ -1,5 +1,6 @@
 #include "core/claim.h"
 
+#include "core/branchless.h"
 #include "core/province.h"
 
 static const struct {
@@ -111,13 +112,13 @@ static bool same_document(const struct xt_document *claimed, const struct xt_doc
 static void find_documents(const struct xt_claims *claims, const struct xt_links *links,
                            xt_date today, struct findings *findings)
 {
-    unsigned count = links != NULL ? links->count : 0;
+    unsigned count = links != NULL ? links->count + links->others : 0;
     for (unsigned i = 0; i < count; i++) {
         const struct xt_link *link = &links->links[i];
         unsigned claim = XT_CLAIM_HEALTH_INSURANCE + (unsigned)link->type;
         const struct xt_document *claimed = &claims->documents[link->type];
         bool asked = (claims->asked & XT_CLAIM_BIT(claim)) != 0;
-        find(findings, (enum xt_claim)claim, true,
+        find(findings, (enum xt_claim)claim, links->others == 0,
              asked & same_document(claimed, &link->number) & is_in_force(link, today));
     }
 }
@@ -175,8 +176,10 @@ static enum xt_reason reason_of(bool found, enum xt_life life)
         [XT_LIFE_DECEASED] = XT_REASON_DECEASED,
         [XT_LIFE_MISSING] = XT_REASON_MISSING,
         [XT_LIFE_CANCELLED] = XT_REASON_CANCELLED,
+        [XT_LIFE_CANCELLED + 1] = XT_REASON_UNKNOWN, /* nobody */
     };
-    return found ? REASONS[(unsigned)life & 3U] : XT_REASON_UNKNOWN;
+    uint32_t is_found = xt_mask(found);
+    return REASONS[((unsigned)life & is_found) | ((XT_LIFE_CANCELLED + 1U) & ~is_found)];
 }
 
 /* Always compares when asked to; tells only of levels the caller asked for, and of a person it may
@@ -185,10 +188,11 @@ static struct xt_name_comparison advise(const struct xt_claims *claims, const st
                                         bool tells)
 {
     struct xt_name_comparison comparison = xt_name_compare(&claims->full_name, &person->name);
-    bool different =
-        !tells | (comparison.level > claims->name_level) | (comparison.level == XT_NAME_DIFFERENT);
-    comparison.level = different ? XT_NAME_DIFFERENT : comparison.level;
-    comparison.score = different ? 0 : comparison.score;
+    uint32_t told = xt_mask(tells & (comparison.level <= claims->name_level) &
+                            (comparison.level != XT_NAME_DIFFERENT));
+    comparison.level = (enum xt_name_level)(((unsigned)comparison.level & told) |
+                                            ((unsigned)XT_NAME_DIFFERENT & ~told));
+    comparison.score &= told;
     return comparison;
 }
 
@@ -199,7 +203,7 @@ void xt_claims_compare(const struct xt_claims *claims, bool found, const struct 
     struct findings findings = find_all(claims, person, links, today);
     bool alive = person->life == XT_LIFE_ALIVE;
     bool tells = found & (alive | existence);
-    uint32_t told = tells ? XT_CLAIM_ALL : 0;
+    uint32_t told = XT_CLAIM_ALL & xt_mask(tells);
     uint32_t matched = findings.equal & told;
     uint32_t not_held = claims->asked & ~findings.held & told & (existence ? XT_CLAIM_ALL : 0);
     for (unsigned i = 0; i < XT_CLAIM_COUNT; i++) {
@@ -210,7 +214,7 @@ void xt_claims_compare(const struct xt_claims *claims, bool found, const struct 
     outcome->verdict = verified ? XT_VERDICT_VERIFIED : XT_VERDICT_NOT_VERIFIED;
 
     enum xt_card_answer card = xt_card_answer(person->card_state, person->card_expires_on, today);
-    unsigned told_card = 0U - (unsigned)(tells & (existence | (matched != 0)));
+    unsigned told_card = xt_mask(tells & (existence | (matched != 0)));
     outcome->card = (enum xt_card_answer)((unsigned)card & told_card);
     enum xt_reason reason = reason_of(found, person->life);
     outcome->reason = existence ? reason : XT_REASON_NONE;

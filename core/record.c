@@ -1,5 +1,6 @@
 #include "core/record.h"
 
+#include "core/branchless.h"
 #include "core/province.h"
 #include "core/wire.h"
 
@@ -103,22 +104,17 @@ _Static_assert(HOT_FIXED + XT_NAME_MAX + NAME_STEP + 3 + 3 + 4 + 1 + 4 * XT_PERS
                    XT_HOT_MAX,
                "what is loaded lies inside the room");
 
-static inline uint32_t mask(bool held)
-{
-    return 0U - (uint32_t)held;
-}
-
 /* issued and expires_on: what is loaded, whatever it is. */
 static inline bool decode_expiry(struct xt_hot *hot, enum expiry expiry, bool has_issued,
                                  xt_date issued, xt_date stated)
 {
     bool is_stated = expiry == EXPIRY_STATED;
     hot->card_has_expiry = expiry != EXPIRY_NONE;
-    hot->card_issued_on = issued & mask(has_issued);
+    hot->card_issued_on = issued & xt_mask(has_issued);
     /* None without the day of issue. */
     xt_date by_rule = xt_card_expiry(hot->date_of_birth, hot->card_issued_on);
-    hot->card_expires_on =
-        ((stated & mask(is_stated)) | (by_rule & mask(!is_stated))) & mask(hot->card_has_expiry);
+    hot->card_expires_on = ((stated & xt_mask(is_stated)) | (by_rule & xt_mask(!is_stated))) &
+                           xt_mask(hot->card_has_expiry);
     return ((has_issued == 0) | xt_wire_date_is_sound(issued)) &
            ((is_stated == 0) | (xt_wire_date_is_sound(stated) & (stated != by_rule))) &
            ((expiry != EXPIRY_BY_RULE) | (by_rule != XT_DATE_NONE));
@@ -155,20 +151,20 @@ static inline bool decode_optional(const uint8_t *at, size_t size, unsigned flag
     size_t phones_at = count_at + counted;
 
     unsigned count =
-        (at[count_at] & mask(counted)) | (TWO_BITS(flags, PHONES_SHIFT) & mask(!counted));
+        (at[count_at] & xt_mask(counted)) | (TWO_BITS(flags, PHONES_SHIFT) & xt_mask(!counted));
     bool sound = (count <= XT_PERSON_PHONES_MAX) & ((counted == 0) | (count >= PHONES_COUNTED));
-    count &= mask(sound);
+    count &= xt_mask(sound);
     size_t locks_at = phones_at + 4 * (size_t)count;
     size_t links_at = locks_at + has_locks;
     sound &= size == links_at + has_links;
 
     sound &= decode_expiry(hot, expiry, has_issued, (xt_date)xt_wire_integer(at, XT_WIRE_DATE),
                            (xt_date)xt_wire_integer(at + stated_at, XT_WIRE_DATE));
-    hot->cmnd = (uint32_t)xt_wire_integer(at + cmnd_at, 4) & mask(hot->has_cmnd);
+    hot->cmnd = (uint32_t)xt_wire_integer(at + cmnd_at, 4) & xt_mask(hot->has_cmnd);
     sound &= hot->cmnd < XT_WIRE_NINE_DIGITS_END;
     sound &= decode_phones(at + phones_at, count, hot);
-    hot->locks = (uint8_t)(at[locks_at] & mask(has_locks));
-    hot->link_types = (uint8_t)(at[links_at] & mask(has_links));
+    hot->locks = (uint8_t)(at[locks_at] & xt_mask(has_locks));
+    hot->link_types = (uint8_t)(at[links_at] & xt_mask(has_links));
     return sound & (hot->locks < XT_LOCK_STAY_EXPIRED << 1) & (has_locks == (hot->locks != 0)) &
            (hot->link_types < 1U << XT_LINK_TYPE_COUNT) & (has_links == (hot->link_types != 0));
 }

@@ -68,6 +68,8 @@ XT_MUST_USE enum xt_status xt_cold_decode(struct xt_span record, struct xt_perso
 /* Only the links, for claims about documents. */
 struct xt_links {
     unsigned count;
+    unsigned others; /* above 0: the count is 0 and these are somebody else's, there to be compared
+                        with all the same; nothing of them counts */
     struct xt_link links[XT_PERSON_LINKS_MAX];
 };
 XT_MUST_USE enum xt_status xt_cold_links(struct xt_span record, uint64_t *number,

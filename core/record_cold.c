@@ -281,6 +281,7 @@ enum xt_status xt_cold_links(struct xt_span record, uint64_t *number, struct xt_
     struct xt_wire wire;
     struct xt_span value;
     links->count = 0;
+    links->others = 0;
     enum xt_status status = read_fixed(record, &wire, number);
     if (status != XT_OK) {
         return status;

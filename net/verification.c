@@ -1,5 +1,7 @@
 #include "net/verification.h"
 
+#include "core/branchless.h"
+
 static void point_at(struct xt_request_errors *errors, const char *code, const char *parent,
                      const char *member)
 {
@@ -78,7 +80,8 @@ static void compare(struct xt_verification *verification, struct xt_generation *
     bool documents = asks_for_documents(verification);
     if (documents) {
         enum xt_status status = xt_generation_links(generation, found->hot.number, &links);
-        if ((status != XT_OK) & (status != XT_NOT_FOUND)) { /* one branch: neither is to be seen */
+        /* One branch: which of the two it is must not show. */
+        if ((xt_opaque(status != XT_OK) & xt_opaque(status != XT_NOT_FOUND)) != 0) {
             fail_lookup(verification, status);
             return;
         }

@@ -96,7 +96,7 @@ void xt_generation_expect_links(struct xt_generation *generation, const uint64_t
 
 /* The links of a person (number as in xt_found.hot). A number without a cold record costs what one
  * with it does: another record of its page is opened and decoded. XT_NOT_FOUND: no cold record;
- * *links is then empty. */
+ * *links is then empty, with others' to be compared with. */
 XT_MUST_USE enum xt_status xt_generation_links(struct xt_generation *generation, uint64_t number,
                                                struct xt_links *links);
 

@@ -1,5 +1,6 @@
 /* Finding people and links in an open generation: one at a time, and many with their waits for memory
  * overlapped. Both are made of the same steps, so that they cannot differ in what they answer. */
+#include "core/branchless.h"
 #include "store/generation_internal.h"
 
 enum xt_status xt_redirect_decode(struct xt_span record, struct xt_alias *alias)
@@ -21,7 +22,13 @@ static struct xt_id personal(uint64_t number)
  * number, two keys of one hash. */
 static inline bool is_damage(enum xt_status status)
 {
-    return (status != XT_OK) & (status != XT_NOT_FOUND);
+    return (xt_opaque(status != XT_OK) & xt_opaque(status != XT_NOT_FOUND)) != 0;
+}
+
+static inline enum xt_status one_of(bool first, enum xt_status a, enum xt_status b)
+{
+    uint32_t is_first = xt_mask(first);
+    return (enum xt_status)(((uint32_t)a & is_first) | ((uint32_t)b & ~is_first));
 }
 
 static void stand_in(const struct xt_generation *generation, struct xt_hot *hot)
@@ -71,7 +78,7 @@ static enum xt_status find_hot(struct xt_generation *generation, uint64_t number
                      hot); /* an empty page, or one that another record shared a tag with */
             return XT_NOT_FOUND;
         }
-        if (missed | (hot->number == number)) {
+        if ((xt_opaque(missed) | xt_opaque(hot->number == number)) != 0) {
             return status;
         }
     }
@@ -93,13 +100,13 @@ static enum xt_status find_alias(struct xt_generation *generation, struct xt_id 
         }
         bool missed = status == XT_NOT_FOUND;
         bool sound = xt_alias_decode(xt_span_of(generation->record, size), &alias) == XT_OK;
-        if (!(sound | missed)) {
+        if ((xt_opaque(sound) | xt_opaque(missed)) == 0) {
             return XT_CORRUPT;
         }
         bool same = (alias.old.kind == cmnd.kind) & (alias.old.value == cmnd.value);
-        if (missed | same) {
+        if ((xt_opaque(missed) | xt_opaque(same)) != 0) {
             *number = alias.people[0];
-            return missed | (alias.count != 1) ? XT_NOT_FOUND : XT_OK;
+            return one_of(missed | (alias.count != 1), XT_NOT_FOUND, XT_OK);
         }
     }
 }
@@ -130,7 +137,7 @@ static void resolve_cmnd(struct xt_generation *generation, struct xt_id id, stru
         return;
     }
     aim->named = status == XT_OK;
-    uint64_t nobody = 0U - (uint64_t)!aim->named;
+    uint64_t nobody = xt_mask64(status != XT_OK);
     aim->number = (aim->number & ~nobody) | (~id.value & nobody); /* no number is as large */
     aim->hash = xt_key_hash(generation->hash_key, personal(aim->number));
 }
@@ -161,7 +168,7 @@ static enum xt_status find_aimed(struct xt_generation *generation, struct xt_id 
     bool by_cmnd = id.kind == XT_ID_CMND;
     found->found = aim->named & (status == XT_OK);
     found->by_alias = found->found & by_cmnd;
-    if (aim->named & by_cmnd & !found->found) {
+    if ((xt_opaque(by_cmnd & aim->named) & ~xt_opaque(found->found)) != 0) {
         return XT_CORRUPT; /* the CMND names somebody who is not there */
     }
     /* Of nobody too: the links of nobody are looked for where those of somebody of that number would be,
@@ -252,17 +259,20 @@ enum xt_status xt_generation_links(struct xt_generation *generation, uint64_t nu
                                              generation->record, &size);
         if (is_damage(status)) {
             links->count = 0;
+            links->others = 0;
             return status;
         }
-        /* A miss has opened a neighbour in its place: decoded like a hit, and dropped. */
+        /* A miss has opened a neighbour in its place: decoded like a hit. */
         bool missed = status == XT_NOT_FOUND;
         enum xt_status decoded = xt_cold_links(xt_span_of(generation->record, size), &held, links);
         if (decoded != XT_OK) {
             links->count = 0;
+            links->others = 0;
             return missed ? XT_NOT_FOUND : XT_CORRUPT;
         }
-        if (missed | (held == number)) {
-            links->count &= 0U - (unsigned)!missed;
+        if ((xt_opaque(missed) | xt_opaque(held == number)) != 0) {
+            links->others = links->count & xt_mask(missed);
+            links->count &= ~xt_mask(missed);
             return status;
         }
     }

@@ -2,10 +2,12 @@
 
 #include <stdlib.h>
 
+#include "core/branchless.h"
 #include "store/table_internal.h"
 
 #define LINE 64 /* bytes of a cache line */
 #define GUESS_LINES 2
+
 #define RECORD_LINES 3U /* of a record, besides its last: more would be for the rare large ones */
 
 const char *xt_table_name(unsigned number)
@@ -133,8 +135,11 @@ static inline void expect_record(const struct xt_page *page, uint32_t index)
     uint32_t to = xt_page_offset(page, index + 1);
     const uint8_t *end = page->data + to - 1;
     const uint8_t *line = page->data + from;
-    for (unsigned i = 0; i < RECORD_LINES && line < end; i++, line += LINE) {
-        __builtin_prefetch(line);
+    /* As many whatever its size, the last line instead of what is past it. */
+    for (unsigned i = 0; i < RECORD_LINES; i++) {
+        size_t offset = (size_t)i * LINE;
+        size_t most = (size_t)(end - line);
+        __builtin_prefetch(line + (offset < most ? offset : most));
     }
     __builtin_prefetch(end);
 }
@@ -162,8 +167,8 @@ static inline uint32_t first_to_open(const struct xt_page *page, uint32_t tag, b
     /* Where the slots end stands the end of the last record: no tag, but there to be read. No branches:
      * a miss must not take longer than a hit. */
     uint32_t index = find_tag(page, tag);
-    *missed = (index == page->count) | (xt_page_tag(page, index) != tag);
-    return index - (*missed & (index > 0));
+    *missed = (xt_opaque(index == page->count) | xt_opaque(xt_page_tag(page, index) != tag)) != 0;
+    return index - (xt_opaque(*missed) & xt_opaque(index > 0));
 }
 
 enum xt_status xt_page_open_record(const struct xt_table *table, const struct xt_page *page,
@@ -213,7 +218,7 @@ enum xt_status xt_table_get(struct xt_table *table, struct xt_hash hash, uint32_
     if (status != XT_OK) {
         return status;
     }
-    return missed | (*size == 0) ? XT_NOT_FOUND : XT_OK;
+    return (enum xt_status)(XT_NOT_FOUND & xt_mask(missed | (*size == 0)));
 }
 
 void xt_table_expect(struct xt_table *table, const struct xt_hash *hashes, unsigned count)

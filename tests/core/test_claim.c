@@ -48,6 +48,7 @@ static void make_person(struct xt_hot *person, struct xt_links *links)
         .link_types = 0x3f,
     };
     links->count = XT_LINK_TYPE_COUNT;
+    links->others = 0;
     for (unsigned i = 0; i < XT_LINK_TYPE_COUNT; i++) {
         links->links[i] =
             (struct xt_link){.type = (enum xt_link_type)i, .number = document_of("AB12345")};
@@ -343,6 +344,7 @@ static void any_of_several_documents_matches(void **state)
     make_claims(&claims);
     static const char *const NUMBERS[] = {"29A1", "29A2", "29A3"};
     links.count = 3;
+    links.others = 0;
     for (unsigned i = 0; i < 3; i++) {
         links.links[i] =
             (struct xt_link){.type = XT_LINK_VEHICLE, .number = document_of(NUMBERS[i])};
