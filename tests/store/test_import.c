@@ -164,6 +164,18 @@ static void an_input_without_people_changes_nothing(void **state)
     assert_true(served(1099012345));
 }
 
+/* Nothing but what counts: what is past the counts may be anything, and so may be who is not found. */
+static void keep_what_counts(struct xt_found *found)
+{
+    struct xt_hot *hot = &found->hot;
+    memset(hot->name.codes + hot->name.length, 0, XT_NAME_MAX - (size_t)hot->name.length);
+    memset(hot->phones + hot->phone_count, 0,
+           sizeof(hot->phones) - hot->phone_count * sizeof(hot->phones[0]));
+    if (!found->found) {
+        memset(hot, 0, sizeof(*hot));
+    }
+}
+
 static void csv_and_ndjson_of_the_same_people_give_the_same_answers(void **state)
 {
     (void)state;
@@ -192,6 +204,7 @@ static void csv_and_ndjson_of_the_same_people_give_the_same_answers(void **state
     for (unsigned i = 0; i < 5; i++) {
         assert_int_equal(xt_generation_find(generation, ids[i], &found[i]), XT_OK);
         assert_int_equal(found[i].found, i < 4);
+        keep_what_counts(&found[i]);
     }
     xt_generation_close(generation);
     write_text("people.csv",
@@ -208,6 +221,7 @@ static void csv_and_ndjson_of_the_same_people_give_the_same_answers(void **state
     for (unsigned i = 0; i < 5; i++) {
         memset(&from_csv, 0, sizeof(from_csv));
         assert_int_equal(xt_generation_find(generation, ids[i], &from_csv), XT_OK);
+        keep_what_counts(&from_csv);
         assert_memory_equal(&from_csv, &found[i], sizeof(from_csv));
     }
     xt_generation_close(generation);
