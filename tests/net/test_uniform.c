@@ -45,12 +45,14 @@ static void member_or_nothing(const char *line, const char *name, char *text, si
 }
 
 /* The first person from *from on whose line has all of these. */
-static struct subject find(unsigned *from, const char *what, const char *one, const char *other)
+static struct subject find(unsigned *from, const char *what, const char *one, const char *other,
+                           const char *third)
 {
     struct subject subject = {.what = what, .right = true};
     for (;;) {
         char *line = person_line((*from)++);
-        bool fits = strstr(line, one) != NULL && strstr(line, other) != NULL;
+        bool fits =
+            strstr(line, one) != NULL && strstr(line, other) != NULL && strstr(line, third) != NULL;
         if (fits) {
             member_of(line, "id", subject.id, sizeof(subject.id));
             member_of(line, "full_name", subject.full_name, sizeof(subject.full_name));
@@ -98,6 +100,8 @@ static void find_shared_cmnd(char *cmnd, size_t size)
 }
 
 #define SUBJECTS 10
+#define ALIVE "\"status\":\"alive\""
+#define FEMALE "\"sex\":\"female\""       /* the QR below says otherwise */
 static struct subject subjects[SUBJECTS]; /* the first: alive, and nothing matches */
 
 static void choose_subjects(void)
@@ -105,13 +109,13 @@ static void choose_subjects(void)
     unsigned from = 0;
     char text[16];
     struct subject *next = subjects;
-    *next = find(&from, "", "\"status\":\"alive\"", "\"state\":\"active\"");
+    *next = find(&from, "", ALIVE, FEMALE, "\"state\":\"active\"");
     make_wrong(next, "alive and wrong", next->id);
-    *++next = find(&from, "", "\"status\":\"alive\"", "\"old_id\"");
+    *++next = find(&from, "", ALIVE, FEMALE, "\"old_id\"");
     snprintf(text, sizeof(text), "%s", next->old_id);
     make_wrong(next, "alive and wrong, by CMND", text);
     from = 0;
-    *++next = find(&from, "", "\"status\":\"alive\"", "\"replaced_numbers\":[\"");
+    *++next = find(&from, "", ALIVE, FEMALE, "\"replaced_numbers\":[\"");
     char *line = person_line(from - 1);
     snprintf(text, sizeof(text), "%.12s",
              strstr(line, "\"replaced_numbers\":[\"") + strlen("\"replaced_numbers\":[\""));
@@ -122,13 +126,13 @@ static void choose_subjects(void)
     find_shared_cmnd(text, sizeof(text));
     make_wrong(++next, "a CMND of two", text);
     from = 0;
-    *++next = find(&from, "deceased", "\"status\":\"deceased\"", "");
+    *++next = find(&from, "deceased", "\"status\":\"deceased\"", "", "");
     from = 0;
-    *++next = find(&from, "missing", "\"status\":\"missing\"", "");
+    *++next = find(&from, "missing", "\"status\":\"missing\"", "", "");
     from = 0;
-    *++next = find(&from, "cancelled", "\"status\":\"cancelled\"", "");
+    *++next = find(&from, "cancelled", "\"status\":\"cancelled\"", "", "");
     from = 0;
-    *++next = find(&from, "deceased, by CMND", "\"status\":\"deceased\"", "\"old_id\"");
+    *++next = find(&from, "deceased, by CMND", "\"status\":\"deceased\"", "\"old_id\"", "");
     snprintf(next->id, sizeof(next->id), "%.9s", next->old_id);
     assert_ptr_equal(next, &subjects[SUBJECTS - 1]);
 }
