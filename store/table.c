@@ -8,7 +8,7 @@
 #define LINE 64 /* bytes of a cache line */
 #define GUESS_LINES 2
 
-#define RECORD_LINES 3U /* of a record, besides its last: more would be for the rare large ones */
+#define RECORD_LINES 2U /* of a record: more would be for the rare large ones */
 
 const char *xt_table_name(unsigned number)
 {
@@ -129,19 +129,15 @@ static inline void expect_slots(const struct xt_page *page, uint32_t index)
     }
 }
 
+/* Asks for the record that find_tag gave and the one before it, which a miss opens: they lie side by side.
+ * Which of the two it will be depends on a tag that has yet to come, and is not waited for. */
 static inline void expect_record(const struct xt_page *page, uint32_t index)
 {
-    uint32_t from = xt_page_offset(page, index);
-    uint32_t to = xt_page_offset(page, index + 1);
-    const uint8_t *end = page->data + to - 1;
-    const uint8_t *line = page->data + from;
-    /* As many whatever its size, the last line instead of what is past it. */
+    const uint8_t *line = page->data + xt_page_offset(page, index);
+    __builtin_prefetch(line - LINE);
     for (unsigned i = 0; i < RECORD_LINES; i++) {
-        size_t offset = (size_t)i * LINE;
-        size_t most = (size_t)(end - line);
-        __builtin_prefetch(line + (offset < most ? offset : most));
+        __builtin_prefetch(line + (size_t)i * LINE);
     }
-    __builtin_prefetch(end);
 }
 
 /* The first record whose tag is not below tag; the count when there is none. */
@@ -160,15 +156,15 @@ static uint32_t find_tag(const struct xt_page *page, uint32_t tag)
     return index;
 }
 
-/* The record that a lookup of tag opens first: the first one with this tag, or *missed and the one that
- * proves that there is none: the one before the gap, or the first of the page. */
-static inline uint32_t first_to_open(const struct xt_page *page, uint32_t tag, bool *missed)
+/* The record that a lookup of tag opens first, found being find_tag's: the first one with this tag, or
+ * *missed and the one that proves that there is none: the one before the gap, or the first of the page.
+ * Where the slots end stands the end of the last record: no tag, but there to be read. No branches: a
+ * miss must not take longer than a hit. */
+static inline uint32_t first_to_open(const struct xt_page *page, uint32_t tag, uint32_t found,
+                                     bool *missed)
 {
-    /* Where the slots end stands the end of the last record: no tag, but there to be read. No branches:
-     * a miss must not take longer than a hit. */
-    uint32_t index = find_tag(page, tag);
-    *missed = (xt_opaque(index == page->count) | xt_opaque(xt_page_tag(page, index) != tag)) != 0;
-    return index - (xt_opaque(*missed) & xt_opaque(index > 0));
+    *missed = (xt_opaque(found == page->count) | xt_opaque(xt_page_tag(page, found) != tag)) != 0;
+    return found - (xt_opaque(*missed) & xt_opaque(found > 0));
 }
 
 enum xt_status xt_page_open_record(const struct xt_table *table, const struct xt_page *page,
@@ -207,8 +203,9 @@ enum xt_status xt_table_get(struct xt_table *table, struct xt_hash hash, uint32_
     bool missed = false;
     if (index == 0) {
         expect_slots(&page, guess(&page, place.tag));
-        index = first_to_open(&page, place.tag, &missed);
-        expect_record(&page, index);
+        uint32_t found = find_tag(&page, place.tag);
+        expect_record(&page, found);
+        index = first_to_open(&page, place.tag, found, &missed);
     } else if (index >= page.count || xt_page_tag(&page, index) != place.tag) {
         *size = 0;
         return XT_NOT_FOUND; /* proved by the record that was opened before */
@@ -245,8 +242,7 @@ void xt_table_expect(struct xt_table *table, const struct xt_hash *hashes, unsig
     }
     for (unsigned i = 0; i < count; i++) {
         if (sound[i]) {
-            bool missed = false;
-            expect_record(&pages[i], first_to_open(&pages[i], places[i].tag, &missed));
+            expect_record(&pages[i], find_tag(&pages[i], places[i].tag));
         }
     }
 }
