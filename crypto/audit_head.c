@@ -32,6 +32,7 @@ enum xt_status xt_audit_head_parse(struct xt_span bytes, const struct xt_audit_p
     read.end = xt_take(&taker, 8);
     xt_take_copy(&taker, read.digest, sizeof(read.digest));
     uint32_t id = (uint32_t)xt_take(&taker, 4);
+    read.key_id = id;
     struct xt_span signature = xt_take_bytes(&taker, XT_AUDIT_SIGNATURE);
     if (!xt_taken_all(&taker) || !xt_span_is(magic, MAGIC) ||
         xt_audit_check(keys, id, LABEL, xt_span_of(bytes.data, SIGNED), signature.data) != XT_OK) {

@@ -7,6 +7,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crypto/credential.h"
 #include "crypto/keyring.h"
 
 #define READ_PADDING 8 /* zero bytes after the content, for parsers that look ahead */
@@ -164,6 +165,13 @@ static ssize_t read_all(int fd, uint8_t *data, size_t size)
 static enum xt_status check_secret(const char *path, const struct stat *facts,
                                    struct xt_failure *failure)
 {
+    if (xt_is_credential(path)) {
+        return xt_credential_is_private(facts)
+                   ? XT_OK
+                   : xt_fail(failure, XT_DENIED,
+                             "%s is no credential that the service alone can read (mode %03o)",
+                             path, (unsigned)facts->st_mode & 0777U);
+    }
     if (facts->st_uid != 0 && facts->st_uid != geteuid()) {
         return xt_fail(failure, XT_DENIED,
                        "%s belongs to another user (uid %u): run chown %u %s and chmod 600 %s",
@@ -176,6 +184,27 @@ static enum xt_status check_secret(const char *path, const struct stat *facts,
                        path, (unsigned)facts->st_mode & 0777U, path);
     }
     return XT_OK;
+}
+
+static uint8_t *content_alloc(size_t size, bool secret)
+{
+    if (!secret) {
+        return calloc(1, size);
+    }
+    uint8_t *content = xt_secret_alloc(size);
+    if (content != NULL) {
+        memset(content, 0, size);
+    }
+    return content;
+}
+
+static void content_free(uint8_t *content, size_t size, bool secret)
+{
+    if (secret) {
+        xt_file_release_secret(content);
+    } else {
+        xt_file_release(content, size);
+    }
 }
 
 static enum xt_status read_file(const char *path, size_t max, bool secret, uint8_t **content,
@@ -207,7 +236,7 @@ static enum xt_status read_file(const char *path, size_t max, bool secret, uint8
         goto fail;
     }
     expected = (size_t)facts.st_size;
-    data = calloc(1, expected + 1 + READ_PADDING);
+    data = content_alloc(expected + 1 + READ_PADDING, secret);
     if (data == NULL) {
         status = xt_fail(failure, XT_NO_MEMORY, "cannot read %s: out of memory", path);
         goto fail;
@@ -228,7 +257,7 @@ static enum xt_status read_file(const char *path, size_t max, bool secret, uint8
     return XT_OK;
 
 fail:
-    xt_file_release(data, expected);
+    content_free(data, expected, secret);
     close(fd);
     return status;
 }
@@ -251,6 +280,11 @@ void xt_file_release(uint8_t *content, size_t size)
         xt_wipe(content, size + 1 + READ_PADDING);
         free(content);
     }
+}
+
+void xt_file_release_secret(uint8_t *content)
+{
+    xt_secret_free(content);
 }
 
 enum xt_status xt_folder_make(const char *path, mode_t mode, struct xt_failure *failure)

@@ -23,9 +23,12 @@ XT_MUST_USE enum xt_status xt_file_read(const char *path, size_t max, uint8_t **
 void xt_file_release(uint8_t *content, size_t size);
 
 /* The same, but refuses a file that others than its owner may read or write, or that is owned by
- * another user than root or the caller: XT_DENIED with the chmod to run. */
+ * another user than root or the caller: XT_DENIED with the chmod to run. A credential of the service
+ * manager may be readable by a right of its own (crypto/credential.h). Into locked memory that no core
+ * dump has; the caller gives it back with xt_file_release_secret, which wipes it. */
 XT_MUST_USE enum xt_status xt_file_read_secret(const char *path, size_t max, uint8_t **content,
                                                size_t *size, struct xt_failure *failure);
+void xt_file_release_secret(uint8_t *content); /* NULL is fine */
 
 /* mkdir with mode; an existing folder is fine. */
 XT_MUST_USE enum xt_status xt_folder_make(const char *path, mode_t mode,

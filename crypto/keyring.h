@@ -3,7 +3,7 @@
  * DIR/keys/master.keys, mode 0600, one key a line: id (8 hex digits), time made (UTC), 32 bytes in
  * hex. The last line is the current key; older ones only open what was sealed under them.
  * Memory: keys live in locked pages left out of core dumps (sodium_malloc) and are wiped on close.
- * Thread: read-only after open.
+ * Thread: read-only but for xt_keyring_take, which nobody may read beside.
  */
 #ifndef XT_CRYPTO_KEYRING_H
 #define XT_CRYPTO_KEYRING_H
@@ -24,7 +24,27 @@ XT_MUST_USE enum xt_status xt_keyring_create(const char *path, struct xt_failure
 
 XT_MUST_USE enum xt_status xt_keyring_open(const char *path, struct xt_keyring **keyring,
                                            struct xt_failure *failure);
-void xt_keyring_close(struct xt_keyring *keyring);
+void xt_keyring_close(struct xt_keyring *keyring); /* NULL is fine */
+
+/* keyring has the keys of `other` from now on, which is closed; those it had are wiped. Whoever borrowed
+ * keyring goes on with it and derives from the new ones. */
+void xt_keyring_take(struct xt_keyring *keyring, struct xt_keyring *other);
+
+/* Appends a new key to the file, which is the current one from then on; old ids still open. The file is
+ * replaced as a whole. Hold xt_keys_lock. XT_TOO_LARGE: it is full; and as xt_keyring_open. */
+XT_MUST_USE enum xt_status xt_keyring_add(const char *path, uint32_t *id,
+                                          struct xt_failure *failure);
+/* Takes a key out for good, whatever was sealed under it. Hold xt_keys_lock. XT_DENIED: it is the current
+ * one. XT_NOT_FOUND: there is none of that id. */
+XT_MUST_USE enum xt_status xt_keyring_remove(const char *path, uint32_t id,
+                                             struct xt_failure *failure);
+
+/* The time at which a key was made, as it stands in files: 2026-11-21T09:00:00Z. */
+#define XT_KEY_TIME 20 /* bytes without a NUL */
+/* Of now; false: the clock gives no usable date. */
+bool xt_key_time_now(char text[XT_KEY_TIME + 1]);
+/* The shape of one; its value is for the operator only. */
+bool xt_key_time_is(const uint8_t *text);
 
 /* All keys as bytes, for a process that may not read the file: into locked memory that is wiped
  * (xt_secret_alloc), and over a channel that nobody else reads. */
@@ -35,6 +55,13 @@ XT_MUST_USE enum xt_status xt_keyring_import(struct xt_span exported, struct xt_
 
 /* Id of the key that new things are sealed under. */
 uint32_t xt_keyring_current(const struct xt_keyring *keyring);
+bool xt_keyring_has(const struct xt_keyring *keyring, uint32_t id);
+
+/* Oldest first; gives the id, and when it was made ("" where the keyring was imported). */
+size_t xt_keyring_count(const struct xt_keyring *keyring);
+uint32_t xt_keyring_at(const struct xt_keyring *keyring, size_t index, char made[XT_KEY_TIME + 1]);
+/* The same keys in the same order. */
+bool xt_keyring_is_same(const struct xt_keyring *a, const struct xt_keyring *b);
 
 /* What a derived key is for. A key is never used for two purposes. */
 enum xt_key_use {

@@ -122,7 +122,7 @@ enum xt_status xt_pem_key(const char *path, struct evp_pkey_st **key, struct xt_
     enum xt_status status = xt_file_read_secret(path, XT_PEM_FILE_MAX, &content, &size, failure);
     if (status == XT_OK) {
         status = xt_pem_key_in(xt_span_of(content, size), path, key, failure);
-        xt_file_release(content, size);
+        xt_file_release_secret(content);
     }
     return status;
 }

@@ -73,7 +73,8 @@ static void release_piece(struct xt_span *piece)
 void xt_tls_material_release(struct xt_tls_server_material *material)
 {
     release_piece(&material->certificate);
-    release_piece(&material->key);
+    xt_file_release_secret((uint8_t *)(uintptr_t)material->key.data);
+    material->key = xt_span_of(NULL, 0);
     release_piece(&material->client_authority);
     release_piece(&material->revocations);
 }

@@ -115,10 +115,11 @@ enum xt_status xt_control_send(int channel, const struct xt_control_message *mes
         return XT_TOO_LARGE;
     }
     memcpy(head.numbers, message->numbers, sizeof(head.numbers));
-    uint8_t *packet = calloc(1, size);
+    uint8_t *packet = xt_secret_alloc(size); /* of START, KEYS and RELOAD; the others are as rare */
     if (packet == NULL) {
         return XT_NO_MEMORY;
     }
+    memset(packet, 0, size);
     struct xt_writer writer = xt_writer_over(packet, size);
     xt_write(&writer, &head, sizeof(head));
     for (unsigned i = 0; i < XT_CONTROL_BLOBS; i++) {
@@ -127,8 +128,7 @@ enum xt_status xt_control_send(int channel, const struct xt_control_message *mes
     }
     xt_require(!writer.overflow && writer.size == size);
     enum xt_status status = send_packet(channel, xt_span_of(packet, size), message);
-    xt_wipe(packet, size);
-    free(packet);
+    xt_secret_free(packet);
     return status;
 }
 
@@ -215,7 +215,7 @@ enum xt_status xt_control_receive(int channel, struct xt_control_message *messag
     }
     bool fits = size <= XT_CONTROL_MESSAGE_MAX;
     size = fits ? size : sizeof(struct head); /* taken out of the way, and refused below */
-    message->memory = malloc(size);
+    message->memory = xt_secret_alloc(size);
     if (message->memory == NULL) {
         return XT_NO_MEMORY;
     }
@@ -264,10 +264,7 @@ void xt_control_release(struct xt_control_message *message)
             close(message->fds[i]);
         }
     }
-    if (message->memory != NULL) {
-        xt_wipe(message->memory, message->memory_size);
-        free(message->memory);
-    }
+    xt_secret_free(message->memory);
     *message = (struct xt_control_message){.fd_count = 0};
 }
 

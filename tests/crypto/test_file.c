@@ -140,7 +140,7 @@ static void a_secret_that_others_may_use_is_refused_with_the_chmod(void **state)
         scratch_write("secret", "x", 1, closed_modes[i]);
         assert_int_equal(xt_file_read_secret(scratch("secret"), 9, &content, &size, &failure),
                          XT_OK);
-        xt_file_release(content, size);
+        xt_file_release_secret(content);
     }
 }
 

@@ -6,7 +6,7 @@
 #include <unistd.h>
 
 #include "crypto/file.h"
-#include "crypto/keyring.h"
+#include "crypto/keyring_internal.h"
 #include "tests/crypto/hex.h"
 #include "tests/crypto/scratch.h"
 #include "tests/test.h"
@@ -176,7 +176,7 @@ static void keys_cannot_be_overwritten_in_memory(void **state)
         (void)setrlimit(RLIMIT_CORE, &none);
         signal(SIGSEGV, SIG_DFL);
         signal(SIGBUS, SIG_DFL);
-        *(volatile uint8_t *)keyring = 0;
+        *(volatile uint8_t *)keyring->all = 0;
         _exit(0);
     }
     int how;
