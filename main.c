@@ -17,6 +17,7 @@ static const struct xt_command commands[] = {
     {"check", "verify every byte of the served generation", xt_command_check},
     {"audit", "verify, search, export and expire the audit log (serve does not write it yet)",
      xt_command_audit},
+    {"keys", "list keys and what needs them, make new ones, take old ones out", xt_command_keys},
     {"stats", "counts and sizes of the served generation", xt_command_stats},
     /* Without a summary: started by serve, not by people. */
     {"serve-worker", NULL, xt_command_serve_worker},

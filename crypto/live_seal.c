@@ -35,6 +35,46 @@ enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t ke
     return XT_OK;
 }
 
+static void set_hash(struct xt_live_sealer *sealer, const uint8_t hash[XT_KEY_BYTES])
+{
+    xt_require(sodium_mprotect_readwrite(sealer) == 0);
+    memcpy(sealer->hash, hash, XT_KEY_BYTES);
+    xt_require(sodium_mprotect_readonly(sealer) == 0);
+}
+
+void xt_live_sealer_new_hash(struct xt_live_sealer *sealer)
+{
+    uint8_t hash[XT_KEY_BYTES];
+    xt_random(hash, sizeof(hash));
+    set_hash(sealer, hash);
+    xt_wipe(hash, sizeof(hash));
+}
+
+void xt_live_sealer_same_hash(struct xt_live_sealer *sealer, const struct xt_live_sealer *other)
+{
+    set_hash(sealer, other->hash);
+}
+
+void xt_live_sealer_wrap_hash(const struct xt_live_sealer *sealer, struct xt_span associated,
+                              uint8_t *wrapped)
+{
+    xt_live_seal(sealer, associated, xt_span_of(sealer->hash, XT_KEY_BYTES), wrapped);
+}
+
+enum xt_status xt_live_sealer_unwrap_hash(struct xt_live_sealer *sealer, struct xt_span associated,
+                                          struct xt_span wrapped)
+{
+    uint8_t hash[XT_KEY_BYTES];
+    enum xt_status status = wrapped.size == XT_LIVE_HASH_KEY_WRAPPED
+                                ? xt_live_unseal(sealer, associated, wrapped, hash)
+                                : XT_CORRUPT;
+    if (status == XT_OK) {
+        set_hash(sealer, hash);
+    }
+    xt_wipe(hash, sizeof(hash));
+    return status;
+}
+
 void xt_live_sealer_close(struct xt_live_sealer *sealer)
 {
     sodium_free(sealer); /* wipes; NULL is fine */

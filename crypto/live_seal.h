@@ -21,6 +21,19 @@ struct xt_live_sealer; /* opaque */
 XT_MUST_USE enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t key_id,
                                                const uint8_t salt[XT_SALT_BYTES],
                                                struct xt_live_sealer **sealer);
+
+/* The key of the hashes may be another than the derived one, so that it can go along when the store is
+ * sealed anew: hashes cannot be made again without what was hashed. wrapped: XT_LIVE_HASH_KEY_WRAPPED
+ * bytes, under the sealer's own key. */
+#define XT_LIVE_HASH_KEY_WRAPPED (XT_KEY_BYTES + XT_LIVE_SEAL_OVERHEAD)
+void xt_live_sealer_new_hash(struct xt_live_sealer *sealer);
+void xt_live_sealer_same_hash(struct xt_live_sealer *sealer, const struct xt_live_sealer *other);
+void xt_live_sealer_wrap_hash(const struct xt_live_sealer *sealer, struct xt_span associated,
+                              uint8_t *wrapped);
+/* XT_CORRUPT: not wrapped by this sealer. */
+XT_MUST_USE enum xt_status xt_live_sealer_unwrap_hash(struct xt_live_sealer *sealer,
+                                                      struct xt_span associated,
+                                                      struct xt_span wrapped);
 void xt_live_sealer_close(struct xt_live_sealer *sealer);
 
 /* sealed must have room for plain.size + XT_LIVE_SEAL_OVERHEAD. */

@@ -153,6 +153,17 @@ enum xt_status xt_tickets_open(const struct xt_ticket_seed *seed, int64_t unix_s
     return XT_OK;
 }
 
+void xt_tickets_renew(struct xt_tickets *tickets, const struct xt_ticket_seed *seed, int64_t unix_s)
+{
+    for (size_t i = 0; i < tickets->count; i++) {
+        EVP_AEAD_CTX_cleanup(&tickets->keys[i].aead);
+    }
+    xt_wipe(tickets, sizeof(*tickets));
+    tickets->now = clamp(unix_s);
+    tickets->next = *seed;
+    take_up(tickets);
+}
+
 void xt_tickets_close(struct xt_tickets *tickets)
 {
     if (tickets == NULL) {

@@ -17,6 +17,10 @@
  * A ticket is refused an hour after it was made by its own time, also while its key lives; then, and
  * when its key is unknown or it does not verify, a full handshake follows.
  *
+ * New keys at once: another seed, xt_tickets_renew. Tickets from before are then unknown to everybody.
+ * `xacthuc keys rotate DIR tickets` asks the server for it by DIR/keys/tickets, in which stands an id that
+ * was never there and a time; the keys themselves are in memory only.
+ *
  * Memory: keys live in locked memory and are wiped when they are over. Thread: one loop's.
  */
 #ifndef XT_CRYPTO_TICKETS_H
@@ -49,6 +53,21 @@ XT_MUST_USE enum xt_status xt_tickets_open(const struct xt_ticket_seed *seed, in
                                            struct xt_tickets **tickets);
 /* Contexts made with it, and their connections, must be gone. NULL is fine. */
 void xt_tickets_close(struct xt_tickets *tickets);
+
+/* Goes on by this seed alone; tickets from before open no more. */
+void xt_tickets_renew(struct xt_tickets *tickets, const struct xt_ticket_seed *seed,
+                      int64_t unix_s);
+
+/* The last rotation that was asked for; id 0: none. XT_INVALID: the file is damaged. */
+struct xt_ticket_order {
+    uint32_t id;
+    char made[21]; /* as XT_KEY_TIME; "": none */
+};
+XT_MUST_USE enum xt_status xt_ticket_order_read(const char *dir, struct xt_ticket_order *order,
+                                                struct xt_failure *failure);
+/* Asks for another. Hold xt_keys_lock. */
+XT_MUST_USE enum xt_status xt_ticket_order_write(const char *dir, uint32_t *id,
+                                                 struct xt_failure *failure);
 
 /* Sets the time, once a second or so: takes up the keys of a period that began, wipes the ones that
  * are over. Cheap when neither is due. */

@@ -49,12 +49,17 @@ enum xt_control_type {
     XT_CONTROL_QUOTA,   /* what the partners' daily quotas are kept in from now on: numbers[0] a serial
                          * number; fds as xt_quota_book_hand gives them */
 
+    /* numbers[0] a serial number that the answer repeats, [1] the period of the ticket seed; blobs[0] the
+     * keyring, blobs[1] the secret of the seed. To the writer without a seed. */
+    XT_CONTROL_KEYS,
+
     XT_CONTROL_READY = 32, /* it serves */
     XT_CONTROL_RELOADED,   /* numbers[0] the serial number */
     XT_CONTROL_OPENED,     /* numbers[0] the generation that is served now, [1] how many people */
     XT_CONTROL_REFUSED,    /* numbers[0] the type refused, [1] its serial number or generation,
                             * [2] 0: it has no generation to go on by, and another process would have
                             * none either; blobs[0] why, in words of ours */
+    XT_CONTROL_KEYS_TAKEN, /* numbers[0] the serial number: it seals under the current key from now on */
     XT_CONTROL_LEAVING,    /* from a worker that was told to end by somebody else: it drains */
     XT_CONTROL_AUDITING,   /* it goes on in the segment that it was given */
     XT_CONTROL_STOPPED, /* drained: nothing is under way any more. A child ends then, but a worker of a
@@ -62,7 +67,7 @@ enum xt_control_type {
 
     /* Between two supervisors (net/upgrade). */
     /* To the new one: numbers[0] the version of what follows, [1] workers, [2] the period of the ticket
-     * seed, [3] whether a revocation list is in force; blobs[0] the secret of the seed; fds: the api
+     * seed, [3] whether a revocation list is in force, [4] the id of the ticket rotation; blobs[0] the secret of the seed; fds: the api
      * sockets. */
     XT_CONTROL_TAKE_OVER = 64,
     XT_CONTROL_UPGRADED, /* from the new one: all its workers serve */
@@ -77,7 +82,7 @@ enum xt_start_number {
     XT_START_INDEX,      /* of the worker: 0 to workers - 1 */
     XT_START_WORKERS,    /* how many there are; for the writer: how many places they have */
     XT_START_CPU,        /* to be pinned to; XT_START_NO_CPU: none */
-    XT_START_SERIAL,     /* of the snapshot, as in RELOAD */
+    XT_START_SERIAL,     /* of the snapshot, as in RELOAD; for the writer: of the keys, as in KEYS */
     XT_START_GENERATION, /* to open first; 0: there is none yet */
     XT_START_TICKET_PERIOD,
     XT_START_LOCK_WAIT_MS, /* for the writer: how long to wait for one that has the store; 0: for ever */

@@ -9,7 +9,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include "crypto/file.h"
+#include "crypto/credential.h"
 
 #ifndef PR_SET_MDWE /* since Linux 6.3 */
 #define PR_SET_MDWE 65
@@ -87,6 +87,7 @@ enum xt_status xt_sandbox_supervisor(const char *dir, const char *program,
     if (status == XT_OK) {
         status = join(audit, dir, "audit", failure);
     }
+    const char *credentials = xt_credential_folder();
     /* The folder, not the file: an upgrade puts another file in its place. */
     const char *slash = strrchr(program, '/');
     if (status != XT_OK || slash == NULL || (size_t)(slash - program) >= sizeof(folder)) {
@@ -97,6 +98,7 @@ enum xt_status xt_sandbox_supervisor(const char *dir, const char *program,
     folder[slash - program] = '\0';
     const struct xt_sandbox_place places[] = {
         {dir, XT_SANDBOX_READ, false},
+        {credentials != NULL ? credentials : dir, XT_SANDBOX_READ, true},
         {live, XT_SANDBOX_WRITE, true},
         {audit, XT_SANDBOX_WRITE, true},
         {folder[0] == '\0' ? "/" : folder, XT_SANDBOX_RUN, false},

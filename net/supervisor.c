@@ -7,6 +7,7 @@
 
 #include "net/listener.h"
 #include "net/worker.h"
+#include "store/keys_taken.h"
 
 #define DAY_S 86400
 #define WARN_DAYS 7 /* before a revocation list ends, and then every day */
@@ -36,11 +37,15 @@ static void stop(struct xt_supervisor *supervisor)
     xt_quotas_save_rates(supervisor);
     xt_watch_close(&supervisor->partners_watch);
     xt_watch_close(&supervisor->identity_watch);
+    xt_watch_close(&supervisor->keys_watch);
     uv_close((uv_handle_t *)&supervisor->tick, NULL);
     uv_close((uv_handle_t *)&supervisor->due, NULL);
     xt_warmer_stop(supervisor);
     for (unsigned i = 0; i < XT_SUPERVISOR_SIGNALS; i++) {
         uv_close((uv_handle_t *)&supervisor->signals[i], NULL);
+    }
+    if (!supervisor->upgrade.handed_over) {
+        xt_keys_taken_remove(supervisor->plan->dir);
     }
     xt_upgrade_close(supervisor);
     xt_audit_desk_end(supervisor);
@@ -147,6 +152,7 @@ static void progress_of_service(struct xt_supervisor *supervisor)
             xt_supervisor_tell_ready(supervisor);
         }
     }
+    xt_supervisor_keys_progress(supervisor);
 }
 
 static void progress_of_drain(struct xt_supervisor *supervisor)
@@ -254,6 +260,7 @@ void xt_supervisor_tick(uv_timer_t *timer)
     }
     xt_watch_poll(&supervisor->partners_watch);
     xt_watch_poll(&supervisor->identity_watch);
+    xt_watch_poll(&supervisor->keys_watch);
     if (supervisor->snapshot_due) {
         xt_supervisor_take_partners(supervisor);
     }

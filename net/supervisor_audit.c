@@ -90,6 +90,7 @@ enum xt_status xt_member_audit_make(struct xt_member *member, struct xt_failure 
     enum xt_status status = xt_audit_create(supervisor->plan->dir, header, &audit->fd, failure);
     if (status == XT_OK) {
         audit->count++;
+        audit->key_id = xt_keyring_current(supervisor->keyring);
         audit->under_way = true;
     }
     return status;
@@ -177,7 +178,8 @@ enum xt_status xt_member_audit_sync(struct xt_member *member)
     return status;
 }
 
-/* A worker without a file answers nothing; one whose file is large or of yesterday goes on in another. */
+/* A worker without a file answers nothing; one whose file is large, of yesterday or under a master key that
+ * another has taken the place of goes on in another. */
 static bool needs_segment(const struct xt_member *member, uint64_t now_ms)
 {
     const struct xt_supervisor *supervisor = member->supervisor;
@@ -198,7 +200,9 @@ static bool needs_segment(const struct xt_member *member, uint64_t now_ms)
     bool large = xt_audit_progress_read(&counters->audit, &progress) == XT_OK &&
                  memcmp(progress.current.id, header->id, XT_AUDIT_ID) == 0 &&
                  progress.current.bytes >= supervisor->settings.audit_segment_size * MIB;
-    return large || now_ms / DAY_MS != header->unix_ms / DAY_MS;
+    bool rotated = audit->key_id != xt_keyring_current(supervisor->keyring) &&
+                   member->keys.taken == supervisor->keys_serial;
+    return large || rotated || now_ms / DAY_MS != header->unix_ms / DAY_MS;
 }
 
 static void give_segments(struct xt_supervisor *supervisor)

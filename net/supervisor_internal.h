@@ -7,6 +7,7 @@
  *   supervisor_workers.c   which worker runs where, what each was told, who replaces whom
  *   supervisor_messages.c  what workers say and what becomes of it
  *   supervisor_pulse.c     which child runs and does nothing
+ *   supervisor_keys.c      master and ticket keys that change
  *   supervisor_audit.c     the audit log's files and checkpoints
  *   supervisor_writer.c    the writer, and everybody's channel to it
  *   supervisor_sockets.c   the listening sockets, made or taken over
@@ -62,9 +63,15 @@ struct xt_pulse {
 #define XT_AUDIT_GIVEN 3
 struct xt_member_audit {
     struct xt_audit_header given[XT_AUDIT_GIVEN]; /* oldest first */
+    uint32_t key_id; /* master key that the youngest is sealed under */
     unsigned count;
     bool under_way; /* it has not said yet whether it took the last one */
     int fd;         /* of the last one, to be told; -1: it was, or there is none */
+};
+
+/* Serial numbers of the keys: told of, in force. */
+struct xt_keys_known {
+    uint64_t sent, taken;
 };
 
 enum xt_role { XT_ROLE_ABSENT, XT_ROLE_STARTING, XT_ROLE_SERVING, XT_ROLE_LEAVING };
@@ -79,6 +86,7 @@ struct xt_member {
     uint64_t sent_serial, known_serial; /* snapshot: told of, in force */
     uint64_t sent_identity;             /* certificates: told of */
     uint64_t sent_quota;                /* quotas: told of */
+    struct xt_keys_known keys;
     uint32_t sent_generation;
     uint64_t answered_serial; /* taken or refused */
     uint32_t answered_generation;
@@ -106,6 +114,7 @@ struct xt_slot {
 struct xt_writer_slot {
     struct xt_child *child; /* NULL: none */
     enum xt_role role;
+    struct xt_keys_known keys;
     bool drain_sent;
     bool waits; /* an heir's, for the writer before it: that one serves all the same */
     struct xt_writer_channel *channel; /* ours to it */
@@ -148,7 +157,10 @@ struct xt_supervisor {
     bool loop_open;
     const struct xt_supervisor_plan *plan;
     struct xt_settings settings; /* in force */
-    struct xt_keyring *keyring;
+    struct xt_keyring *keyring; /* changes in place */
+    uint32_t ticket_order;      /* the last rotation of the ticket keys that was obeyed */
+    uint64_t keys_serial;       /* of both */
+    uint64_t keys_told;         /* that stands in DIR/live/keys.taken */
     struct xt_identity_files *identity;
     struct xt_partners *partners;
     int snapshot;                         /* of both */
@@ -160,6 +172,7 @@ struct xt_supervisor {
     uint64_t identity_serial;             /* of the certificates */
     uint32_t generation;                  /* 0: none */
     uint8_t digest[XT_GENERATION_DIGEST]; /* of the generation that was checked */
+    uint32_t generation_key;              /* master key that it needs */
     dev_t data_device;                    /* and its data.mdb: the file that the workers have */
     ino_t data_inode;
     struct xt_ticket_seed *tickets; /* in locked memory */
@@ -176,7 +189,7 @@ struct xt_supervisor {
     uv_timer_t tick; /* once a second */
     uv_timer_t due;  /* the next deadline */
     uv_signal_t signals[XT_SUPERVISOR_SIGNALS];
-    struct xt_watch partners_watch, identity_watch;
+    struct xt_watch partners_watch, identity_watch, keys_watch;
     struct xt_notify notify;
     struct xt_upgrade upgrade;
     struct xt_warmer warmer;
@@ -242,6 +255,26 @@ void xt_quotas_name_rates(struct xt_supervisor *supervisor);
 void xt_quotas_save_rates(struct xt_supervisor *supervisor);
 /* Tells a worker, if it was not told of them. */
 XT_MUST_USE enum xt_status xt_quotas_tell(struct xt_member *member);
+/* ---- supervisor_keys.c ---- */
+struct xt_new_keys {
+    struct xt_keyring *keyring;
+    uint32_t ticket_order;
+};
+/* Reads and checks DIR/keys; nothing is taken. */
+XT_MUST_USE enum xt_status xt_supervisor_read_keys(const struct xt_supervisor *supervisor,
+                                                   struct xt_new_keys *keys,
+                                                   struct xt_failure *failure);
+/* Takes them over and tells everybody what is new. */
+void xt_supervisor_take_keys(struct xt_supervisor *supervisor, struct xt_new_keys *keys);
+/* Both. */
+XT_MUST_USE enum xt_status xt_supervisor_look_at_keys(struct xt_supervisor *supervisor,
+                                                      struct xt_failure *failure);
+/* Of the watch. */
+void xt_supervisor_keys_changed(void *context);
+XT_MUST_USE enum xt_status xt_member_keys_sync(struct xt_member *member);
+XT_MUST_USE enum xt_status xt_writer_slot_keys_sync(struct xt_supervisor *supervisor);
+/* Once all have the newest keys, writes it down. */
+void xt_supervisor_keys_progress(struct xt_supervisor *supervisor);
 
 /* ---- supervisor_workers.c ---- */
 XT_MUST_USE enum xt_status xt_workers_open(struct xt_supervisor *supervisor,

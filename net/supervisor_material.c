@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "crypto/answer_key.h"
+#include "crypto/credential.h"
 #include "net/config.h"
 #include "net/control.h"
 #include "net/log.h"
@@ -31,7 +32,7 @@ static enum xt_status name_files(const char *dir, const struct xt_settings *sett
                                  struct xt_identity_files *identity, struct xt_failure *failure)
 {
     bool fits = xt_path_join(identity->certificate, dir, "server.crt") == XT_OK &&
-                xt_path_join(identity->key, dir, "keys/server.key") == XT_OK &&
+                xt_key_path(dir, "server.key", identity->key, NULL) == XT_OK &&
                 xt_path_join(identity->authority, dir, "ca.crt") == XT_OK &&
                 (settings->revocations[0] == '\0' ||
                  xt_path_join(identity->revocations, dir, settings->revocations) == XT_OK);

@@ -65,6 +65,7 @@ static void on_refused(struct xt_member *member, const struct xt_control_message
     xt_log_text(&line, "what",
                 message->numbers[0] == XT_CONTROL_GENERATION ? "generation"
                 : message->numbers[0] == XT_CONTROL_QUOTA    ? "quota"
+                : message->numbers[0] == XT_CONTROL_KEYS     ? "keys"
                                                              : "reload");
     xt_log_number(&line, "number", message->numbers[1]);
     xt_log_span(&line, "reason",
@@ -102,6 +103,9 @@ void xt_member_told(void *context, struct xt_child *child, struct xt_control_mes
         break;
     case XT_CONTROL_RELOADED:
         member->known_serial = member->answered_serial = message->numbers[0];
+        break;
+    case XT_CONTROL_KEYS_TAKEN:
+        member->keys.taken = message->numbers[0];
         break;
     case XT_CONTROL_OPENED:
         member->answered_generation = (uint32_t)message->numbers[0];

@@ -22,7 +22,8 @@ static bool is_behind(struct xt_member *member)
 {
     const struct xt_supervisor *supervisor = member->supervisor;
     bool behind = member->answered_serial != supervisor->serial ||
-                  member->answered_generation != supervisor->generation;
+                  member->answered_generation != supervisor->generation ||
+                  member->keys.taken != supervisor->keys_serial;
     member->pulse.behind_ticks = behind ? member->pulse.behind_ticks + 1 : 0;
     return member->pulse.behind_ticks >= XT_BEHIND_TICKS;
 }

@@ -50,6 +50,11 @@ enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor
     /* What a worker would find wrong with it is found here, once. */
     status = xt_generation_open(supervisor->plan->dir, number, supervisor->keyring, &generation,
                                 failure);
+    if (status == XT_DENIED && xt_supervisor_look_at_keys(supervisor, failure) == XT_OK) {
+        /* Its key is as new as itself, and we hear of its folder first. */
+        status = xt_generation_open(supervisor->plan->dir, number, supervisor->keyring, &generation,
+                                    failure);
+    }
     if (status != XT_OK) {
         return status;
     }
@@ -65,6 +70,7 @@ enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor
     }
     xt_writer_record_generation(&supervisor->record, number, digest, rollback);
     supervisor->generation = number;
+    supervisor->generation_key = xt_generation_manifest(generation)->key_id;
     supervisor->data_device = data.st_dev;
     supervisor->data_inode = data.st_ino;
     memcpy(supervisor->digest, digest, sizeof(digest));
@@ -228,6 +234,7 @@ void xt_supervisor_reload(struct xt_supervisor *supervisor)
     struct xt_failure failure = {0};
     struct xt_settings *settings = calloc(1, sizeof(*settings));
     struct xt_identity_files *identity = NULL;
+    struct xt_new_keys keys = {.keyring = NULL};
     if (supervisor->draining || settings == NULL) {
         xt_upgrade_pass_on_reload(supervisor);
         free(settings);
@@ -237,7 +244,10 @@ void xt_supervisor_reload(struct xt_supervisor *supervisor)
         xt_notify_reloading(&supervisor->notify);
     }
     supervisor->reloading = true;
-    enum xt_status status = read_all(supervisor, settings, &identity, &failure);
+    enum xt_status status = xt_supervisor_read_keys(supervisor, &keys, &failure);
+    if (status == XT_OK) {
+        status = read_all(supervisor, settings, &identity, &failure);
+    }
     if (status == XT_OK) {
         status = xt_supervisor_load_partners(supervisor, &failure);
         if (status == XT_OK) {
@@ -247,12 +257,14 @@ void xt_supervisor_reload(struct xt_supervisor *supervisor)
         }
         if (status == XT_OK) {
             xt_supervisor_log_fixed(supervisor, settings);
+            xt_supervisor_take_keys(supervisor, &keys);
             take_all(supervisor, settings, identity);
         } else {
             xt_material_release_identity(identity);
         }
     }
     free(settings);
+    xt_keyring_close(keys.keyring);
     if (status != XT_OK) {
         xt_supervisor_log_failure("reload_refused", &failure);
         supervisor->reloading = false;

@@ -26,6 +26,19 @@ static void on_identity_changed(void *context)
     }
 }
 
+/* What was in DIR/keys before the watch. One that takes over has a seed of the one before, and asks whether
+ * that has obeyed the last rotation. */
+static enum xt_status catch_up_with_keys(struct xt_supervisor *supervisor,
+                                         struct xt_failure *failure)
+{
+    struct xt_ticket_order order = {.id = supervisor->ticket_order};
+    enum xt_status status = supervisor->plan->take_over
+                                ? XT_OK
+                                : xt_ticket_order_read(supervisor->plan->dir, &order, failure);
+    supervisor->ticket_order = order.id;
+    return status == XT_OK ? xt_supervisor_look_at_keys(supervisor, failure) : status;
+}
+
 static enum xt_status open_watch(struct xt_supervisor *supervisor, struct xt_watch *watch,
                                  const char *name, void (*tell)(void *context))
 {
@@ -67,6 +80,8 @@ static enum xt_status open_loop(struct xt_supervisor *supervisor, struct xt_fail
     if (open_watch(supervisor, &supervisor->partners_watch, "partners", on_partners_changed) !=
             XT_OK ||
         open_watch(supervisor, &supervisor->identity_watch, "identity", on_identity_changed) !=
+            XT_OK ||
+        open_watch(supervisor, &supervisor->keys_watch, "keys", xt_supervisor_keys_changed) !=
             XT_OK) {
         return xt_fail(failure, XT_IO, "cannot watch %s", supervisor->plan->dir);
     }
@@ -133,6 +148,9 @@ static enum xt_status prepare(struct xt_supervisor *supervisor, struct xt_failur
     }
     if (status == XT_OK) {
         status = open_loop(supervisor, failure);
+    }
+    if (status == XT_OK) {
+        status = catch_up_with_keys(supervisor, failure);
     }
     if (status == XT_OK) {
         status = xt_writer_record_open(&supervisor->record, dir, supervisor->keyring,
@@ -250,6 +268,7 @@ enum xt_status xt_supervisor_run(const struct xt_supervisor_plan *plan, struct x
                                          .tickets = tickets,
                                          .serial = 1,
                                          .identity_serial = 1,
+                                         .keys_serial = 1,
                                          .writer = {.kill_at_ms = XT_NEVER, .far_end = -1},
                                          .upgrade = {.channel = -1, .give_up_at_ms = XT_NEVER}};
     supervisor->writer.backoff.start_at_ms = XT_NEVER;

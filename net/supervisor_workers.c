@@ -101,8 +101,10 @@ static enum xt_status send_start(struct xt_member *member)
         member->sent_serial = member->known_serial = supervisor->serial;
         member->sent_identity = supervisor->identity_serial;
         member->sent_generation = supervisor->generation;
+        member->keys.sent = supervisor->keys_serial;
         member->answered_serial = supervisor->serial; /* READY is the answer to all of that */
         member->answered_generation = supervisor->generation;
+        member->keys.taken = supervisor->keys_serial;
     }
     return status;
 }
@@ -292,6 +294,9 @@ void xt_member_sync(struct xt_member *member)
     if (member->drain_wanted > member->drain_sent) {
         status = send_number(member, XT_CONTROL_DRAIN, (uint64_t)member->drain_wanted);
         member->drain_sent = status == XT_OK ? member->drain_wanted : member->drain_sent;
+    }
+    if (status == XT_OK) {
+        status = xt_member_keys_sync(member); /* before what is sealed under them */
     }
     if (status == XT_OK) { /* before the partners who need them */
         status = xt_quotas_tell(member);

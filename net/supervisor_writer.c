@@ -19,6 +19,9 @@ static void writer_told(void *context, struct xt_child *child, struct xt_control
         xt_log_number(&line, "pid", (uint64_t)xt_child_pid(child));
         xt_log_end(&line);
     }
+    if (message->type == XT_CONTROL_KEYS_TAKEN) {
+        writer->keys.taken = message->numbers[0];
+    }
     xt_supervisor_progress(supervisor);
 }
 
@@ -128,6 +131,7 @@ static enum xt_status send_start(struct xt_supervisor *supervisor)
     message.numbers[XT_START_PLACE] = xt_shared_writer_place(2 * supervisor->workers);
     message.numbers[XT_START_WORKERS] = 2 * (uint64_t)supervisor->workers;
     message.numbers[XT_START_CPU] = XT_START_NO_CPU;
+    message.numbers[XT_START_SERIAL] = supervisor->keys_serial;
     /* The writer before an heir's drains for as long as it needs to. A store that anybody else has is
      * served already, or a server that was killed is just letting go of it. */
     message.numbers[XT_START_LOCK_WAIT_MS] =
@@ -139,6 +143,9 @@ static enum xt_status send_start(struct xt_supervisor *supervisor)
     message.blobs[XT_START_KEYRING] = xt_written(&writer);
     enum xt_status status = xt_child_send(supervisor->writer.child, &message);
     xt_secret_free(keys);
+    if (status == XT_OK) {
+        supervisor->writer.keys = (struct xt_keys_known){.sent = supervisor->keys_serial};
+    }
     return status;
 }
 
@@ -200,6 +207,9 @@ void xt_writer_slot_sync(struct xt_supervisor *supervisor)
     if (status == XT_OK && supervisor->writer.far_end >= 0) {
         status = send_channel(child, xt_shared_supervisor_place(2 * supervisor->workers),
                               &supervisor->writer.far_end);
+    }
+    if (status == XT_OK) {
+        status = xt_writer_slot_keys_sync(supervisor);
     }
     for (unsigned i = 0; status == XT_OK && i < 2 * supervisor->workers; i++) {
         struct xt_member *member = &supervisor->slots[i / 2].members[i % 2];

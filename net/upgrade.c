@@ -26,6 +26,7 @@ static enum xt_status take(struct xt_supervisor *supervisor, struct xt_control_m
     }
     supervisor->tickets->period = message->numbers[2];
     supervisor->upgrade.list_in_force = message->numbers[3] != 0;
+    supervisor->ticket_order = (uint32_t)message->numbers[4];
     supervisor->workers = (unsigned)workers;
     enum xt_status status = xt_workers_open(supervisor, failure);
     if (status != XT_OK) {
@@ -220,7 +221,7 @@ static enum xt_status send_take_over(struct xt_supervisor *supervisor)
     struct xt_control_message message = {
         .type = XT_CONTROL_TAKE_OVER,
         .numbers = {XT_UPGRADE_VERSION, supervisor->workers, supervisor->tickets->period,
-                    supervisor->identity->tls.revocations.size > 0},
+                    supervisor->identity->tls.revocations.size > 0, supervisor->ticket_order},
         .fd_count = supervisor->workers};
     struct xt_control_message admin = {.type = XT_CONTROL_TAKE_OVER_ADMIN,
                                        .fd_count = supervisor->workers};

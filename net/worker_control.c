@@ -154,6 +154,26 @@ void xt_worker_refuse_generation(struct xt_worker *worker, uint32_t number,
     answer(worker, &asked, XT_CORRUPT, XT_CONTROL_REFUSED, failure);
 }
 
+/* Beside everything that is open: connections, the register and the audit segment go on as they are. */
+static void on_keys(struct xt_worker *worker, const struct xt_control_message *message)
+{
+    struct xt_keyring *keyring = NULL;
+    struct xt_ticket_seed seed = {.period = message->numbers[1]};
+    enum xt_status status = xt_control_copy(message, 1, seed.secret, sizeof(seed.secret))
+                                ? xt_keyring_import(message->blobs[0], &keyring)
+                                : XT_INVALID;
+    struct xt_failure failure = {0};
+    if (status == XT_OK) {
+        xt_keyring_take(worker->keyring, keyring);
+        /* The seed that it has gives the same keys again. */
+        xt_tickets_renew(worker->tickets, &seed, (int64_t)time(NULL));
+    } else {
+        (void)xt_fail(&failure, status, "cannot take the keys: %s", xt_status_name(status));
+    }
+    xt_wipe(&seed, sizeof(seed));
+    answer(worker, message, status, XT_CONTROL_KEYS_TAKEN, &failure);
+}
+
 static void on_reload(struct xt_worker *worker, const struct xt_control_message *message)
 {
     struct xt_settings settings;
@@ -227,6 +247,9 @@ void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message
     switch (message->type) {
     case XT_CONTROL_RELOAD:
         on_reload(worker, message);
+        break;
+    case XT_CONTROL_KEYS:
+        on_keys(worker, message);
         break;
     case XT_CONTROL_GENERATION:
         on_generation(worker, message);

@@ -27,7 +27,9 @@ struct writing {
     uv_signal_t terminate;
     struct xt_settings settings;
     char dir[XT_PATH_MAX];
-    struct xt_keyring *keyring;
+    struct xt_keyring *keyring; /* until the store is open */
+    uint64_t keys_serial;       /* of it */
+    bool sealed;                /* the store is under its current key */
     struct xt_shared *shared;
     struct xt_vitals_source vitals;
     struct xt_live *live;
@@ -133,6 +135,48 @@ static void take_channel(struct writing *writing, struct xt_control_message *mes
     }
 }
 
+/* Seals the store under the current key. A full disk leaves it under the one before: the supervisor is not
+ * told that it is done, and the next start or rotation tries again. */
+static enum xt_status reseal(struct writing *writing, const struct xt_keyring *keyring)
+{
+    struct xt_failure failure = {0};
+    bool done = false;
+    enum xt_status status = xt_live_reseal(writing->live, keyring, &done, &failure);
+    if (status != XT_OK) {
+        log_reason(XT_LOG_ERROR, "live_not_resealed", failure.text);
+        if (status != XT_DISK_FULL && status != XT_NO_MEMORY) {
+            _exit(XT_EXIT_FAILED); /* a new process finds out what is in the file */
+        }
+    } else if (done) {
+        log_reason(XT_LOG_INFO, "live_resealed", NULL);
+    }
+    return status;
+}
+
+static void tell_keys_taken(uint64_t serial)
+{
+    struct xt_control_message message = {.type = XT_CONTROL_KEYS_TAKEN, .numbers = {serial}};
+    (void)!xt_control_send(XT_CONTROL_FD, &message);
+}
+
+static void take_keys(struct writing *writing, const struct xt_control_message *message)
+{
+    struct xt_keyring *keyring = NULL;
+    if (xt_keyring_import(message->blobs[0], &keyring) != XT_OK) {
+        log_reason(XT_LOG_ERROR, "live_not_resealed", "no memory for the keys");
+        return;
+    }
+    if (writing->live == NULL) { /* it waits for the store, and opens it with these */
+        xt_keyring_take(writing->keyring, keyring);
+        writing->keys_serial = message->numbers[0];
+        return;
+    }
+    if (reseal(writing, keyring) == XT_OK) {
+        tell_keys_taken(message->numbers[0]);
+    }
+    xt_keyring_close(keyring);
+}
+
 static void on_control(uv_poll_t *poll, int status, int events)
 {
     struct writing *writing = poll->data;
@@ -143,6 +187,8 @@ static void on_control(uv_poll_t *poll, int status, int events)
             status < 0 ? XT_CLOSED : xt_control_receive(XT_CONTROL_FD, &message);
         if (received == XT_OK && message.type == XT_CONTROL_CHANNEL) {
             take_channel(writing, &message);
+        } else if (received == XT_OK && message.type == XT_CONTROL_KEYS) {
+            take_keys(writing, &message);
         } else if (received == XT_OK && message.type == XT_CONTROL_DRAIN) {
             finish(writing);
         } else if (received != XT_OK && received != XT_AGAIN) {
@@ -183,6 +229,7 @@ static enum xt_status open_store(struct writing *writing, struct xt_failure *fai
         /* Nobody has spoken to us yet but the supervisor. */
         status = xt_sandbox_writer(writing->dir, &report, failure);
     }
+    writing->sealed = status == XT_OK && reseal(writing, writing->keyring) == XT_OK;
     xt_keyring_close(writing->keyring); /* the store has its own keys now */
     writing->keyring = NULL;
     if (status == XT_OK && uv_timer_start(&writing->timer, on_tick, TICK_MS, TICK_MS) != 0) {
@@ -226,6 +273,9 @@ static void on_lock_poll(uv_timer_t *timer)
     }
     xt_writer_desk_serve(&writing->desk, writing->live, xt_shared_writer_counters(writing->shared));
     tell(XT_CONTROL_READY);
+    if (writing->sealed) {
+        tell_keys_taken(writing->keys_serial);
+    }
     struct xt_log_line line;
     xt_log_begin(&line, XT_LOG_INFO, "writer_ready");
     xt_log_number(&line, "sequence", xt_live_sequence(writing->live));
@@ -245,6 +295,7 @@ static enum xt_status take_start(struct writing *writing, struct xt_control_mess
     }
     memcpy(writing->dir, dir.data, dir.size);
     writing->lock_wait_ms = message->numbers[XT_START_LOCK_WAIT_MS];
+    writing->keys_serial = message->numbers[XT_START_SERIAL];
     enum xt_status status = xt_keyring_import(message->blobs[XT_START_KEYRING], &writing->keyring);
     if (status != XT_OK) {
         return xt_fail(failure, status, "the keys cannot be taken over: %s",

@@ -109,11 +109,13 @@ struct xt_audit_walk {
     uint64_t number, end; /* of the last checkpoint that is sound, and its end in the file */
     uint64_t unix_ms;
     uint8_t digest[XT_AUDIT_DIGEST]; /* of it */
+    uint32_t key_id;                 /* that signed it */
     uint64_t fault;                  /* offset of the first that is not; only after XT_CORRUPT */
     bool torn;                       /* the list ends within a checkpoint */
 };
 /* Reads the list from where the walk is (zeros: its start) to `size`: forms, numbers, chain, rows, the
- * signature of the last, and that the head names one of the last two. XT_CORRUPT: *failure says what is
+ * signature of the last, that no key signs after another has taken its place, and that the head names one
+ * of the last two. XT_CORRUPT: *failure says what is
  * wrong at walk->fault; what came before counts. keys NULL: believes the list as it is (search). */
 XT_MUST_USE enum xt_status xt_audit_walk(struct xt_audit_walk *walk,
                                          const struct xt_audit_snapshot *snapshot,
@@ -132,7 +134,8 @@ XT_MUST_USE enum xt_status xt_audit_checkpoints_open(const char *dir,
                                                      struct xt_failure *failure);
 void xt_audit_checkpoints_close(struct xt_audit_checkpoints *checkpoints); /* NULL is fine */
 
-/* Signs and appends one; durable, and named by the head, once it gives XT_OK. Rows of segments of which
+/* Signs and appends one; durable, and named by the head, once it gives XT_OK. A new key in keys/audit.key
+ * (xt_audit_key_rotate) signs from then on, and gets a checkpoint also where nothing else is new. Rows of segments of which
  * nothing is new may be left out, and nothing is written when none is left and flags is 0.
  * XT_CORRUPT: a row says that a segment shrank or goes on after its end: whoever says so is broken or
  * hostile; nothing is written, the caller leaves that row out, tells the operator and replaces the worker.

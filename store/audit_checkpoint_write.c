@@ -5,6 +5,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crypto/credential.h"
 #include "store/audit_checkpoint_internal.h"
 #include "store/audit_internal.h"
 
@@ -14,6 +15,7 @@ struct xt_audit_checkpoints {
     char list[XT_PATH_MAX], head[XT_PATH_MAX];
     struct xt_audit_key *key;
     struct xt_audit_public *keys;
+    struct stat key_file; /* that key was read from */
     struct xt_audit_walk walk; /* what the list says, up to its end */
     uint64_t named;            /* number in the head: may lag by one after a failure */
     uint8_t bytes[XT_AUDIT_CHECKPOINT_MAX];
@@ -24,17 +26,50 @@ struct xt_audit_checkpoints {
 static enum xt_status open_keys(struct xt_audit_checkpoints *made, struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
-    if (xt_path_join(path, made->dir, "keys/audit.key") != XT_OK) {
-        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
-    }
     enum xt_status status = xt_audit_key_make(made->dir, failure);
+    if (status == XT_OK) {
+        status = xt_key_path(made->dir, "audit.key", path, failure);
+    }
+    /* Looked at first: a file that takes its place meanwhile is read again. */
+    if (status == XT_OK && stat(path, &made->key_file) != 0) {
+        status = xt_fail(failure, XT_IO, "cannot read %s: %s", path, strerror(errno));
+    }
     if (status == XT_OK) {
         status = xt_audit_key_open(path, &made->key, failure);
     }
-    if (status == XT_OK && (status = xt_audit_public_of(made->key, &made->keys)) != XT_OK) {
-        (void)xt_fail(failure, status, "out of memory");
+    return status == XT_OK ? xt_audit_public_for(made->dir, made->key, &made->keys, failure)
+                           : status;
+}
+
+static bool is_same_file(const struct stat *a, const struct stat *b)
+{
+    return a->st_dev == b->st_dev && a->st_ino == b->st_ino && a->st_size == b->st_size &&
+           a->st_mtim.tv_sec == b->st_mtim.tv_sec && a->st_mtim.tv_nsec == b->st_mtim.tv_nsec;
+}
+
+/* A rotation put another key there: it signs from now on. With one that is no successor of ours, or that
+ * cannot be read, the log could not be verified: the present one goes on. */
+static void follow_key(struct xt_audit_checkpoints *made)
+{
+    char path[XT_PATH_MAX];
+    struct stat facts;
+    struct xt_audit_key *key = NULL;
+    struct xt_audit_public *keys = NULL;
+    if (xt_key_path(made->dir, "audit.key", path, NULL) != XT_OK || stat(path, &facts) != 0 ||
+        is_same_file(&facts, &made->key_file) || xt_audit_key_open(path, &key, NULL) != XT_OK) {
+        return;
     }
-    return status;
+    if (xt_audit_public_for(made->dir, key, &keys, NULL) == XT_OK &&
+        xt_audit_public_order(keys, xt_audit_key_id(made->key)) >= 0) {
+        xt_audit_key_close(made->key);
+        xt_audit_public_close(made->keys);
+        made->key = key;
+        made->keys = keys;
+        made->key_file = facts;
+        return;
+    }
+    xt_audit_public_close(keys);
+    xt_audit_key_close(key);
 }
 
 static enum xt_status open_list(struct xt_audit_checkpoints *made, struct xt_failure *failure)
@@ -69,8 +104,11 @@ static enum xt_status lock(struct xt_audit_checkpoints *made, struct xt_failure 
     do {
         result = flock(made->fd, LOCK_EX);
     } while (result != 0 && errno == EINTR);
-    return result == 0 ? XT_OK
-                       : xt_fail(failure, XT_IO, "cannot lock %s: %s", made->list, strerror(errno));
+    if (result != 0) {
+        return xt_fail(failure, XT_IO, "cannot lock %s: %s", made->list, strerror(errno));
+    }
+    follow_key(made); /* whoever held the lock before may have signed with it already */
+    return XT_OK;
 }
 
 static void unlock(struct xt_audit_checkpoints *made)
@@ -237,6 +275,7 @@ static enum xt_status append(struct xt_audit_checkpoints *made,
     }
     walk->number = checkpoint->number;
     walk->unix_ms = checkpoint->unix_ms;
+    walk->key_id = xt_audit_key_id(made->key);
     walk->end += size;
     xt_audit_chain(walk->digest, xt_span_of(made->bytes, size), walk->digest);
     return name_last(made, failure);
@@ -256,7 +295,7 @@ static enum xt_status write_locked(struct xt_audit_checkpoints *made, uint64_t u
     if (status != XT_OK) {
         return status;
     }
-    bool news = false;
+    bool news = made->walk.number > 0 && made->walk.key_id != xt_audit_key_id(made->key);
     for (size_t i = 0; i < count; i++) {
         if (!is_news(&made->walk.known, &rows[i])) {
             continue;

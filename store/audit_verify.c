@@ -340,7 +340,36 @@ static enum xt_status open_public(const struct job *job, struct xt_audit_public 
         }
         file = path;
     }
-    return xt_audit_public_open(file, keys, failure);
+    enum xt_status status = xt_audit_public_open(file, keys, failure);
+    /* Whoever kept an older copy learns of the keys since from the signatures of those he has. */
+    struct xt_audit_public *present = NULL;
+    if (status == XT_OK && job->plan->public_key != NULL &&
+        xt_path_join(path, job->dir, "keys/audit.pub") == XT_OK &&
+        xt_audit_public_open(path, &present, NULL) == XT_OK) {
+        xt_audit_public_extend(*keys, present);
+        xt_audit_public_close(present);
+    }
+    return status;
+}
+
+/* The keys as they are once there is a snapshot: a key is in the file before it signs. */
+static enum xt_status take_snapshot(const struct job *job, struct xt_audit_public **keys,
+                                    struct xt_audit_snapshot *snapshot, const char **file,
+                                    struct xt_failure *why)
+{
+    enum xt_status status = XT_CORRUPT;
+    for (unsigned tries = 0; tries < 2 && status == XT_CORRUPT; tries++) {
+        struct xt_audit_public *later = NULL;
+        if (snapshot->fd >= 0) {
+            close(snapshot->fd);
+        }
+        status = xt_audit_snapshot_take(job->dir, *keys, snapshot, file, why);
+        if (open_public(job, &later, NULL) == XT_OK) {
+            xt_audit_public_close(*keys);
+            *keys = later;
+        }
+    }
+    return status;
 }
 
 /* What the list says before it begins to be wrong, so that a fault in it is not told of the segments too. */
@@ -365,7 +394,7 @@ static enum xt_status read_list(struct job *job, struct xt_failure *failure)
         return status;
     }
     struct xt_failure why = {.text = ""};
-    status = xt_audit_snapshot_take(job->dir, keys, &snapshot, &file, &why);
+    status = take_snapshot(job, &keys, &snapshot, &file, &why);
     job->list_is_sound = status == XT_OK;
     if (status == XT_CORRUPT) {
         add_fault(job->report, file, 0, why.text);

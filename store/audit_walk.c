@@ -114,6 +114,12 @@ static enum xt_status check_signature(struct stride *stride,
                                     : fault(stride, "its signature is wrong: it was changed");
 }
 
+/* Later keys are greater; those that are not known come before all others. */
+static int order(const struct stride *stride, uint32_t key_id)
+{
+    return stride->keys == NULL ? 0 : xt_audit_public_order(stride->keys, key_id);
+}
+
 static enum xt_status take(struct stride *stride, const struct xt_audit_checkpoint *checkpoint)
 {
     struct xt_audit_walk *walk = stride->walk;
@@ -136,6 +142,9 @@ static enum xt_status take(struct stride *stride, const struct xt_audit_checkpoi
     if (status != XT_OK) {
         return status;
     }
+    if (walk->number > 0 && order(stride, checkpoint->key_id) < order(stride, walk->key_id)) {
+        return fault(stride, "it is signed by a key in whose place another was by then");
+    }
     if (stride->visit != NULL) {
         stride->visit(stride->context, checkpoint, walk->end);
     }
@@ -145,11 +154,13 @@ static enum xt_status take(struct stride *stride, const struct xt_audit_checkpoi
     }
     walk->number = checkpoint->number;
     walk->unix_ms = checkpoint->unix_ms;
+    walk->key_id = checkpoint->key_id;
     walk->end = end;
     xt_audit_chain(walk->digest, checkpoint->bytes, walk->digest);
     if (walk->number == head->number) {
         stride->head_seen =
-            walk->end == head->end && memcmp(walk->digest, head->digest, XT_AUDIT_DIGEST) == 0;
+            walk->end == head->end && memcmp(walk->digest, head->digest, XT_AUDIT_DIGEST) == 0 &&
+            order(stride, head->key_id) >= order(stride, walk->key_id);
     }
     return XT_OK;
 }

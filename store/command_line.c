@@ -6,7 +6,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
-#include "crypto/file.h"
+#include "crypto/credential.h"
 
 int xt_usage_error(const char *command, const char *format, ...)
 {
@@ -52,8 +52,9 @@ enum xt_status xt_deployment_keyring(const char *dir, struct xt_keyring **keyrin
                                      struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
-    if (xt_path_join(path, dir, "keys/master.keys") != XT_OK) {
-        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    enum xt_status status = xt_key_path(dir, "master.keys", path, failure);
+    if (status != XT_OK) {
+        return status;
     }
     struct stat facts;
     if (stat(path, &facts) != 0 && (errno == ENOENT || errno == ENOTDIR)) {

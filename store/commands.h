@@ -6,6 +6,7 @@ int xt_command_import(int argc, char **argv);
 int xt_command_check(int argc, char **argv);
 int xt_command_stats(int argc, char **argv);
 int xt_command_partner(int argc, char **argv);
+int xt_command_keys(int argc, char **argv);
 int xt_command_audit(int argc, char **argv);
 
 #endif

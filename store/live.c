@@ -129,6 +129,7 @@ static enum xt_status open_environment(struct xt_live *live, const struct paths 
         return xt_live_failed(failure, "open the live store", code);
     }
     live->active = true;
+    live->keyring = live->writes ? NULL : keyring;
     enum xt_status status = xt_live_read_header(live, keyring, failure);
     if (status != XT_OK) {
         return status;
@@ -160,7 +161,9 @@ static enum xt_status begin_reading(struct xt_live *live)
 {
     int code = begin_txn(live);
     live->active = code == 0;
-    return code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
+    /* Between the header that was read and this it may have been sealed anew. */
+    return code == 0 ? xt_live_read_header(live, live->keyring, NULL)
+                     : xt_live_failed(NULL, "", code);
 }
 
 /* ---- the writer -------------------------------------------------------------------------------- */
@@ -319,7 +322,8 @@ enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch)
     }
     live->active = code == 0;
     live->epoch = epoch;
-    return code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
+    return code == 0 ? xt_live_read_header(live, live->keyring, NULL)
+                     : xt_live_failed(NULL, "", code);
 }
 
 void xt_live_rest(struct xt_live *live)
@@ -364,6 +368,11 @@ void xt_live_close(struct xt_live *live)
     xt_live_sealer_close(live->sealer);
     xt_live_window_close(&live->window);
     free(live);
+}
+
+uint32_t xt_live_key_id(const struct xt_live *live)
+{
+    return live->key_id;
 }
 
 uint64_t xt_live_sequence(const struct xt_live *live)

@@ -5,7 +5,7 @@
  *     live.mdb-lock    LMDB's reader table and its writers' mutex
  *     .lock            who has it (flock) is the one writer
  *
- *   table `header`   "header" -> magic, version, key id, salt, MAC                         in the clear
+ *   table `header`   "header" -> magic, version, key id, salt, wrapped key of the hashes, MAC
  *   table `state`    keyed hash of kind and key (16 bytes) -> sealed record: kind, version, sequence
  *                    of the event that wrote it, fields
  *   table `log`      sequence, 8 bytes big endian -> sealed: hash of the event's id, hash of its
@@ -14,6 +14,9 @@
  * Every event that is applied gets the next sequence number: no gap, no number twice. Its effect, its
  * line in the log and the position (the last number) are in one transaction, so after a crash an event
  * was applied whole or not at all, and replay from the position applies each once.
+ * A new master key seals the whole store anew (xt_live_reseal), all or nothing. The key of the hashes goes
+ * along, wrapped: hashes cannot be made again, so whoever has an old copy and its master key can tell which
+ * of them stand in the new one as well, and nothing of what is sealed.
  * Idempotent: an event whose id is in the log is not applied again; the answer is that of the first
  * time. The log keeps an id for XT_LIVE_WINDOW_MS, but at most XT_LIVE_WINDOW_EVENTS of them (the newest
  * XT_LIVE_WINDOW_EVENTS - 2 * XT_LIVE_GROUP_MAX for certain): whoever sends an event again later than
@@ -30,7 +33,7 @@
 #include "crypto/keyring.h"
 #include "store/live_event.h"
 
-#define XT_LIVE_VERSION 1
+#define XT_LIVE_VERSION 2 /* 1: the key of the hashes is derived; xt_live_reseal makes it 2 */
 #define XT_LIVE_GROUP_MAX 256 /* events in one transaction */
 #define XT_LIVE_READERS                                                                            \
     1024 /* places in the reader table: processes at a time, upgrades included */
@@ -79,12 +82,20 @@ XT_MUST_USE enum xt_status xt_live_apply(struct xt_live *live, uint64_t now_ms,
                                          struct xt_live_outcome *outcomes,
                                          struct xt_failure *failure);
 
+/* Seals everything under keyring's current master key, in one transaction, unless it is so already:
+ * *done. About 2 us a record. XT_DISK_FULL: it is as it was, go on. Anything else: nobody knows, and the
+ * process must end. */
+XT_MUST_USE enum xt_status xt_live_reseal(struct xt_live *live, const struct xt_keyring *keyring,
+                                          bool *done, struct xt_failure *failure);
+
 /* Frees the places of readers that died; once in a while. Gives how many there were. */
 XT_MUST_USE enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead);
 
 /* ---- readers --------------------------------------------------------------------------------- */
 
-/* XT_NOT_FOUND: no writer has made it yet, so it is empty. Sees what is committed now. */
+/* XT_NOT_FOUND: no writer has made it yet, so it is empty. Sees what is committed now. keyring must stay
+ * as long as the reader, and have the keys that the writer seals under: the keys in it are looked up again
+ * when the store was sealed anew. */
 XT_MUST_USE enum xt_status xt_live_open_reader(const char *dir, const struct xt_keyring *keyring,
                                                struct xt_live **live, struct xt_failure *failure);
 
@@ -100,6 +111,9 @@ void xt_live_rest(struct xt_live *live);
 /* Leaves it. With LMDB 0.9.26 to 0.9.31 the map stays until the process ends, since closing it there
  * would destroy the mutex that other processes use. NULL is fine. */
 void xt_live_close(struct xt_live *live);
+
+/* Id of the master key that it is sealed under, as this side sees it. */
+uint32_t xt_live_key_id(const struct xt_live *live);
 
 /* Sequence of the last event applied that this side sees; 0: none yet. */
 uint64_t xt_live_sequence(const struct xt_live *live);

@@ -190,14 +190,14 @@ static bool room_is_short(const struct xt_live *live)
 }
 
 /* LMDB reports a write that was cut short, as on a disk that fills up, as EIO. */
-static bool is_for_want_of_room(struct xt_live *live, int code)
+bool xt_live_lacks_room(struct xt_live *live, int code)
 {
-    return code == ENOSPC || code == EDQUOT || code == EFBIG || code == MDB_MAP_FULL ||
-           (code == EIO && room_is_short(live));
+    bool room = code == ENOSPC || code == EDQUOT || code == EFBIG || code == MDB_MAP_FULL ||
+                (code == EIO && room_is_short(live));
+    return room && is_unchanged(live);
 }
 
-/* Doubles the map when half of it is in use, or now. No transaction may be open. */
-static int grow(struct xt_live *live, bool now)
+int xt_live_grow(struct xt_live *live, bool now)
 {
     MDB_envinfo info;
     MDB_stat stat;
@@ -249,20 +249,20 @@ enum xt_status xt_live_apply(struct xt_live *live, uint64_t now_ms, const struct
                           .sequence = live->sequence,
                           .time_ms = live->time_ms};
     xt_require(live->writes && count <= XT_LIVE_GROUP_MAX);
-    int code = grow(live, false);
+    int code = xt_live_grow(live, false);
     for (unsigned tries = 0; code == 0 && tries < 2; tries++) {
         code = try_group(&group, now_ms);
         if (code != MDB_MAP_FULL) {
             break;
         }
         take_back(&group);
-        code = tries == 0 ? grow(live, true) : code;
+        code = tries == 0 ? xt_live_grow(live, true) : code;
     }
     if (code == 0) {
         return XT_OK;
     }
     take_back(&group);
-    if (!is_for_want_of_room(live, code) || !is_unchanged(live)) {
+    if (!xt_live_lacks_room(live, code)) {
         return xt_live_failed(failure, "write the live store", code);
     }
     refuse_all(&group);

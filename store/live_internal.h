@@ -31,6 +31,9 @@ struct xt_live {
     struct MDB_txn *txn; /* of the group under way; of a reader for good, reset while it rests */
     unsigned tables[XT_LIVE_TABLES];
     struct xt_live_sealer *sealer;
+    const struct xt_keyring *keyring; /* of a reader, borrowed */
+    uint32_t key_id, version;         /* of the header */
+    uint8_t salt[XT_SALT_BYTES];
     bool writes, active;          /* active: txn may be read through */
     uint64_t epoch;               /* of a reader's last renewal */
     uint64_t sequence;            /* of a writer: the last one, of the group under way as well */
@@ -63,10 +66,22 @@ enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int 
 XT_MUST_USE enum xt_status xt_live_create(const char *folder, const char *path,
                                           const struct xt_keyring *keyring,
                                           struct xt_failure *failure);
-/* Reads and checks the header through txn, and opens the sealer. */
+/* Reads and checks the header through txn, and opens the sealer, unless the one there is of this header. */
 XT_MUST_USE enum xt_status xt_live_read_header(struct xt_live *live,
                                                const struct xt_keyring *keyring,
                                                struct xt_failure *failure);
+
+/* Writes the header in the transaction under way, for a sealer of key_id and salt. Codes of LMDB's. */
+XT_MUST_USE int xt_live_put_header(struct xt_live *live, const struct xt_keyring *keyring,
+                                   uint32_t key_id, const uint8_t salt[XT_SALT_BYTES],
+                                   const struct xt_live_sealer *sealer);
+/* Seals every record and line under another sealer, in the transaction under way. Codes of LMDB's. */
+XT_MUST_USE int xt_live_records_reseal(struct xt_live *live, const struct xt_live_sealer *sealer);
+
+/* Doubles the map when half of it is in use, or now. No transaction may be open. Codes of LMDB's. */
+XT_MUST_USE int xt_live_grow(struct xt_live *live, bool now);
+/* Whether a code of LMDB's means that there was no room, and nothing was changed. */
+bool xt_live_lacks_room(struct xt_live *live, int code);
 
 /* A record's fields, into memory of at least XT_LIVE_RECORD_MAX; sequence may be NULL. XT_NOT_FOUND,
  * XT_CORRUPT, XT_IO. */

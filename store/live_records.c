@@ -191,3 +191,52 @@ enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit, void 
     return status != XT_OK || code == 0 || code == MDB_NOTFOUND ? status
                                                                 : xt_live_failed(NULL, "", code);
 }
+
+/* ---- sealing anew ----------------------------------------------------------------------------- */
+
+#define SEALED_MAX (XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX + XT_LIVE_SEAL_OVERHEAD)
+
+static int reseal_table(struct xt_live *live, enum xt_live_table table,
+                        const struct xt_live_sealer *sealer, uint8_t *plain, uint8_t *sealed)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    int code = mdb_cursor_open(live->txn, live->tables[table], &cursor);
+    if (code != 0) {
+        return code;
+    }
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        if (key.mv_size > XT_LIVE_HASH ||
+            unseal(live, table, key, value, plain, SEALED_MAX) != XT_OK) {
+            code = MDB_CORRUPTED;
+            break;
+        }
+        /* What the cursor gave lies in pages that the change may move. */
+        struct place place = place_of(table, key);
+        MDB_val same = {.mv_size = key.mv_size, .mv_data = place.bytes + 1};
+        MDB_val changed = {.mv_size = value.mv_size, .mv_data = sealed};
+        xt_live_seal(sealer, xt_span_of(place.bytes, place.size),
+                     xt_span_of(plain, value.mv_size - XT_LIVE_SEAL_OVERHEAD), sealed);
+        code = mdb_cursor_put(cursor, &same, &changed, MDB_CURRENT);
+        if (code != 0) {
+            break;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+int xt_live_records_reseal(struct xt_live *live, const struct xt_live_sealer *sealer)
+{
+    uint8_t *plain = xt_secret_alloc((size_t)2 * SEALED_MAX);
+    if (plain == NULL) {
+        return ENOMEM;
+    }
+    int code = reseal_table(live, XT_LIVE_STATE, sealer, plain, plain + SEALED_MAX);
+    if (code == 0) {
+        code = reseal_table(live, XT_LIVE_LOG, sealer, plain, plain + SEALED_MAX);
+    }
+    xt_secret_free(plain);
+    return code;
+}
