@@ -57,6 +57,29 @@ void xt_control_take_no_descriptors(int channel)
     (void)setsockopt(channel, SOL_SOCKET, SO_PASSRIGHTS, &none, sizeof(none));
 }
 
+/* Secrets belong in locked memory; but one that has none left must still hear what it is told, and say that
+ * it cannot take it. Zeros. */
+static uint8_t *memory_for(size_t size, bool *locked)
+{
+    uint8_t *memory = xt_secret_alloc(size);
+    *locked = memory != NULL;
+    memory = memory != NULL ? memory : malloc(size);
+    if (memory != NULL) {
+        memset(memory, 0, size);
+    }
+    return memory;
+}
+
+static void give_back(uint8_t *memory, size_t size, bool locked)
+{
+    if (locked) {
+        xt_secret_free(memory);
+    } else if (memory != NULL) {
+        xt_wipe(memory, size);
+        free(memory);
+    }
+}
+
 /* ---- sending ---------------------------------------------------------------------------------- */
 
 static enum xt_status send_packet(int channel, struct xt_span packet,
@@ -115,11 +138,11 @@ enum xt_status xt_control_send(int channel, const struct xt_control_message *mes
         return XT_TOO_LARGE;
     }
     memcpy(head.numbers, message->numbers, sizeof(head.numbers));
-    uint8_t *packet = xt_secret_alloc(size); /* of START, KEYS and RELOAD; the others are as rare */
+    bool locked;
+    uint8_t *packet = memory_for(size, &locked);
     if (packet == NULL) {
         return XT_NO_MEMORY;
     }
-    memset(packet, 0, size);
     struct xt_writer writer = xt_writer_over(packet, size);
     xt_write(&writer, &head, sizeof(head));
     for (unsigned i = 0; i < XT_CONTROL_BLOBS; i++) {
@@ -128,7 +151,7 @@ enum xt_status xt_control_send(int channel, const struct xt_control_message *mes
     }
     xt_require(!writer.overflow && writer.size == size);
     enum xt_status status = send_packet(channel, xt_span_of(packet, size), message);
-    xt_secret_free(packet);
+    give_back(packet, size, locked);
     return status;
 }
 
@@ -215,7 +238,7 @@ enum xt_status xt_control_receive(int channel, struct xt_control_message *messag
     }
     bool fits = size <= XT_CONTROL_MESSAGE_MAX;
     size = fits ? size : sizeof(struct head); /* taken out of the way, and refused below */
-    message->memory = xt_secret_alloc(size);
+    message->memory = memory_for(size, &message->memory_locked);
     if (message->memory == NULL) {
         return XT_NO_MEMORY;
     }
@@ -264,7 +287,7 @@ void xt_control_release(struct xt_control_message *message)
             close(message->fds[i]);
         }
     }
-    xt_secret_free(message->memory);
+    give_back(message->memory, message->memory_size, message->memory_locked);
     *message = (struct xt_control_message){.fd_count = 0};
 }
 

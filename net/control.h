@@ -123,8 +123,9 @@ struct xt_control_message {
     struct xt_span blobs[XT_CONTROL_BLOBS]; /* borrowed, aligned to 8 bytes when received */
     int fds[XT_CONTROL_FDS];                /* received: the receiver's to close, cloexec */
     unsigned fd_count;
-    uint8_t *memory; /* of a received message, locked (xt_secret_alloc); NULL: none */
+    uint8_t *memory; /* of a received message, from xt_secret_alloc where there was room; NULL: none */
     size_t memory_size;
+    bool memory_locked; /* it was */
 };
 
 /* A pair of ends, cloexec and non-blocking, with room for a message of the largest size. */
