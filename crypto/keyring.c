@@ -83,6 +83,7 @@ bool xt_keyring_is_same(const struct xt_keyring *a, const struct xt_keyring *b)
         same = a->all->keys[i].id == b->all->keys[i].id &&
                xt_secret_equal(a->all->keys[i].bytes, b->all->keys[i].bytes, XT_KEY_BYTES);
     }
+    xt_wipe_registers();
     return same;
 }
 
@@ -100,6 +101,7 @@ void xt_keyring_export(const struct xt_keyring *keyring, struct xt_writer *write
         xt_put(writer, keyring->all->keys[i].id, 4);
         xt_write(writer, keyring->all->keys[i].bytes, XT_KEY_BYTES);
     }
+    xt_wipe_registers();
 }
 
 enum xt_status xt_keyring_import(struct xt_span exported, struct xt_keyring **keyring)
@@ -123,12 +125,15 @@ enum xt_status xt_keyring_import(struct xt_span exported, struct xt_keyring **ke
             return XT_INVALID;
         }
     }
+    xt_wipe_registers();
     xt_keyring_seal_off(made);
     *keyring = made;
     return XT_OK;
 }
 
 /* ---- derived keys ----------------------------------------------------------------------------- */
+
+#define STACK_USED 4096 /* bytes below us, more than any BLAKE2b of libsodium takes */
 
 enum xt_status xt_keyring_derive(const struct xt_keyring *keyring, uint32_t id, enum xt_key_use use,
                                  uint32_t number, const uint8_t salt[XT_SALT_BYTES],
@@ -147,5 +152,7 @@ enum xt_status xt_keyring_derive(const struct xt_keyring *keyring, uint32_t id, 
     int result = crypto_generichash_blake2b(key, XT_KEY_BYTES, message, sizeof(message),
                                             master->bytes, XT_KEY_BYTES);
     xt_require(result == 0);
+    xt_wipe_registers();
+    sodium_stackzero(STACK_USED); /* the hash works on copies of the master key, and leaves them there */
     return XT_OK;
 }

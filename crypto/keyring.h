@@ -96,6 +96,10 @@ void xt_secret_free(void *secret);
 /* Wipes; the compiler does not take it out. */
 void xt_wipe(void *data, size_t size);
 
+/* Wipes what copies of keys leave in the processor's wide registers, where it can: a signal, or a function
+ * that is bound when it is first called, would put them on the stack. */
+void xt_wipe_registers(void);
+
 /* Equal, in a time that depends on size only. */
 bool xt_secret_equal(const void *a, const void *b, size_t size);
 

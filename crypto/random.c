@@ -88,6 +88,17 @@ void xt_wipe(void *data, size_t size)
     }
 }
 
+void xt_wipe_registers(void)
+{
+#if defined(__x86_64__)
+    if (__builtin_cpu_supports("avx")) {
+        __asm__ volatile("vzeroall" ::: "xmm0", "xmm1", "xmm2", "xmm3", "xmm4", "xmm5", "xmm6",
+                         "xmm7", "xmm8", "xmm9", "xmm10", "xmm11", "xmm12", "xmm13", "xmm14",
+                         "xmm15");
+    }
+#endif
+}
+
 bool xt_secret_equal(const void *a, const void *b, size_t size)
 {
     return CRYPTO_memcmp(a, b, size) == 0;

@@ -150,6 +150,7 @@ enum xt_status xt_control_send(int channel, const struct xt_control_message *mes
         (void)xt_write_reserve(&writer, padded(writer.size) - writer.size);
     }
     xt_require(!writer.overflow && writer.size == size);
+    xt_wipe_registers();
     enum xt_status status = send_packet(channel, xt_span_of(packet, size), message);
     give_back(packet, size, locked);
     return status;

@@ -303,10 +303,11 @@ static enum server wait_for_server(const struct asked *asked, uint32_t id)
     for (unsigned waited = 0; waited <= TAKEN_WAIT_MS; waited += TAKEN_POLL_MS) {
         struct xt_keys_taken taken;
         bool runs = false;
-        if (xt_keys_taken_read(asked->dir, &runs, &taken, NULL) != XT_OK || !runs) {
+        enum xt_status status = xt_keys_taken_read(asked->dir, &runs, &taken, NULL);
+        if (status == XT_NOT_FOUND || (status == XT_OK && !runs)) {
             return SERVER_NOT_RUNNING;
         }
-        if (asked->kind->is_taken(asked->dir, id, &taken)) {
+        if (status == XT_OK && asked->kind->is_taken(asked->dir, id, &taken)) {
             return SERVER_TAKEN;
         }
         (void)nanosleep(&pause, NULL);
@@ -425,16 +426,15 @@ static bool parse_id(const char *text, uint32_t *id)
 static enum xt_status check_server(const char *dir, const struct xt_keyring *keyring,
                                    struct xt_failure *failure)
 {
-    struct xt_keys_taken taken;
-    bool runs = false;
-    enum xt_status status = xt_keys_taken_read(dir, &runs, &taken, failure);
-    if (status == XT_OK && runs && taken.master != xt_keyring_current(keyring)) {
-        return xt_fail(failure, XT_BUSY,
-                       "the server that runs has not taken the current key %08" PRIx32
-                       ": send it SIGHUP and look at its log, then try again",
-                       xt_keyring_current(keyring));
+    uint32_t current = xt_keyring_current(keyring);
+    struct asked asked = {.dir = dir, .kind = &kinds[0]};
+    if (wait_for_server(&asked, current) != SERVER_NOT_TAKEN) {
+        return XT_OK;
     }
-    return status;
+    return xt_fail(failure, XT_BUSY,
+                   "the server that runs has not taken the current key %08" PRIx32
+                   ": send it SIGHUP and look at its log, then try again",
+                   current);
 }
 
 static enum xt_status check_unused(const char *dir, const struct xt_keyring *keyring, uint32_t id,
