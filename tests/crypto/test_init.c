@@ -244,6 +244,30 @@ static void wrong_usage_is_told_in_a_line(void **state)
     assert_int_not_equal(access("a", F_OK), 0);
 }
 
+static void nothing_that_is_there_is_overwritten_whichever_file_it_is(void **state)
+{
+    (void)state;
+    static const char *const parts[] = {"keys/master.keys", "keys/audit.key",  "keys/audit.pub",
+                                        "keys/ca.key",      "keys/server.key", "ca.crt",
+                                        "server.crt",       "xacthuc.conf",    "partners/a.json",
+                                        "live/live.mdb",    "audit/head",      "identity/current"};
+    for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+        char text[SHELL_TEXT_MAX], path[128];
+        uint8_t *content;
+        size_t size;
+        snprintf(path, sizeof(path), "taken/%s", parts[i]);
+        assert_true(scratch_shell(
+            text, "rm -rf taken; mkdir -p \"$(dirname %s)\" && echo kept > %s", path, path));
+        struct run result = RUN(scratch("taken"));
+        assert_int_equal(result.code, XT_EXIT_FAILED);
+        assert_non_null(strstr(result.error, "nothing was changed: choose another"));
+        assert_int_equal(scratch_count("taken"), 1);
+        assert_int_equal(xt_file_read(scratch(path), 100, &content, &size, NULL), XT_OK);
+        assert_string_equal((const char *)content, "kept\n");
+        xt_file_release(content, size);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -255,6 +279,7 @@ int main(void)
         cmocka_unit_test(an_interrupt_leaves_nothing_behind),
         cmocka_unit_test(the_server_answers_to_its_names),
         cmocka_unit_test(wrong_usage_is_told_in_a_line),
+        cmocka_unit_test(nothing_that_is_there_is_overwritten_whichever_file_it_is),
     };
     return cmocka_run_group_tests_name("crypto/init", tests, scratch_make, scratch_remove);
 }
