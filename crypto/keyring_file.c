@@ -169,7 +169,7 @@ enum xt_status xt_keyring_add(const char *path, uint32_t *id, struct xt_failure 
     if (status == XT_OK && (text = xt_secret_alloc(size + LINE_SIZE + 1)) == NULL) {
         status = xt_fail(failure, XT_NO_MEMORY, "cannot write %s: out of memory", path);
     }
-    if (status == XT_OK) {
+    if (status == XT_OK && text != NULL) {
         *id = new_id(present);
         memcpy(text, content, size);
         status = new_line(text + size, *id)
@@ -200,7 +200,7 @@ enum xt_status xt_keyring_remove(const char *path, uint32_t id, struct xt_failur
         status = xt_fail(failure, XT_NOT_FOUND, "%s has no key %08" PRIx32, path, id);
     }
     size_t at = 0;
-    for (size_t i = 0; status == XT_OK && i < xt_keyring_count(present); i++) {
+    for (size_t i = 0; status == XT_OK && present != NULL && i < xt_keyring_count(present); i++) {
         at = present->all->keys[i].id == id ? i * LINE_SIZE : at;
     }
     if (status == XT_OK) {

@@ -381,6 +381,7 @@ static int run_rotate(const struct asked *asked)
     char path[XT_PATH_MAX];
     int lock = -1;
     uint32_t id = 0;
+    xt_require(asked->kind != NULL);
     enum xt_status status = xt_key_path(asked->dir, asked->kind->file, path, &failure);
     if (status == XT_OK && xt_is_credential(path)) {
         status = xt_fail(&failure, XT_DENIED,
@@ -583,7 +584,7 @@ static int parse(struct asked *asked, int argc, char **argv)
     if (!list && asked->kind == NULL) {
         return xt_usage_error("keys", "there are no keys of the kind %s", words[2]);
     }
-    if (out && asked->kind != &kinds[0]) {
+    if (out && asked->kind != NULL && asked->kind != &kinds[0]) {
         return xt_usage_error("keys", "only master keys are retired: old %s keys are gone already",
                               asked->kind->name);
     }

@@ -78,7 +78,7 @@ static enum xt_status look_at_generations(struct xt_keys_use *use, const char *d
     if (status == XT_OK && list == NULL) {
         status = xt_fail(failure, XT_IO, "cannot read %s: %s", path, strerror(errno));
     }
-    if (status != XT_OK) {
+    if (status != XT_OK || list == NULL) {
         return status;
     }
     for (const struct dirent *entry; status == XT_OK && (entry = readdir(list)) != NULL;) {
