@@ -196,9 +196,9 @@ static const struct kind kinds[] = {
 static void print_use_json(const struct xt_key_use_count *use)
 {
     printf("\"generations\":%u,\"first_generation\":%u,\"last_generation\":%u,"
-           "\"live_store\":%s,\"audit_segments\":%" PRIu64,
+           "\"live_store\":%s,\"quota_days\":%u,\"audit_segments\":%" PRIu64,
            use->generations, use->first_generation, use->last_generation,
-           use->live_store ? "true" : "false", use->segments);
+           use->live_store ? "true" : "false", use->quota_days, use->segments);
 }
 
 static void print_use_text(const struct xt_key_use_count *use)
@@ -214,6 +214,11 @@ static void print_use_text(const struct xt_key_use_count *use)
     }
     if (use->live_store) {
         printf("%slive store", separator);
+        separator = ", ";
+    }
+    if (use->quota_days > 0) {
+        printf("%squotas of %u %s", separator, use->quota_days,
+               use->quota_days == 1 ? "day" : "days");
         separator = ", ";
     }
     if (use->segments > 0) {
@@ -452,10 +457,10 @@ static enum xt_status check_unused(const char *dir, const struct xt_keyring *key
         return XT_OK;
     }
     return xt_fail(failure, XT_DENIED,
-                   "master key %08" PRIx32 " is needed by %u generations, %s%" PRIu64
+                   "master key %08" PRIx32 " is needed by %u generations, %s%s%" PRIu64
                    " audit segments, which could never be read again: see xacthuc keys list",
                    id, count.generations, count.live_store ? "the live store, " : "",
-                   count.segments);
+                   count.quota_days > 0 ? "today's quotas, " : "", count.segments);
 }
 
 static enum xt_status retire(const char *dir, uint32_t id, struct xt_failure *failure)

@@ -10,6 +10,7 @@
 #include "store/identity.h"
 #include "store/live.h"
 #include "store/manifest.h"
+#include "store/quota_internal.h"
 
 static struct xt_key_use_count *entry_of(struct xt_keys_use *use, uint32_t id)
 {
@@ -166,6 +167,55 @@ static enum xt_status look_at_segments(struct xt_keys_use *use, const char *dir,
     return status;
 }
 
+/* ---- quotas ----------------------------------------------------------------------------------- */
+
+static enum xt_status look_at_quota(struct xt_keys_use *use, int folder, const char *name,
+                                    struct xt_failure *failure)
+{
+    struct xt_quota_head head;
+    size_t got = 0;
+    int fd = openat(folder, name, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return errno == ENOENT
+                   ? XT_OK /* a day that is over */
+                   : xt_fail(failure, XT_IO, "cannot read live/%s: %s", name, strerror(errno));
+    }
+    enum xt_status status = xt_audit_read_at(fd, 0, (uint8_t *)&head, sizeof(head), &got);
+    close(fd);
+    if (status != XT_OK) {
+        return xt_fail(failure, status, "cannot read live/%s", name);
+    }
+    if (got != sizeof(head) || head.magic != XT_QUOTA_MAGIC) {
+        return XT_OK; /* damaged: its day begins anew, whatever the key */
+    }
+    struct xt_key_use_count *entry = entry_of(use, head.key_id);
+    if (entry == NULL) {
+        return no_memory(failure);
+    }
+    entry->quota_days++;
+    return XT_OK;
+}
+
+static enum xt_status look_at_quotas(struct xt_keys_use *use, const char *dir,
+                                     struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    int32_t day;
+    DIR *list = xt_path_join(path, dir, "live") == XT_OK ? opendir(path) : NULL;
+    enum xt_status status = XT_OK;
+    if (list == NULL) {
+        return XT_OK; /* then there is no live store either */
+    }
+    for (const struct dirent *entry; status == XT_OK && (entry = readdir(list)) != NULL;) {
+        const char *dot = strrchr(entry->d_name, '.');
+        if (dot != NULL && strcmp(dot, ".index") == 0 && xt_quota_day_of(entry->d_name, &day)) {
+            status = look_at_quota(use, dirfd(list), entry->d_name, failure);
+        }
+    }
+    closedir(list);
+    return status;
+}
+
 /* ---- all -------------------------------------------------------------------------------------- */
 
 enum xt_status xt_keys_use_read(const char *dir, const struct xt_keyring *keyring,
@@ -186,6 +236,9 @@ enum xt_status xt_keys_use_read(const char *dir, const struct xt_keyring *keyrin
     }
     if (status == XT_OK) {
         status = look_at_segments(use, dir, failure);
+    }
+    if (status == XT_OK) {
+        status = look_at_quotas(use, dir, failure);
     }
     if (status != XT_OK) {
         xt_keys_use_free(use);
@@ -211,5 +264,6 @@ struct xt_key_use_count xt_keys_use_of(const struct xt_keys_use *use, uint32_t i
 
 bool xt_key_is_used(const struct xt_key_use_count *count)
 {
-    return count->generations > 0 || count->live_store || count->segments > 0;
+    return count->generations > 0 || count->live_store || count->segments > 0 ||
+           count->quota_days > 0;
 }

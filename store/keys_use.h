@@ -1,5 +1,5 @@
 /* store/keys_use: what in a deployment is sealed under which master key: the generations, the live store,
- * the segments of the audit log. (Spill files of an import have a key of their own, in memory only.)
+ * the segments of the audit log, the days of quotas. (Spill files of an import have a key of their own, in memory only.)
  */
 #ifndef XT_STORE_KEYS_USE_H
 #define XT_STORE_KEYS_USE_H
@@ -12,7 +12,8 @@ struct xt_key_use_count {
     uint32_t generations, first_generation,
         last_generation; /* the latter two of these, by number */
     bool live_store;
-    uint64_t segments; /* of the audit log */
+    uint64_t segments;   /* of the audit log */
+    uint32_t quota_days; /* whose ids are counted under it: today, and the next for a while */
 };
 
 struct xt_keys_use {
