@@ -236,7 +236,7 @@ static void what_left_before_a_worker_was_killed_is_in_the_log(void **state)
     size_t size = 0;
     FILE *file = open_memstream(&answers, &size);
     assert_non_null(file);
-    server_start_with(&server, NULL, four_workers);
+    server_start_with(&server, "[audit]\nsync = answer\n", four_workers);
     struct callers *callers = callers_start(&server, 4);
     callers_note_answers(callers, file);
     unsigned seed = (unsigned)getpid();
