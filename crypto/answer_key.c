@@ -106,7 +106,7 @@ enum xt_status xt_answer_key_read(const char *path, uint8_t **text, size_t *size
     status = xt_answer_keys_open(xt_span_of(*text, *size), &keys);
     xt_answer_keys_close(keys);
     if (status != XT_OK) {
-        xt_file_release(*text, *size);
+        xt_file_release_secret(*text);
         *text = NULL;
         *size = 0;
     }
@@ -150,7 +150,7 @@ enum xt_status xt_answer_key_rotate(const char *path, struct xt_failure *failure
     status = dated ? write_file(path, text, lines * LINE_SIZE, true, failure)
                    : xt_fail(failure, XT_IO, "cannot make a key: the clock gives no usable date");
     xt_wipe(text, sizeof(text));
-    xt_file_release(old, size);
+    xt_file_release_secret(old);
     return status;
 }
 

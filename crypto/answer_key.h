@@ -37,7 +37,7 @@ XT_MUST_USE enum xt_status xt_answer_key_make(const char *path, struct xt_failur
 XT_MUST_USE enum xt_status xt_answer_key_rotate(const char *path, struct xt_failure *failure);
 
 /* The text of the file, checked, for a process that may not read it (xt_answer_keys_open). Give it back
- * with xt_file_release, which wipes it. XT_NOT_FOUND, XT_DENIED (its mode), XT_INVALID. */
+ * with xt_file_release_secret, which wipes it. XT_NOT_FOUND, XT_DENIED (its mode), XT_INVALID. */
 XT_MUST_USE enum xt_status xt_answer_key_read(const char *path, uint8_t **text, size_t *size,
                                               struct xt_failure *failure);
 

@@ -111,7 +111,7 @@ void xt_material_release_identity(struct xt_identity_files *identity)
 {
     if (identity != NULL) {
         xt_tls_material_release(&identity->tls);
-        xt_file_release(identity->signing, identity->signing_size);
+        xt_file_release_secret(identity->signing);
         free(identity);
     }
 }

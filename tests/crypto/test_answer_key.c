@@ -20,7 +20,7 @@ static struct xt_answer_keys *open_keys(const char *name)
     struct xt_answer_keys *keys = NULL;
     assert_int_equal(xt_answer_key_read(scratch(name), &text, &size, &failure), XT_OK);
     assert_int_equal(xt_answer_keys_open(xt_span_of(text, size), &keys), XT_OK);
-    xt_file_release(text, size);
+    xt_file_release_secret(text);
     return keys;
 }
 
