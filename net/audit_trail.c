@@ -63,6 +63,8 @@ static void count_sync(struct xt_audit_trail *trail, uint64_t began_ns)
     xt_counter_add(&trail->counters->audit_sync_ns, uv_hrtime() - began_ns);
 }
 
+static void begin_pass(struct xt_audit_trail *trail);
+
 static void run_pass(uv_work_t *work)
 {
     struct xt_audit_trail *trail = work->data;
@@ -84,10 +86,7 @@ static void on_passed(uv_work_t *work, int cancelled)
     if (xt_audit_pass_end(trail->log, &trail->pass, trail->passed) != XT_OK) {
         give_up(trail);
     }
-    struct xt_audit_pass next;
-    if (xt_audit_pass_begin(trail->log, &next)) { /* what came meanwhile */
-        wait_for(trail, XT_AUDIT_DELAY_MS);
-    }
+    begin_pass(trail); /* for what came meanwhile, which has waited for as long as this one took */
 }
 
 static void begin_pass(struct xt_audit_trail *trail)
@@ -105,9 +104,13 @@ static void begin_pass(struct xt_audit_trail *trail)
 
 static enum xt_status sync_now(struct xt_audit_trail *trail)
 {
+    struct xt_audit_pass due;
     uint64_t began = uv_hrtime();
+    bool any = xt_audit_pass_begin(trail->log, &due);
     enum xt_status status = xt_audit_sync(trail->log);
-    count_sync(trail, began);
+    if (any) {
+        count_sync(trail, began);
+    }
     return status;
 }
 
@@ -137,12 +140,13 @@ enum xt_status xt_audit_trail_flush(struct xt_audit_trail *trail)
         return XT_OK;
     }
     bool answer = syncs_before_answers(trail);
-    uint64_t before = xt_audit_written(trail->log)->bytes;
     enum xt_status status = xt_audit_flush(trail->log);
-    uint64_t written = xt_audit_written(trail->log)->bytes - before;
+    uint64_t size = xt_audit_written(trail->log)->bytes;
+    uint64_t written = size - trail->counted; /* also by xt_audit_add, whose batch was full */
+    trail->counted = size;
     xt_counter_add(&trail->counters->audit_bytes, written);
-    if (status == XT_OK && answer && written > 0) {
-        status = sync_now(trail);
+    if (status == XT_OK && answer) {
+        status = sync_now(trail); /* costs nothing where nothing is new */
     }
     if (status == XT_IO) {
         give_up(trail);
@@ -152,10 +156,10 @@ enum xt_status xt_audit_trail_flush(struct xt_audit_trail *trail)
     if (room != XT_OK || trail->full) {
         set_full(trail, room != XT_OK);
     }
-    if (trail->full) {
-        wait_for(trail, XT_AUDIT_RETRY_MS);
-    } else if (written > 0 && !answer && !trail->passing) {
+    if (written > 0 && !answer && !trail->passing) {
         wait_for(trail, XT_AUDIT_DELAY_MS);
+    } else if (trail->full) {
+        wait_for(trail, XT_AUDIT_RETRY_MS);
     }
     return status;
 }
@@ -229,6 +233,7 @@ enum xt_status xt_audit_trail_take(struct xt_audit_trail *trail, int fd,
         return status;
     }
     trail->fd = fd;
+    trail->counted = xt_audit_written(trail->log)->bytes;
     xt_counter_set(&trail->counters->now.audit_full, trail->full);
     (void)!xt_audit_trail_flush(trail); /* says whether there is room for more than the header */
     return XT_OK;

@@ -37,7 +37,8 @@ struct xt_audit_trail {
     int fd;                   /* of it; -1 */
     int old_fd;               /* that a pass still has; -1 */
     bool full, ended;
-    bool waiting; /* the timer runs */
+    bool waiting;     /* the timer runs */
+    uint64_t counted; /* bytes of this segment that metrics know of */
     uv_timer_t timer;
     bool passing; /* a thread has pass */
     uv_work_t work;

@@ -76,6 +76,7 @@ void xt_connection_close(struct xt_connection *connection)
         if (xt_connection_is_gated(connection)) {
             xt_ring_remove(&connection->gate);
             connection->all->gated_count--;
+            connection->all->service->gated--;
         }
         uv_close((uv_handle_t *)&connection->tcp, on_closed);
     }
@@ -288,7 +289,7 @@ enum xt_flow xt_connection_push(struct xt_connection *connection, const struct x
 {
     struct xt_service *service = connection->all->service;
     enum xt_flow flow = push(connection, output);
-    if (xt_metrics_turn_answered(service) && flow != XT_FLOW_GATED) {
+    if (xt_metrics_turn_answered(service) && service->gated == 0) {
         xt_metrics_turn_end_at(service, uv_hrtime());
     }
     return flow;

@@ -25,6 +25,7 @@ enum xt_flow xt_gates_release(struct xt_connections *all, struct xt_connection *
         enum xt_flow flow = XT_FLOW_GONE;
         xt_ring_remove(&connection->gate);
         all->gated_count--;
+        all->service->gated--;
         connection->exchange.awaits_log = false;
         if (logged) {
             flow = xt_connection_flush(connection);
@@ -51,5 +52,6 @@ enum xt_flow xt_gate_wait(struct xt_connection *connection)
     xt_require(!xt_connection_is_gated(connection));
     xt_ring_append(&all->gated, &connection->gate);
     all->gated_count++;
+    all->service->gated++;
     return all->gated_count < most ? XT_FLOW_GATED : xt_gates_release(all, connection);
 }

@@ -188,10 +188,7 @@ static const int allowed_in_children[] = {
     SCMP_SYS(mlock2),
     SCMP_SYS(munlock),
     SCMP_SYS(membarrier),
-    /* the audit segment: written, made durable, given room, cut back to its last whole batch */
     SCMP_SYS(fdatasync),
-    SCMP_SYS(fallocate),
-    SCMP_SYS(ftruncate),
     /* time, threads of our own, signals to oneself, the end */
     SCMP_SYS(clock_gettime),
     SCMP_SYS(clock_getres),
@@ -232,9 +229,17 @@ static const int allowed_in_children[] = {
 
 /* The writer makes, grows and cuts files below DIR/live. */
 static const int allowed_in_writer[] = {
-    SCMP_SYS(fsync),    SCMP_SYS(flock),           SCMP_SYS(pwrite64),
-    SCMP_SYS(pwritev),  SCMP_SYS(msync),           SCMP_SYS(unlink),
-    SCMP_SYS(unlinkat), SCMP_SYS(sync_file_range), END,
+    SCMP_SYS(ftruncate),
+    SCMP_SYS(fallocate),
+    SCMP_SYS(fsync),
+    SCMP_SYS(flock),
+    SCMP_SYS(pwrite64),
+    SCMP_SYS(pwritev),
+    SCMP_SYS(msync),
+    SCMP_SYS(unlink),
+    SCMP_SYS(unlinkat),
+    SCMP_SYS(sync_file_range),
+    END,
 };
 
 static bool add_list(scmp_filter_ctx filter, uint32_t action, const int *list)
@@ -293,10 +298,33 @@ static bool add_sockets(scmp_filter_ctx filter)
     return fine;
 }
 
+/* Allowed on descriptors from 4 on: what 0 to 3 are (the log, the supervisor's channel) is not this process's
+ * to cut or to copy. The kernel looks at 32 bits of a descriptor, so a comparison of all 64 would not do:
+ * one of the bits above the second is set. condition: another one that must hold, of argument 1; NULL. */
+static bool allow_on_own(scmp_filter_ctx filter, int call, const struct scmp_arg_cmp *condition)
+{
+    bool fine = true;
+    for (unsigned bit = 2; fine && bit < 21; bit++) { /* RLIMIT_NOFILE is at most 2^20 */
+        struct scmp_arg_cmp own = {0, SCMP_CMP_MASKED_EQ, 1U << bit, 1U << bit};
+        fine = condition == NULL ? add_when(filter, SCMP_ACT_ALLOW, call, own)
+                                 : allow_two(filter, call, own, *condition);
+    }
+    return fine;
+}
+
+/* The audit segment is given room (behind its end, nothing else) and cut back to its last whole batch. */
+static bool add_segment(scmp_filter_ctx filter)
+{
+    const struct scmp_arg_cmp keep_size = {1, SCMP_CMP_EQ, FALLOC_FL_KEEP_SIZE, 0};
+    return allow_on_own(filter, SCMP_SYS(ftruncate), NULL) &&
+           allow_on_own(filter, SCMP_SYS(fallocate), &keep_size);
+}
+
 /* Of fcntl neither a receiver of signals nor a socket that blocks; locks are the writer's. */
 static bool add_descriptors(scmp_filter_ctx filter, bool locks)
 {
-    static const int commands[] = {F_GETFD, F_SETFD, F_GETFL, F_DUPFD_CLOEXEC};
+    static const int commands[] = {F_GETFD, F_SETFD, F_GETFL};
+    const struct scmp_arg_cmp copy = {1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0};
     static const int locking[] = {F_GETLK, F_SETLK, F_SETLKW};
     bool fine =
         allow_two(filter, SCMP_SYS(fcntl), (struct scmp_arg_cmp){1, SCMP_CMP_EQ, F_SETFL, 0},
@@ -304,6 +332,7 @@ static bool add_descriptors(scmp_filter_ctx filter, bool locks)
     for (size_t i = 0; fine && i < sizeof(commands) / sizeof(commands[0]); i++) {
         fine = allow_exactly(filter, SCMP_SYS(fcntl), 1, (uint64_t)commands[i]);
     }
+    fine = fine && allow_on_own(filter, SCMP_SYS(fcntl), &copy);
     for (size_t i = 0; fine && locks && i < sizeof(locking) / sizeof(locking[0]); i++) {
         fine = allow_exactly(filter, SCMP_SYS(fcntl), 1, (uint64_t)locking[i]);
     }
@@ -346,7 +375,7 @@ static bool add_files(scmp_filter_ctx filter, bool writes)
     return fine && allow_exactly(filter, SCMP_SYS(ioctl), 1, FIONBIO) &&
            allow_exactly(filter, SCMP_SYS(ioctl), 1, FIOCLEX) &&
            allow_exactly(filter, SCMP_SYS(ioctl), 1, FIONREAD) &&
-           (!writes || add_list(filter, SCMP_ACT_ALLOW, allowed_in_writer));
+           (writes ? add_list(filter, SCMP_ACT_ALLOW, allowed_in_writer) : add_segment(filter));
 }
 
 static bool fill(scmp_filter_ctx filter, enum xt_sandbox_calls who)

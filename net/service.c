@@ -148,6 +148,11 @@ static enum xt_audit_route audit_route(enum xt_route_id route)
 enum xt_status xt_call_log(struct xt_call *call, unsigned status)
 {
     struct xt_audit_entry *entry = &call->entry;
+    if (entry->partner.size == 0 && call->peer->has_certificate) { /* no handler looked for him */
+        const struct xt_partner *partner =
+            xt_partners_by_spki(call->service->partners, call->peer->spki);
+        entry->partner = xt_span_of_string(partner != NULL ? partner->name : "");
+    }
     struct xt_span id = xt_span_of(call->answer_id, sizeof(call->answer_id));
     entry->unix_ms = call->service->unix_ms;
     entry->route = audit_route(call->route);

@@ -35,6 +35,7 @@ struct xt_service {
     uint64_t unix_ms;          /* the time of this turn */
     uint64_t monotonic_ns;     /* the same on a clock that never jumps */
     uint64_t clock_ns;         /* read just now, in this turn of the loop; 0: not */
+    unsigned gated;            /* connections whose answers wait for the audit log */
     uint64_t answers_began_ns; /* the turn of the first answer not handed over yet */
     uint32_t turn_answers;     /* set of routes answered since then; how often: */
     uint32_t turn_routes[XT_ROUTE_COUNT];

@@ -8,7 +8,8 @@
  *   supervisor_messages.c  what workers say and what becomes of it
  *   supervisor_pulse.c     which child runs and does nothing
  *   supervisor_keys.c      master and ticket keys that change
- *   supervisor_audit.c     the audit log's files and checkpoints
+ *   supervisor_audit.c     the audit log's checkpoints
+ *   supervisor_segments.c  its files: which worker writes which
  *   supervisor_writer.c    the writer, and everybody's channel to it
  *   supervisor_sockets.c   the listening sockets, made or taken over
  *   supervisor_warm_up.c   the hot pages of a generation, read in the background
@@ -63,10 +64,12 @@ struct xt_pulse {
 #define XT_AUDIT_GIVEN 3
 struct xt_member_audit {
     struct xt_audit_header given[XT_AUDIT_GIVEN]; /* oldest first */
-    uint32_t key_id; /* master key that the youngest is sealed under */
+    uint32_t key_id;                              /* master key that the youngest is sealed under */
     unsigned count;
-    bool under_way; /* it has not said yet whether it took the last one */
-    int fd;         /* of the last one, to be told; -1: it was, or there is none */
+    bool under_way;       /* it has not said yet whether it took the last one */
+    unsigned ticks;       /* for so long */
+    int fd;               /* of the last one, to be told; -1: it was, or there is none */
+    uint64_t retry_at_ms; /* after there was no room for one */
 };
 
 /* Serial numbers of the keys: told of, in force. */
@@ -127,8 +130,11 @@ struct xt_writer_slot {
 struct xt_audit_desk {
     struct xt_audit_checkpoints *checkpoints; /* NULL: not open */
     uint64_t checkpoint_at_ms, expiry_at_ms;
-    bool rotated;        /* since the last checkpoint segments were opened or closed */
-    enum xt_status told; /* of trouble that lasts, what the log has said already */
+    bool rotated;          /* since the last checkpoint segments were opened or closed */
+    bool recover_due;      /* at the start there was no room for the first checkpoint */
+    unsigned contradicted; /* checkpoints in a row that did not fit those before */
+    /* Of trouble that lasts, what the log has said already. */
+    enum xt_status told_checkpoint, told_segment, told_closing;
 };
 
 struct xt_warmer {
@@ -157,17 +163,17 @@ struct xt_supervisor {
     bool loop_open;
     const struct xt_supervisor_plan *plan;
     struct xt_settings settings; /* in force */
-    struct xt_keyring *keyring; /* changes in place */
-    uint32_t ticket_order;      /* the last rotation of the ticket keys that was obeyed */
-    uint64_t keys_serial;       /* of both */
-    uint64_t keys_told;         /* that stands in DIR/live/keys.taken */
+    struct xt_keyring *keyring;  /* changes in place */
+    uint32_t ticket_order;       /* the last rotation of the ticket keys that was obeyed */
+    uint64_t keys_serial;        /* of both */
+    uint64_t keys_told;          /* that stands in DIR/live/keys.taken */
     struct xt_identity_files *identity;
     struct xt_partners *partners;
-    int snapshot;                         /* of both */
+    int snapshot; /* of both */
     struct xt_miss_alarm *misses;
     struct xt_quota_book *quotas;
-    uint64_t rates_recorded;      /* of xt_rates_record_names */
-    struct xt_failure quota_told; /* what the log says is wrong with them; "": nothing */
+    uint64_t rates_recorded;              /* of xt_rates_record_names */
+    struct xt_failure quota_told;         /* what the log says is wrong with them; "": nothing */
     uint64_t serial;                      /* of the snapshot and settings */
     uint64_t identity_serial;             /* of the certificates */
     uint32_t generation;                  /* 0: none */
@@ -309,11 +315,21 @@ void xt_member_ended(void *context, struct xt_child *child, const struct xt_chil
 /* Opens the checkpoints and repairs what a crash left. Before the sandbox. */
 XT_MUST_USE enum xt_status xt_audit_desk_open(struct xt_supervisor *supervisor,
                                               struct xt_failure *failure);
-/* Each second: files for those who need one, and what is due. */
+/* Each second: does what is due. */
 void xt_audit_desk_tick(struct xt_supervisor *supervisor);
 /* The last checkpoint, when no worker is left. */
 void xt_audit_desk_end(struct xt_supervisor *supervisor);
 void xt_audit_desk_close(struct xt_supervisor *supervisor);
+/* The same trouble each second is one line: *told is of the last one. XT_OK: it is over. */
+void xt_audit_trouble(enum xt_status *told, const char *event, enum xt_status status,
+                      const struct xt_failure *failure);
+void xt_audit_log_repair(const char *event, const struct xt_audit_repair *repair);
+
+/* ---- supervisor_segments.c ---- */
+/* Each second: files for those who need one. */
+void xt_members_audit_tick(struct xt_supervisor *supervisor);
+/* It says of its log what cannot be, or nothing. */
+void xt_member_audit_kill(const struct xt_member *member, const char *why);
 /* Makes the next segment of a member; to be sent with START or by xt_member_audit_sync. XT_DISK_FULL: it
  * starts without one, and the tick tries again. */
 XT_MUST_USE enum xt_status xt_member_audit_make(struct xt_member *member,

@@ -359,7 +359,9 @@ enum xt_status xt_audit_reserve(struct xt_audit_log *log)
         result = fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)size, XT_AUDIT_RESERVE_BYTES);
     } while (result != 0 && errno == EINTR);
     if (result != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
-        return XT_DISK_FULL;
+        /* Some of it may have been set aside: others need it more, the checkpoints first. */
+        log->reserved = 0;
+        return ftruncate(log->fd, (off_t)size) == 0 ? XT_DISK_FULL : XT_IO;
     }
     log->cannot_reserve = result != 0;
     log->reserved = size + XT_AUDIT_RESERVE_BYTES;
@@ -370,9 +372,7 @@ enum xt_status xt_audit_reserve(struct xt_audit_log *log)
  * segment is removed; recovery tries again. */
 static void give_back(struct xt_audit_log *log)
 {
-    if (log->reserved > log->written.bytes) {
-        (void)!ftruncate(log->fd, (off_t)log->written.bytes);
-    }
+    (void)!ftruncate(log->fd, (off_t)log->written.bytes);
 }
 
 static enum xt_status settle(struct xt_audit_log *log)

@@ -15,7 +15,7 @@ struct xt_audit_checkpoints {
     char list[XT_PATH_MAX], head[XT_PATH_MAX];
     struct xt_audit_key *key;
     struct xt_audit_public *keys;
-    struct stat key_file; /* that key was read from */
+    struct stat key_file;      /* that key was read from */
     struct xt_audit_walk walk; /* what the list says, up to its end */
     uint64_t named;            /* number in the head: may lag by one after a failure */
     uint8_t bytes[XT_AUDIT_CHECKPOINT_MAX];
@@ -243,12 +243,33 @@ void xt_audit_checkpoints_close(struct xt_audit_checkpoints *checkpoints)
 
 /* ---- writing ---------------------------------------------------------------------------------- */
 
-/* Of a row that is in the list as it is. */
+static bool is_as_long(const struct xt_audit_row *a, const struct xt_audit_row *b)
+{
+    return a->state.bytes == b->state.bytes &&
+           memcmp(a->state.digest, b->state.digest, XT_AUDIT_DIGEST) == 0;
+}
+
+/* Not of a row that is in the list as it is; nor of one that is closed and that the operator has expired
+ * since, of which its worker goes on telling until its next rotation. */
 static bool is_news(const struct xt_audit_known *known, const struct xt_audit_row *row)
 {
     const struct xt_audit_row *before = xt_audit_known_find(known, row->state.id);
-    return before == NULL || before->kind != row->kind || before->state.bytes != row->state.bytes ||
-           memcmp(before->state.digest, row->state.digest, XT_AUDIT_DIGEST) != 0;
+    if (before == NULL || !is_as_long(before, row)) {
+        return true;
+    }
+    return before->kind != row->kind &&
+           !(row->kind == XT_AUDIT_CLOSED && before->kind == XT_AUDIT_EXPIRED);
+}
+
+/* One segment can have one row only: the list that says two things of it could never be read again. */
+static bool is_twice(const struct xt_audit_row *rows, size_t at)
+{
+    for (size_t i = 0; i < at; i++) {
+        if (memcmp(rows[i].state.id, rows[at].state.id, XT_AUDIT_ID) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* The list's end with `checkpoint` in it: rows were looked at before. */
@@ -297,11 +318,12 @@ static enum xt_status write_locked(struct xt_audit_checkpoints *made, uint64_t u
     }
     bool news = made->walk.number > 0 && made->walk.key_id != xt_audit_key_id(made->key);
     for (size_t i = 0; i < count; i++) {
-        if (!is_news(&made->walk.known, &rows[i])) {
+        bool twice = is_twice(rows, i);
+        if (!is_news(&made->walk.known, &rows[i]) && !twice) {
             continue;
         }
         news = true;
-        if (!xt_audit_known_allows(&made->walk.known, &rows[i])) {
+        if (twice || !xt_audit_known_allows(&made->walk.known, &rows[i])) {
             char name[XT_AUDIT_NAME];
             xt_audit_name(rows[i].state.start_ms, rows[i].state.worker, rows[i].state.id, name);
             return xt_fail(failure, XT_CORRUPT,
@@ -359,6 +381,9 @@ size_t xt_audit_progress_rows(const struct xt_audit_progress *progress,
         for (size_t j = 0; j < given_count && !xt_audit_id_is_none(states[i]->id); j++) {
             if (memcmp(states[i]->id, given[j].id, XT_AUDIT_ID) != 0) {
                 continue;
+            }
+            if (i == 1 && count == 1 && memcmp(rows[0].state.id, given[j].id, XT_AUDIT_ID) == 0) {
+                break; /* nobody honest has the same segment twice */
             }
             struct xt_audit_row *row = &rows[count++];
             *row = (struct xt_audit_row){.state = *states[i],

@@ -264,7 +264,7 @@ static int run_expire(const struct asked *asked)
     }
     enum xt_status status = xt_audit_checkpoints_open(asked->dir, &checkpoints, &failure);
     if (status == XT_OK) {
-        status = xt_audit_expire(checkpoints, now, asked->before_ms, &expiry, &failure);
+        status = xt_audit_expire(checkpoints, now, asked->before_ms, SIZE_MAX, &expiry, &failure);
     }
     xt_audit_checkpoints_close(checkpoints);
     if (status != XT_OK) {

@@ -175,13 +175,28 @@ static enum xt_status do_task(const struct task *task, struct xt_failure *failur
 {
     bool fine = true;
     if (task->remove) {
-        fine = unlink(task->path) == 0;
+        fine = unlink(task->path) == 0 || errno == ENOENT;
     } else { /* also where nothing is torn: blocks that were set aside behind the end go back */
         fine = ftruncate(task->fd, (off_t)task->row.state.bytes) == 0 &&
                (task->row.cut == 0 || fdatasync(task->fd) == 0);
     }
     return fine ? XT_OK
                 : xt_fail(failure, XT_IO, "cannot cut %s back: %s", task->path, strerror(errno));
+}
+
+/* What hides nothing is done at once, since it makes the room that the checkpoint may lack: files in which
+ * nothing was ever logged go, and blocks that were set aside behind the end of a sound one. */
+static size_t make_room(struct task *tasks, size_t count)
+{
+    size_t removed = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (tasks[i].remove) {
+            removed += unlink(tasks[i].path) == 0;
+        } else if (tasks[i].row.cut == 0) {
+            (void)!ftruncate(tasks[i].fd, (off_t)tasks[i].row.state.bytes);
+        }
+    }
+    return removed;
 }
 
 /* Writes down what was found, then does it. */
@@ -195,6 +210,7 @@ static enum xt_status carry_out(struct xt_audit_checkpoints *checkpoints, struct
     if (rows == NULL) {
         return xt_fail(failure, XT_NO_MEMORY, "out of memory");
     }
+    size_t removed = make_room(tasks, count);
     for (size_t i = 0; status == XT_OK && i < count; i++) {
         /* What is counted on from now on must be on the disk, as it would be after a sync of its own. */
         if (!tasks[i].remove && fdatasync(tasks[i].fd) != 0) {
@@ -210,14 +226,17 @@ static enum xt_status carry_out(struct xt_audit_checkpoints *checkpoints, struct
             repair->closed++;
         }
     }
-    do {
+    bool needed = (flags & (XT_AUDIT_FLAG_START | XT_AUDIT_FLAG_REPAIRED)) != 0 || used > 0 ||
+                  removed < count;
+    while (needed) {
         size_t now = used - done < XT_AUDIT_ROWS_MAX ? used - done : XT_AUDIT_ROWS_MAX;
         if (status == XT_OK) {
             status =
                 xt_audit_checkpoint_write(checkpoints, unix_ms, flags, rows + done, now, failure);
         }
         done += now;
-    } while (done < used);
+        needed = done < used;
+    }
     for (size_t i = 0; status == XT_OK && i < count; i++) {
         status = do_task(&tasks[i], failure);
     }
@@ -349,7 +368,7 @@ static enum xt_status remove_file(const char *dir, const struct xt_audit_state *
 
 /* Tombstones for those that are old and closed, a checkpoint full at a time. */
 static enum xt_status bury(struct xt_audit_checkpoints *checkpoints, uint64_t unix_ms,
-                           uint64_t before_ms, struct xt_audit_expiry *expiry,
+                           uint64_t before_ms, size_t most, struct xt_audit_expiry *expiry,
                            struct xt_failure *failure)
 {
     const struct xt_audit_known *known = xt_audit_checkpoints_known(checkpoints);
@@ -360,12 +379,14 @@ static enum xt_status bury(struct xt_audit_checkpoints *checkpoints, uint64_t un
         return xt_fail(failure, XT_NO_MEMORY, "out of memory");
     }
     for (size_t i = 0; status == XT_OK && i <= known->count; i++) {
-        if (used > 0 && (used == XT_AUDIT_ROWS_MAX || i == known->count)) {
+        if (used > 0 && (used == XT_AUDIT_ROWS_MAX || i == known->count || used == most)) {
+            most -= used;
             status = xt_audit_checkpoint_write(checkpoints, unix_ms, XT_AUDIT_FLAG_EXPIRED, rows,
                                                used, failure);
             used = 0;
         }
-        if (status != XT_OK || i == known->count || !is_old(&known->rows[i].state, before_ms)) {
+        if (status != XT_OK || i == known->count || most == 0 ||
+            !is_old(&known->rows[i].state, before_ms)) {
             continue;
         }
         expiry->open += known->rows[i].kind == XT_AUDIT_OPEN;
@@ -379,7 +400,7 @@ static enum xt_status bury(struct xt_audit_checkpoints *checkpoints, uint64_t un
 }
 
 enum xt_status xt_audit_expire(struct xt_audit_checkpoints *checkpoints, uint64_t unix_ms,
-                               uint64_t before_ms, struct xt_audit_expiry *expiry,
+                               uint64_t before_ms, size_t most, struct xt_audit_expiry *expiry,
                                struct xt_failure *failure)
 {
     const char *dir = xt_audit_checkpoints_dir(checkpoints);
@@ -388,9 +409,9 @@ enum xt_status xt_audit_expire(struct xt_audit_checkpoints *checkpoints, uint64_
     *expiry = (struct xt_audit_expiry){.segments = 0};
     enum xt_status status = xt_audit_path(dir, "", folder, failure);
     if (status == XT_OK) {
-        status = bury(checkpoints, unix_ms, before_ms, expiry, failure);
+        status = bury(checkpoints, unix_ms, before_ms, most, expiry, failure);
     }
-    for (size_t i = 0; status == XT_OK && i < known->count; i++) {
+    for (size_t i = 0; status == XT_OK && i < known->count && expiry->segments < most; i++) {
         const struct xt_audit_state *state = &known->rows[i].state;
         bool was = false;
         if (known->rows[i].kind != XT_AUDIT_EXPIRED) {

@@ -43,9 +43,10 @@ struct xt_audit_expiry {
 };
 /* Removes whole segments of which every entry is older than before_ms, and leaves a tombstone of each in the
  * list first. Segments that are still open or stand in no checkpoint are kept, whatever their age. Files of
- * an expiry that was interrupted are removed as well. */
+ * an expiry that was interrupted are removed as well. most: segments at a time (SIZE_MAX: all); call again
+ * while as many were removed. */
 XT_MUST_USE enum xt_status xt_audit_expire(struct xt_audit_checkpoints *checkpoints,
-                                           uint64_t unix_ms, uint64_t before_ms,
+                                           uint64_t unix_ms, uint64_t before_ms, size_t most,
                                            struct xt_audit_expiry *expiry,
                                            struct xt_failure *failure);
 

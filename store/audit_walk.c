@@ -158,9 +158,9 @@ static enum xt_status take(struct stride *stride, const struct xt_audit_checkpoi
     walk->end = end;
     xt_audit_chain(walk->digest, checkpoint->bytes, walk->digest);
     if (walk->number == head->number) {
-        stride->head_seen =
-            walk->end == head->end && memcmp(walk->digest, head->digest, XT_AUDIT_DIGEST) == 0 &&
-            order(stride, head->key_id) >= order(stride, walk->key_id);
+        stride->head_seen = walk->end == head->end &&
+                            memcmp(walk->digest, head->digest, XT_AUDIT_DIGEST) == 0 &&
+                            order(stride, head->key_id) >= order(stride, walk->key_id);
     }
     return XT_OK;
 }

@@ -212,7 +212,8 @@ static void every_answer_of_the_api_is_written_down_refusals_included(void **sta
                               "\"status\":403", "purpose_not_permitted", NULL});
     has(all, ids[2],
         (const char *const[]){"\"partner\":\"demo\"", "\"status\":400", "invalid_request", NULL});
-    has(all, ids[3], (const char *const[]){"\"status\":404", "not_found", NULL});
+    has(all, ids[3],
+        (const char *const[]){"\"partner\":\"demo\"", "\"status\":404", "not_found", NULL});
     has(all, ids[4], (const char *const[]){"\"status\":505", "version_not_supported", NULL});
     has(all, ids[5],
         (const char *const[]){"\"verdict\":\"verified\"", "\"full_name\":\"match\"", NULL});
@@ -330,15 +331,12 @@ static void an_upgrade_and_other_settings_leave_no_gap(void **state)
     free(answers);
 }
 
-static void a_large_segment_is_followed_by_another(void **state)
+/* Asks until there are so many segments that were not there. */
+static void fill_segments(const struct server *server, unsigned wanted)
 {
-    (void)state;
-    struct server server;
     char url[64];
-    unsigned before = segments();
-    server_start_with(&server, "[audit]\nsegment_size = 1\n", one_worker);
-    snprintf(url, sizeof(url), "https://127.0.0.1:%u", server.port);
-    for (unsigned i = 0; i < 30 && segments() < before + 3; i++) {
+    snprintf(url, sizeof(url), "https://127.0.0.1:%u", server->port);
+    for (unsigned i = 0; i < 30 && segments() < wanted; i++) {
         assert_int_equal(
             run(bench(), "load", "--server", url, "--cert", deployment("issued/demo.crt"), "--key",
                 deployment("issued/demo.key"), "--ca", deployment("DIR/ca.crt"), "--seed", SEED,
@@ -346,9 +344,33 @@ static void a_large_segment_is_followed_by_another(void **state)
                 "4", "--requests", "1000", "--warmup", "0s", "--duration", "2s", "--quiet", NULL),
             0);
     }
-    assert_true(segments() >= before + 3);
+    assert_true(segments() >= wanted);
+}
+
+static void a_large_segment_is_followed_by_another_and_old_ones_may_go(void **state)
+{
+    (void)state;
+    struct server server;
+    unsigned before = segments();
+    server_start_with(&server, "[audit]\nsegment_size = 1\n", one_worker);
+    fill_segments(&server, before + 3);
+    /* All but the open one, while the worker still tells of the one before. */
+    assert_int_equal(
+        run(xacthuc(), "audit", "expire", deployment("DIR"), "--before", "2199-01-01", NULL), 0);
+    unsigned left = segments();
+    assert_true(left < before + 3);
+    is_sound();
+    fill_segments(&server, left + 1);
+    sleep_ms(1500); /* a checkpoint follows each rotation */
+    struct test_client *client = connect_as(&server, "demo");
+    struct test_response response;
+    assert_int_equal(verify(client, question, &response), 200);
+    test_response_release(&response);
+    test_client_close(client);
     assert_int_equal(server_stop(&server), 0);
     is_sound();
+    assert_int_equal(server_log_count("\"event\":\"checkpoint_failed\""), 0);
+    assert_int_equal(server_log_count("\"event\":\"worker_killed\""), 0);
 }
 
 /* ---- what happens to the disk ------------------------------------------------------------------- */
@@ -517,7 +539,7 @@ int main(void)
         cmocka_unit_test(what_left_before_a_worker_was_killed_is_in_the_log),
         cmocka_unit_test(a_start_after_the_end_of_everything_goes_on),
         cmocka_unit_test(an_upgrade_and_other_settings_leave_no_gap),
-        cmocka_unit_test(a_large_segment_is_followed_by_another),
+        cmocka_unit_test(a_large_segment_is_followed_by_another_and_old_ones_may_go),
         cmocka_unit_test(an_answer_that_cannot_be_written_down_never_leaves),
         cmocka_unit_test(a_server_does_not_start_on_a_log_that_was_bent),
     };

@@ -633,6 +633,62 @@ static void verify_finds_nothing_wrong_while_a_worker_writes(void **state)
     assert_true(written > 0);
 }
 
+/* A worker goes on telling of the segment before its rotation, which the operator may have expired. */
+static void a_closed_segment_that_was_expired_is_no_news(void **state)
+{
+    (void)state;
+    struct xt_audit_checkpoints *checkpoints = open_checkpoints();
+    struct xt_audit_checkpoints *operators = NULL;
+    struct worker_log worker;
+    struct worker_log *const all[] = {&worker};
+    struct xt_audit_expiry expiry;
+    worker_open(&worker, 0, LOG_START, checkpoints);
+    worker_write(&worker, 0, 10, 5);
+    worker_rotate(&worker, LOG_START + 1000);
+    checkpoint(checkpoints, LOG_START + 1000, XT_AUDIT_FLAG_ROTATION, all, 1);
+    operators = open_checkpoints(); /* another process */
+    assert_int_equal(
+        xt_audit_expire(operators, LOG_START + 2000, LOG_START + 900, SIZE_MAX, &expiry, &failure),
+        XT_OK);
+    assert_int_equal(expiry.segments, 1);
+    xt_audit_checkpoints_close(operators);
+    worker_write(&worker, 2000, 2010, 5);
+    checkpoint(checkpoints, LOG_START + 3000, 0, all, 1); /* with the row of before the expiry */
+    worker_write(&worker, 3000, 3010, 5);
+    checkpoint(checkpoints, LOG_START + 4000, 0, all, 1); /* knowing of it */
+    assert_int_equal(xt_audit_end(worker.log), XT_OK);
+    checkpoint(checkpoints, LOG_START + 5000, XT_AUDIT_FLAG_END, all, 1);
+    worker_close(&worker);
+    xt_audit_checkpoints_close(checkpoints);
+    assert_sound(20);
+}
+
+/* A list that says two things of one segment could never be read again. */
+static void no_checkpoint_says_two_things_of_one_segment(void **state)
+{
+    (void)state;
+    struct xt_audit_checkpoints *checkpoints = open_checkpoints();
+    struct worker_log worker;
+    worker_open(&worker, 0, LOG_START, checkpoints);
+    worker_write(&worker, 0, 10, 5);
+    struct xt_audit_progress hostile;
+    assert_int_equal(xt_audit_progress_read(&worker.progress, &hostile), XT_OK);
+    hostile.before = hostile.current;
+    hostile.before.closed = 1;
+    struct xt_audit_row rows[XT_AUDIT_PROGRESS_ROWS];
+    assert_int_equal(worker_rows(&worker, &hostile, rows), 1);
+    struct xt_audit_row twice[] = {rows[0], rows[0]};
+    twice[1].kind = XT_AUDIT_OPEN;
+    assert_int_equal(xt_audit_checkpoint_write(checkpoints, LOG_START + 100, 0, twice, 2, &failure),
+                     XT_CORRUPT);
+    assert_int_equal(xt_audit_end(worker.log), XT_OK);
+    struct worker_log *const all[] = {&worker};
+    checkpoint(checkpoints, LOG_START + 200, XT_AUDIT_FLAG_END, all, 1);
+    worker_close(&worker);
+    xt_audit_checkpoints_close(checkpoints);
+    assert_sound(10);
+}
+
 #define IN_LOG(test) cmocka_unit_test_setup_teardown(test, audit_log_make, audit_log_remove)
 
 int main(void)
@@ -654,6 +710,8 @@ int main(void)
         IN_LOG(a_tail_of_zeros_is_torn_and_a_changed_one_is_not),
         IN_LOG(a_file_without_a_whole_header_is_removed),
         IN_LOG(what_somebody_still_writes_is_left_alone),
+        IN_LOG(a_closed_segment_that_was_expired_is_no_news),
+        IN_LOG(no_checkpoint_says_two_things_of_one_segment),
         IN_LOG(verify_finds_nothing_wrong_while_a_worker_writes),
         IN_LOG(whatever_a_killed_child_said_was_flushed_is_there),
     };

@@ -145,9 +145,9 @@ static void expire_removes_whole_files_and_verify_still_holds(void **state)
     struct xt_audit_checkpoints *checkpoints = open_checkpoints();
     assert_int_equal(count_names("audit", "2026"), 3);
     /* The last is open: it stays, whatever its age. */
-    assert_int_equal(
-        xt_audit_expire(checkpoints, LOG_START + 9000000, LOG_START + 8000000, &expiry, &failure),
-        XT_OK);
+    assert_int_equal(xt_audit_expire(checkpoints, LOG_START + 9000000, LOG_START + 8000000,
+                                     SIZE_MAX, &expiry, &failure),
+                     XT_OK);
     assert_true(expiry.segments == 2 && expiry.entries == 200 && expiry.open == 1);
     xt_audit_checkpoints_close(checkpoints);
     assert_int_equal(count_names("audit", "2026"), 1);
@@ -196,7 +196,8 @@ static void an_interrupted_expiry_is_finished_by_the_next(void **state)
                      XT_OK);
     assert_int_equal(count_names("audit", "2026"), 3); /* the tombstone is there, so is the file */
     assert_int_equal(
-        xt_audit_expire(checkpoints, LOG_START + 9000000, LOG_START, &expiry, &failure), XT_OK);
+        xt_audit_expire(checkpoints, LOG_START + 9000000, LOG_START, SIZE_MAX, &expiry, &failure),
+        XT_OK);
     assert_int_equal(expiry.segments, 1);
     assert_int_equal(count_names("audit", "2026"), 2);
     xt_audit_checkpoints_close(checkpoints);

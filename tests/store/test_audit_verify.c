@@ -133,8 +133,9 @@ static int make_small_log(void **state)
     assert_int_equal(repair.cut, 4);
     worker_open(&second, 1, LOG_START + 6000, checkpoints);
     worker_write(&second, 6000, 6010, 2);
-    assert_int_equal(
-        xt_audit_expire(checkpoints, LOG_START + 7000, LOG_START + 900, &expiry, &failure), XT_OK);
+    assert_int_equal(xt_audit_expire(checkpoints, LOG_START + 7000, LOG_START + 900, SIZE_MAX,
+                                     &expiry, &failure),
+                     XT_OK);
     assert_int_equal(expiry.segments, 1);
     assert_int_equal(xt_audit_end(first.log), XT_OK);
     assert_int_equal(xt_audit_end(second.log), XT_OK);
