@@ -18,6 +18,8 @@ static const char *advice(int error)
         return "is not for TLS clients: ask for one with the extended key usage clientAuth";
     case X509_V_ERR_INVALID_NON_CA:
         return "is one of an authority: give the caller's own";
+    case X509_V_ERR_CERT_REJECTED:
+        return "has a weak key: ask for one of P-256, Ed25519, or RSA of at least 2048 bits";
     default:
         return NULL;
     }
@@ -50,7 +52,7 @@ static int verify_client(X509 *leaf, STACK_OF(X509) * others, STACK_OF(X509) * a
                                (X509_get_extended_key_usage(leaf) & XKU_SSL_CLIENT) == 0)) {
         error = X509_V_ERR_INVALID_PURPOSE;
     }
-    return error;
+    return error == X509_V_OK && !xt_x509_key_is_strong(leaf) ? X509_V_ERR_CERT_REJECTED : error;
 }
 
 enum xt_status xt_certificate_check_client(const char *path, const char *authority_path,

@@ -1,5 +1,6 @@
 #include "crypto/pem.h"
 
+#include <limits.h>
 #include <openssl/asn1.h>
 #include <openssl/bio.h>
 #include <openssl/digest.h>
@@ -142,6 +143,19 @@ enum xt_status xt_pem_list(struct bio_st *pem, const char *name, struct X509_crl
     }
     return xt_fail(failure, XT_INVALID,
                    "%s is damaged: it must hold PEM (-----BEGIN X509 CRL-----)", name);
+}
+
+bool xt_x509_key_is_strong(struct x509_st *certificate)
+{
+    EVP_PKEY *key = X509_get_pubkey(certificate);
+    if (key == NULL) {
+        return false;
+    }
+    int kind = EVP_PKEY_id(key);
+    int least = kind == EVP_PKEY_RSA ? 2048 : kind == EVP_PKEY_EC ? 256 : INT_MAX;
+    bool strong = kind == EVP_PKEY_ED25519 || EVP_PKEY_bits(key) >= least;
+    EVP_PKEY_free(key);
+    return strong;
 }
 
 bool xt_x509_spki(const struct x509_st *certificate, uint8_t spki[XT_SPKI_SHA256])

@@ -56,6 +56,10 @@ int xt_pem_no_passphrase(char *buffer, int size, int writing, void *data);
 /* Seconds since 1970; false for a time that is not well formed. */
 XT_MUST_USE bool xt_x509_time(const struct asn1_string_st *time, int64_t *unix_s);
 
+/* Whether a caller's or server's key is one that may be trusted today: P-256 and larger, Ed25519, RSA of at
+ * least 2048 bits (NIST SP 800-57 part 1 revision 5, table 2: 112 bits of security). */
+bool xt_x509_key_is_strong(struct x509_st *certificate);
+
 /* SHA-256 of the SubjectPublicKeyInfo in DER; false when memory is short. */
 XT_MUST_USE bool xt_x509_spki(const struct x509_st *certificate, uint8_t spki[XT_SPKI_SHA256]);
 

@@ -31,6 +31,7 @@ static const struct refusal refusals[] = {
     {X509_V_ERR_CERT_UNTRUSTED, SSL_AD_UNKNOWN_CA, "unknown_ca"},
     {X509_V_ERR_INVALID_PURPOSE, SSL_AD_UNSUPPORTED_CERTIFICATE, "wrong_purpose"},
     {X509_V_ERR_INVALID_NON_CA, SSL_AD_UNSUPPORTED_CERTIFICATE, "certificate_is_ca"},
+    {X509_V_ERR_CERT_REJECTED, SSL_AD_BAD_CERTIFICATE, "weak_key"},
     {X509_V_ERR_INVALID_CA, SSL_AD_BAD_CERTIFICATE, "invalid_ca"},
     {X509_V_ERR_PATH_LENGTH_EXCEEDED, SSL_AD_BAD_CERTIFICATE, "chain_too_long"},
     {X509_V_ERR_CERT_CHAIN_TOO_LONG, SSL_AD_BAD_CERTIFICATE, "chain_too_long"},
@@ -91,7 +92,7 @@ static int check_leaf(X509 *leaf, bool client)
     if (!stated || (usage & (client ? XKU_SSL_CLIENT : XKU_SSL_SERVER)) == 0) {
         return X509_V_ERR_INVALID_PURPOSE;
     }
-    return X509_V_OK;
+    return xt_x509_key_is_strong(leaf) ? X509_V_OK : X509_V_ERR_CERT_REJECTED;
 }
 
 /* IP literals are compared with addresses, everything else with DNS names. */

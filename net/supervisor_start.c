@@ -236,6 +236,13 @@ static enum xt_status serve(struct xt_supervisor *supervisor, struct xt_failure 
     if (status != XT_OK) {
         return status;
     }
+    if (!supervisor->plan->take_over && report.landlock == 0) {
+        struct xt_log_line line; /* from 5.13 on, where it is not switched off at boot */
+        xt_log_begin(&line, XT_LOG_WARNING, "no_landlock");
+        xt_log_text(&line, "reason",
+                    "this kernel cannot confine processes to folders; system calls are");
+        xt_log_end(&line);
+    }
     xt_vitals_open(
         &supervisor->vitals,
         xt_shared_vitals(supervisor->shared, xt_shared_supervisor_place(2 * supervisor->workers)));

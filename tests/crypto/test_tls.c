@@ -1,3 +1,5 @@
+#include <stdlib.h>
+#include <string.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -190,17 +192,39 @@ static void a_servers_certificate_is_no_clients(void **state)
 }
 
 /* Certificates that our own authority would never issue, made with the openssl command. */
-static void make_odd(const char *name, const char *extensions)
+static void make_odd_with(const char *name, const char *extensions, const char *key)
 {
     char text[SHELL_TEXT_MAX];
     assert_true(scratch_shell(
         text,
         "printf '%s' > %s.ext && "
-        "openssl ecparam -name prime256v1 -genkey -noout -out %s.key && chmod 600 %s.key && "
+        "openssl %s -out %s.key && chmod 600 %s.key && "
         "openssl req -new -key %s.key -subj /CN=%s -out %s.csr && "
         "openssl x509 -req -in %s.csr -CA ca.crt -CAkey ca.key -days 1 -set_serial 77 "
         "-extfile %s.ext -out %s.crt",
-        extensions, name, name, name, name, name, name, name, name, name));
+        extensions, name, key, name, name, name, name, name, name, name, name));
+}
+
+static void make_odd(const char *name, const char *extensions)
+{
+    make_odd_with(name, extensions, "ecparam -name prime256v1 -genkey -noout");
+}
+
+static void a_client_with_a_weak_key_is_refused(void **state)
+{
+    (void)state;
+    if (!have_openssl()) {
+        skip();
+    }
+    uint8_t spki[XT_SPKI_SHA256];
+    make_odd_with("weak", "extendedKeyUsage=clientAuth\n",
+                  "genpkey -algorithm RSA -pkeyopt rsa_keygen_bits:1024");
+    assert_refused("weak", "weak_key", "alert_bad_certificate");
+    char *authority = strdup(scratch("ca.crt"));
+    assert_int_equal(xt_certificate_check_client(scratch("weak.crt"), authority, spki, &failure),
+                     XT_DENIED);
+    free(authority);
+    assert_non_null(strstr(failure.text, "weak key"));
 }
 
 static void a_certificate_must_say_that_it_is_for_clients(void **state)
@@ -643,6 +667,7 @@ int main(void)
         cmocka_unit_test(a_client_whose_time_has_not_come_is_refused),
         cmocka_unit_test(a_servers_certificate_is_no_clients),
         cmocka_unit_test(a_certificate_must_say_that_it_is_for_clients),
+        cmocka_unit_test(a_client_with_a_weak_key_is_refused),
         cmocka_unit_test(certificates_that_were_verified_before_vouch_for_no_others),
         cmocka_unit_test(a_client_verifies_the_server_and_its_name),
         cmocka_unit_test(a_client_refuses_an_expired_server_and_a_client_as_server),
