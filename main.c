@@ -5,6 +5,7 @@
 #include "core/command.h"
 #include "crypto/init.h"
 #include "crypto/keyring.h"
+#include "crypto/memory.h"
 #include "net/serve.h"
 #include "store/commands.h"
 
@@ -15,8 +16,7 @@ static const struct xt_command commands[] = {
     {"partner", "register and list partners, issue their certificates", xt_command_partner},
     {"serve", "answer verify requests", xt_command_serve},
     {"check", "verify every byte of the served generation", xt_command_check},
-    {"audit", "verify, search, export and expire the audit log (serve does not write it yet)",
-     xt_command_audit},
+    {"audit", "verify, search, export and expire the audit log", xt_command_audit},
     {"keys", "list keys and what needs them, make new ones, take old ones out", xt_command_keys},
     {"stats", "counts and sizes of the served generation", xt_command_stats},
     /* Without a summary: started by serve, not by people. */
@@ -51,6 +51,7 @@ int main(int argc, char **argv)
     }
     for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
         if (strcmp(argv[1], commands[i].name) == 0) {
+            xt_process_hide_memory(); /* most of them read keys */
             xt_crypto_start();
             return commands[i].run(argc - 1, argv + 1);
         }

@@ -33,6 +33,7 @@ struct xt_hash xt_key_hash(const uint8_t key[32], struct xt_id id)
 void xt_pseudonym(const uint8_t key[32], struct xt_id id, uint8_t pseudonym[XT_PSEUDONYM_BYTES])
 {
     uint8_t bytes[ENCODED_BYTES];
+    _Static_assert(XT_PSEUDONYM_BYTES == crypto_shorthash_siphashx24_BYTES, "all of its bits");
     encode(id, bytes);
-    crypto_generichash_blake2b(pseudonym, XT_PSEUDONYM_BYTES, bytes, sizeof(bytes), key, 32);
+    crypto_shorthash_siphashx24(pseudonym, bytes, sizeof(bytes), key);
 }

@@ -71,6 +71,21 @@ static void run_pass(uv_work_t *work)
     trail->passed = xt_audit_pass_run(&trail->pass);
 }
 
+/* The oldest of what came meanwhile may have come when this one began. */
+static void wait_for_next(struct xt_audit_trail *trail)
+{
+    struct xt_audit_pass next;
+    uint64_t taken_ms = (uv_hrtime() - trail->pass_began_ns) / 1000000;
+    if (!xt_audit_pass_begin(trail->log, &next)) {
+        return;
+    }
+    if (taken_ms < XT_AUDIT_DELAY_MS) {
+        wait_for(trail, XT_AUDIT_DELAY_MS - taken_ms);
+    } else {
+        begin_pass(trail);
+    }
+}
+
 static void on_passed(uv_work_t *work, int cancelled)
 {
     struct xt_audit_trail *trail = work->data;
@@ -86,7 +101,7 @@ static void on_passed(uv_work_t *work, int cancelled)
     if (xt_audit_pass_end(trail->log, &trail->pass, trail->passed) != XT_OK) {
         give_up(trail);
     }
-    begin_pass(trail); /* for what came meanwhile, which has waited for as long as this one took */
+    wait_for_next(trail);
 }
 
 static void begin_pass(struct xt_audit_trail *trail)

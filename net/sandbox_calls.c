@@ -312,12 +312,12 @@ static bool allow_on_own(scmp_filter_ctx filter, int call, const struct scmp_arg
     return fine;
 }
 
-/* The audit segment is given room (behind its end, nothing else) and cut back to its last whole batch. */
+/* The audit segment is given room behind its end. Nothing is ever cut: other files that a worker has to
+ * write (the day's quotas) are mapped by all, and cutting them would end everybody. */
 static bool add_segment(scmp_filter_ctx filter)
 {
     const struct scmp_arg_cmp keep_size = {1, SCMP_CMP_EQ, FALLOC_FL_KEEP_SIZE, 0};
-    return allow_on_own(filter, SCMP_SYS(ftruncate), NULL) &&
-           allow_on_own(filter, SCMP_SYS(fallocate), &keep_size);
+    return allow_on_own(filter, SCMP_SYS(fallocate), &keep_size);
 }
 
 /* Of fcntl neither a receiver of signals nor a socket that blocks; locks are the writer's. */

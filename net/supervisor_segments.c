@@ -76,6 +76,9 @@ void xt_member_audit_taken(struct xt_member *member)
 {
     struct xt_member_audit *audit = &member->audit;
     audit->under_way = false;
+    if (audit->count > 1) { /* it goes on in another */
+        xt_audit_give_back(member->supervisor->plan->dir, &audit->given[audit->count - 2]);
+    }
     while (audit->count >
            2) { /* the one it writes, and the one before, which its progress tells of */
         forget(audit, 0);
@@ -104,6 +107,7 @@ void xt_member_audit_ended(struct xt_member *member)
     xt_member_audit_sent(member);
     for (unsigned i = 0; i < audit->count; i++) {
         (void)close_segment(member->supervisor, &audit->given[i]);
+        xt_audit_give_back(member->supervisor->plan->dir, &audit->given[i]);
     }
     audit->count = 0;
     audit->under_way = false;

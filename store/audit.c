@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <sys/file.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "store/audit_internal.h"
@@ -120,8 +121,26 @@ enum xt_status xt_audit_create(const char *dir, struct xt_audit_header *header, 
     return XT_OK;
 }
 
+void xt_audit_give_back(const char *dir, const struct xt_audit_header *header)
+{
+    char folder[XT_PATH_MAX], path[XT_PATH_MAX], name[XT_AUDIT_NAME];
+    struct stat facts;
+    xt_audit_name(header->unix_ms, header->worker, header->id, name);
+    if (xt_path_join(folder, dir, "audit") != XT_OK || xt_path_join(path, folder, name) != XT_OK) {
+        return;
+    }
+    int fd = open(path, O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+    if (fd >= 0 && fstat(fd, &facts) == 0) {
+        (void)!ftruncate(fd, facts.st_size); /* else it goes back when the segment expires */
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+}
+
 enum xt_status xt_audit_append(int fd, uint64_t size, const uint8_t *bytes, size_t count)
 {
+    struct stat facts;
     size_t done = 0;
     while (done < count) {
         ssize_t written = write(fd, bytes + done, count - done);
@@ -134,6 +153,11 @@ enum xt_status xt_audit_append(int fd, uint64_t size, const uint8_t *bytes, size
     if (done == count) {
         return XT_OK;
     }
+    /* Nothing of it is in the file: the next try writes where this one did. */
+    if (fstat(fd, &facts) == 0 && (uint64_t)facts.st_size == size) {
+        return XT_DISK_FULL;
+    }
+    /* A process that may not cut files (a worker) leaves what is torn to recovery, and ends. */
     return ftruncate(fd, (off_t)size) == 0 ? XT_DISK_FULL : XT_IO;
 }
 
@@ -354,25 +378,23 @@ enum xt_status xt_audit_reserve(struct xt_audit_log *log)
     if (log->cannot_reserve || log->reserved >= size + XT_AUDIT_RESERVE_LEAST) {
         return XT_OK;
     }
+    /* The last of the disk is for those who sign checkpoints and for the live store. */
+    struct statvfs disk;
+    if (fstatvfs(log->fd, &disk) == 0 &&
+        disk.f_bavail < (XT_AUDIT_RESERVE_BYTES + XT_AUDIT_SPARE_BYTES) / disk.f_frsize) {
+        return XT_DISK_FULL;
+    }
     int result;
     do {
         result = fallocate(log->fd, FALLOC_FL_KEEP_SIZE, (off_t)size, XT_AUDIT_RESERVE_BYTES);
     } while (result != 0 && errno == EINTR);
     if (result != 0 && errno != EOPNOTSUPP && errno != ENOSYS) {
-        /* Some of it may have been set aside: others need it more, the checkpoints first. */
         log->reserved = 0;
-        return ftruncate(log->fd, (off_t)size) == 0 ? XT_DISK_FULL : XT_IO;
+        return XT_DISK_FULL;
     }
     log->cannot_reserve = result != 0;
     log->reserved = size + XT_AUDIT_RESERVE_BYTES;
     return XT_OK;
-}
-
-/* What was set aside and is not needed any more. A file that cannot be cut holds its blocks until the
- * segment is removed; recovery tries again. */
-static void give_back(struct xt_audit_log *log)
-{
-    (void)!ftruncate(log->fd, (off_t)log->written.bytes);
 }
 
 static enum xt_status settle(struct xt_audit_log *log)
@@ -399,7 +421,6 @@ enum xt_status xt_audit_rotate(struct xt_audit_log *log, int fd, const struct xt
     }
     struct xt_audit_state closed = log->written;
     closed.closed = 1;
-    give_back(log);
     xt_audit_keys_close(&log->keys);
     begin(log, fd, &keys, &state);
     publish(log, &state, &closed);
@@ -412,7 +433,6 @@ enum xt_status xt_audit_end(struct xt_audit_log *log)
     if (status == XT_OK) {
         struct xt_audit_state closed = log->written;
         closed.closed = 1;
-        give_back(log);
         publish(log, &closed, NULL);
         log->broken = true; /* nothing may follow */
     }

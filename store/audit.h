@@ -45,6 +45,9 @@ XT_MUST_USE enum xt_status xt_audit_progress_read(const struct xt_audit_progress
 XT_MUST_USE enum xt_status xt_audit_create(const char *dir, struct xt_audit_header *header, int *fd,
                                            struct xt_failure *failure);
 
+/* What was set aside behind the end of a segment that nobody writes any more goes back to the disk. */
+void xt_audit_give_back(const char *dir, const struct xt_audit_header *header);
+
 /* ---- the worker ------------------------------------------------------------------------------- */
 
 /* Writes the header to fd (of an empty file, which stays the caller's to close, after the log) and syncs
@@ -96,11 +99,12 @@ XT_MUST_USE enum xt_status xt_audit_pass_end(struct xt_audit_log *log,
 
 /* Sees to it that the disk has room for what may be added before the next call, so that a full one is known
  * before anything was answered: blocks behind the end of the file are set aside in pieces of
- * XT_AUDIT_RESERVE_BYTES, and given back by rotation, the end, or recovery. Call it after each flush; it
+ * XT_AUDIT_RESERVE_BYTES; xt_audit_give_back returns what is left of them. Call it after each flush; it
  * costs nothing while XT_AUDIT_RESERVE_LEAST are left. XT_DISK_FULL: there is no room: add nothing more
  * until this gives XT_OK again. A file system that cannot set aside gives XT_OK; there the flush finds out. */
 #define XT_AUDIT_RESERVE_BYTES (1U << 20)
 #define XT_AUDIT_RESERVE_LEAST (4U * XT_AUDIT_BATCH_MAX)
+#define XT_AUDIT_SPARE_BYTES (4U << 20) /* of the disk, that are left to others */
 XT_MUST_USE enum xt_status xt_audit_reserve(struct xt_audit_log *log);
 
 /* Flushes and syncs, then goes on in another segment: fd, keyring, header as for xt_audit_open but for

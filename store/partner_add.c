@@ -152,6 +152,18 @@ static enum xt_status lock_partners(const char *dir, int *lock, struct xt_failur
     if (*lock < 0 || flock(*lock, LOCK_EX) != 0) {
         return xt_fail(failure, XT_IO, "cannot lock %s: %s", path, strerror(errno));
     }
+    struct stat folder;
+    char name[XT_PATH_MAX];
+    if (xt_path_join(name, dir, "partners") != XT_OK || stat(name, &folder) != 0) {
+        return xt_fail(failure, XT_IO, "cannot read %s: %s", name, strerror(errno));
+    }
+    /* What the server cannot read it refuses, and goes on with what the partner had before. */
+    if (folder.st_uid != geteuid()) {
+        return xt_fail(failure, XT_DENIED,
+                       "%s belongs to another user (uid %u): run this as that user, or the server "
+                       "could not read what is written",
+                       name, (unsigned)folder.st_uid);
+    }
     return XT_OK;
 }
 

@@ -470,12 +470,11 @@ static void an_answer_that_cannot_be_written_down_never_leaves(void **state)
     assert_false(test_client_request(client, "POST", "/v1/verify",
                                      "Content-Type: application/json\r\n", question, &response));
     test_client_close(client);
+    /* It may not cut its file: it ends, and what is torn is cut off before its successor starts. */
+    assert_true(server_wait_for_workers(&server, 1, worker, 10000));
     client = connect_as(&server, "demo");
-    until(client, 503, 1000);
-    limit_files(worker, RLIM_INFINITY);
     until(client, 200, 5000);
     test_client_close(client);
-    assert_true(process_is_alive(worker));
     assert_int_equal(server_stop(&server), 0);
     is_sound();
 }
@@ -502,7 +501,7 @@ static void a_full_disk_is_a_refusal_until_there_is_room(void **state)
     char ballast[XT_PATH_MAX];
     /* A disk of its own for the log. */
     assert_int_equal(mkdir(deployment("disk"), 0700), 0);
-    if (mount("none", deployment("disk"), "tmpfs", 0, "size=6m,mode=700") != 0) {
+    if (mount("none", deployment("disk"), "tmpfs", 0, "size=12m,mode=700") != 0) {
         skip();
     }
     assert_int_equal(run("/bin/cp", "-a", deployment("DIR/audit/."), deployment("disk"), NULL), 0);
