@@ -155,6 +155,30 @@ static const struct xt_route *admit(struct xt_exchange *exchange, struct xt_call
     return find_route(exchange, call, answer);
 }
 
+/* A signature costs many times the work of a refusal, so only partners get them, and what is no answer of
+ * their rate takes another request's worth of it: who is over his rate gets no signed refusals either. */
+static bool may_have_signature(const struct xt_exchange *exchange, const struct xt_call *call)
+{
+    const struct xt_service *service = exchange->service;
+    const struct xt_peer *peer = &exchange->peer;
+    const struct xt_partner *partner = peer->has_certificate && service->partners != NULL
+                                           ? xt_partners_by_spki(service->partners, peer->spki)
+                                           : NULL;
+    if (partner == NULL || !partner->active || peer->refused ||
+        (int64_t)(service->unix_ms / 1000) > peer->not_after) {
+        return false;
+    }
+    if (call->problem == XT_PROBLEM_NONE && call->allowance != NULL) {
+        return true;
+    }
+    if (service->rates == NULL) {
+        return true; /* nothing is shared, so there are no limits */
+    }
+    const struct xt_allowance *allowance = xt_rates_of(service->rates, partner);
+    uint64_t wait_ms;
+    return xt_rate_take(allowance->word, &allowance->rate, service->monotonic_ns, &wait_ms);
+}
+
 /* Signs the answer where the request or the partner's rights ask for it. A signature takes the place of
  * several answers in this turn, so that who wants them does not make others wait. */
 static void sign_answer(struct xt_exchange *exchange, const struct xt_call *call,
@@ -166,7 +190,7 @@ static void sign_answer(struct xt_exchange *exchange, const struct xt_call *call
         (call->allowance->partner->rights & XT_RIGHT_SIGNED) != 0) {
         xt_signature_by_right(call->request, signing);
     }
-    if (!signing->wanted) {
+    if (!signing->wanted || !may_have_signature(exchange, call)) {
         return;
     }
     /* What HEAD is answered with has no content (RFC 9530 section 2, RFC 9110 section 9.3.2). */

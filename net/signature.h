@@ -32,7 +32,7 @@
 
 /* What a signed answer counts for among those of a turn (limits.requests_per_turn): it costs about so
  * many times the work of one that is not signed. */
-#define XT_SIGNATURE_REQUESTS 4
+#define XT_SIGNATURE_REQUESTS 8
 
 enum xt_signature_component {
     XT_COVERS_STATUS,

@@ -5,6 +5,7 @@
  */
 #include <strings.h>
 
+#include "core/branchless.h"
 #include "net/route.h"
 #include "net/verification.h"
 
@@ -106,7 +107,11 @@ static void note(struct xt_call *call, const struct xt_verification *verificatio
     struct xt_id id = request->id;
     if (verification->problem == XT_PROBLEM_NONE) {
         xt_audit_entry_outcome(entry, request->claims.asked, &verification->outcome);
-        id = found->found ? (struct xt_id){.kind = XT_ID_PERSONAL, .value = found->hot.number} : id;
+        /* Without a branch, as everything that depends on it (core/branchless). */
+        uint64_t mask = xt_mask64(found->found);
+        id.value = (found->hot.number & mask) | (id.value & ~mask);
+        id.kind = (enum xt_id_kind)(((unsigned)XT_ID_PERSONAL & (unsigned)mask) |
+                                    ((unsigned)id.kind & ~(unsigned)mask));
     }
     if (call->service->trail != NULL && call->service->trail->log != NULL) {
         entry->has_subject = true;

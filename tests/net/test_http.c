@@ -314,8 +314,17 @@ static void signature_counts_for_several_answers_of_a_turn(void **state)
     for (int i = 0; i < 8; i++) {
         strcat(many, text);
     }
+    uint8_t json[4096];
+    struct xt_partner partner = {.name = "bank", .active = true, .certificate_count = 1};
+    struct xt_writer written = xt_writer_over(json, sizeof(json));
+    struct xt_failure failure = {0};
+    xt_partner_to_json(&partner, &written);
+    struct xt_span bank = xt_written(&written);
+    assert_int_equal(xt_partners_parse(&bank, 1, &rig.service.partners, &failure), XT_OK);
     play_open(&play, true);
-    static const uint32_t turns[] = {8, 1, 5}, answered[] = {2, 3, 5};
+    play.exchange.peer.has_certificate = true; /* of 32 zeros */
+    play.exchange.peer.not_after = INT64_MAX;
+    static const uint32_t turns[] = {16, 1, 9}, answered[] = {2, 3, 5};
     for (size_t i = 0; i < sizeof(turns) / sizeof(turns[0]); i++) {
         struct xt_writer writer = xt_writer_over(room, sizeof(room));
         play.exchange.turn_left = turns[i];
@@ -325,7 +334,19 @@ static void signature_counts_for_several_answers_of_a_turn(void **state)
         at += used;
         assert_int_equal(play.exchange.answered, answered[i]);
     }
+    /* To somebody who is no partner nothing is signed, whatever he asks for. */
+    struct xt_writer writer = xt_writer_over(room, sizeof(room));
+    play.exchange.peer.has_certificate = false;
+    play.exchange.turn_left = 2;
+    assert_int_equal(xt_exchange_run(&play.exchange, (const uint8_t *)many + at, strlen(many) - at,
+                                     &used, &writer),
+                     XT_EXCHANGE_TURN);
+    room[writer.size] = '\0';
+    assert_int_equal(play.exchange.answered, 7);
+    assert_null(strstr((char *)room, "Signature"));
     play_close(&play);
+    xt_partners_free(rig.service.partners);
+    rig.service.partners = NULL;
     xt_service_take_answer_keys(&rig.service, NULL);
 }
 
