@@ -1,5 +1,4 @@
-#include "core/json.h"
-#include "core/person_member.h"
+#include "core/person_object.h"
 #include "core/plain_text.h"
 
 #include <stdarg.h>
@@ -42,12 +41,36 @@ static const struct xt_json_member IN_CARD[] = {
     XT_JSON_MEMBER("state", XT_MEMBER_CARD_STATE),
     XT_JSON_MEMBER("public_key", XT_MEMBER_CARD_PUBLIC_KEY),
 };
+static const struct xt_json_member IN_NEW_CARD[] = {
+    XT_JSON_MEMBER("issued_on", XT_MEMBER_CARD_ISSUED_ON),
+    XT_JSON_MEMBER("expires_on", XT_MEMBER_CARD_EXPIRES_ON),
+    XT_JSON_MEMBER("public_key", XT_MEMBER_CARD_PUBLIC_KEY),
+};
 static const struct xt_json_member IN_ACCOUNT[] = {
     XT_JSON_MEMBER("level", XT_MEMBER_ACCOUNT_LEVEL),
     XT_JSON_MEMBER("locks", XT_MEMBER_ACCOUNT_LOCKS),
     XT_JSON_MEMBER("devices", DEVICES),
     XT_JSON_MEMBER("passcode_hash", XT_MEMBER_ACCOUNT_PASSCODE_HASH),
 };
+static const struct xt_json_member IN_CORRECTION[] = {
+    XT_JSON_MEMBER("full_name", XT_MEMBER_FULL_NAME),
+    XT_JSON_MEMBER("date_of_birth", XT_MEMBER_DATE_OF_BIRTH),
+    XT_JSON_MEMBER("sex", XT_MEMBER_SEX),
+    XT_JSON_MEMBER("old_id", XT_MEMBER_OLD_ID),
+    XT_JSON_MEMBER("nationality", XT_MEMBER_NATIONALITY),
+    XT_JSON_MEMBER("ethnicity", XT_MEMBER_ETHNICITY),
+    XT_JSON_MEMBER("home_town", XT_MEMBER_HOME_TOWN),
+    XT_JSON_MEMBER("place_of_birth", XT_MEMBER_PLACE_OF_BIRTH),
+    XT_JSON_MEMBER("father_name", XT_MEMBER_FATHER_NAME),
+    XT_JSON_MEMBER("mother_name", XT_MEMBER_MOTHER_NAME),
+    XT_JSON_MEMBER("status", XT_MEMBER_STATUS),
+};
+/* What null takes out of a record. */
+#define CLEARABLE                                                                                  \
+    (XT_MEMBER_BIT(XT_MEMBER_SEX) | XT_MEMBER_BIT(XT_MEMBER_OLD_ID) |                              \
+     XT_MEMBER_BIT(XT_MEMBER_NATIONALITY) | XT_MEMBER_BIT(XT_MEMBER_ETHNICITY) |                   \
+     XT_MEMBER_BIT(XT_MEMBER_HOME_TOWN) | XT_MEMBER_BIT(XT_MEMBER_PLACE_OF_BIRTH) |                \
+     XT_MEMBER_BIT(XT_MEMBER_FATHER_NAME) | XT_MEMBER_BIT(XT_MEMBER_MOTHER_NAME))
 
 enum { DEVICE_ID, DEVICE_KEY };
 static const struct xt_json_member IN_DEVICE[] = {
@@ -75,6 +98,7 @@ struct reader {
     struct xt_person *person;
     struct xt_reject *reject;
     uint32_t seen; /* of all objects together: every plain member has one place */
+    uint32_t clearable, cleared; /* members that may be null, and that were */
 };
 
 /* The one way out for a bad value. Pointers are built only here, where something is wrong. */
@@ -144,6 +168,10 @@ static enum xt_status read_plain(struct reader *reader, unsigned member, yyjson_
 {
     if ((XT_MEMBER_BIT(member) & XT_MEMBER_LISTS) != 0) {
         return read_list(reader, member, value);
+    }
+    if ((XT_MEMBER_BIT(member) & reader->clearable) != 0 && yyjson_is_null(value)) {
+        reader->cleared |= XT_MEMBER_BIT(member);
+        return XT_OK;
     }
     if (member == XT_MEMBER_ACCOUNT_LEVEL) {
         return read_level(reader, value);
@@ -345,4 +373,40 @@ enum xt_status xt_person_from_json(struct xt_span line, struct xt_json_arena are
     }
     enum xt_person_member missing = xt_person_finish(person, reader.seen);
     return missing == XT_MEMBER_COUNT ? XT_OK : refuse_member(&reader, "missing_member", missing);
+}
+
+enum xt_status xt_person_read_object(enum xt_person_object what, yyjson_val *object,
+                                     struct xt_person *person, uint32_t *seen, uint32_t *cleared,
+                                     struct xt_reject *reject)
+{
+    static const struct {
+        const struct xt_json_member *table;
+        unsigned count;
+        uint32_t clearable;
+    } OBJECTS[] = {
+        [XT_OBJECT_RECORD] = {TOP + 1, COUNT_OF(TOP) - 1, 0}, /* the first is the id */
+        [XT_OBJECT_CORRECTION] = {IN_CORRECTION, COUNT_OF(IN_CORRECTION), CLEARABLE},
+        [XT_OBJECT_CARD] = {IN_NEW_CARD, COUNT_OF(IN_NEW_CARD), 0},
+        [XT_OBJECT_ADDRESS] = {IN_ADDRESS, COUNT_OF(IN_ADDRESS), 0},
+    };
+    struct reader reader = {
+        .person = person, .reject = reject, .clearable = OBJECTS[what].clearable};
+    enum xt_status status =
+        read_object(&reader, "", object, OBJECTS[what].table, OBJECTS[what].count);
+    *seen = reader.seen;
+    *cleared = reader.cleared;
+    if (status == XT_OK && what == XT_OBJECT_RECORD) {
+        enum xt_person_member missing =
+            xt_person_finish(person, reader.seen | XT_MEMBER_BIT(XT_MEMBER_ID));
+        status = missing == XT_MEMBER_COUNT ? XT_OK
+                                            : refuse_member(&reader, "missing_member", missing);
+    }
+    return status;
+}
+
+enum xt_status xt_person_read_link(yyjson_val *object, struct xt_person *person,
+                                   struct xt_reject *reject)
+{
+    struct reader reader = {.person = person, .reject = reject};
+    return read_link(&reader, 0, object);
 }

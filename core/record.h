@@ -65,6 +65,14 @@ XT_MUST_USE enum xt_status xt_hot_decode_in_room(const uint8_t *record, size_t s
  * where it is what xt_name_display() gives of the hot part's name. */
 XT_MUST_USE enum xt_status xt_cold_decode(struct xt_span record, struct xt_person *person);
 
+/* Fills what the hot part holds, but for the number, into a person that xt_cold_decode has filled. */
+void xt_person_add_hot(const struct xt_hot *hot, struct xt_person *person);
+
+/* A whole person out of both parts: encoded again it is the same bytes. Texts are borrowed from cold.
+ * XT_CORRUPT also where they are of different people. */
+XT_MUST_USE enum xt_status xt_person_from_records(struct xt_span hot, struct xt_span cold,
+                                                  struct xt_person *person);
+
 /* Only the links, for claims about documents. */
 struct xt_links {
     unsigned count;
