@@ -11,6 +11,7 @@ _Static_assert(XT_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "the
 struct xt_live_sealer {
     uint8_t seal[XT_KEY_BYTES];
     uint8_t hash[XT_KEY_BYTES];
+    uint8_t ids[XT_KEY_BYTES];
 };
 
 enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t key_id,
@@ -25,6 +26,9 @@ enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t ke
         xt_keyring_derive(keyring, key_id, XT_USE_LIVE_SEAL, 0, salt, made->seal);
     if (status == XT_OK) {
         status = xt_keyring_derive(keyring, key_id, XT_USE_LIVE_HASH, 0, salt, made->hash);
+    }
+    if (status == XT_OK) {
+        status = xt_keyring_derive(keyring, key_id, XT_USE_LIVE_HASH, 2, salt, made->ids);
     }
     if (status != XT_OK) {
         sodium_free(made);
@@ -115,4 +119,9 @@ void xt_live_hash(const struct xt_live_sealer *sealer, uint8_t kind, struct xt_s
     crypto_generichash_blake2b_update(&state, key.data, key.size);
     crypto_generichash_blake2b_final(&state, hash, XT_LIVE_HASH);
     sodium_memzero(&state, sizeof(state));
+}
+
+struct xt_hash xt_live_id_hash(const struct xt_live_sealer *sealer, struct xt_id id)
+{
+    return xt_key_hash(sealer->ids, id);
 }

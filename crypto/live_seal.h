@@ -9,6 +9,7 @@
 #ifndef XT_CRYPTO_LIVE_SEAL_H
 #define XT_CRYPTO_LIVE_SEAL_H
 
+#include "crypto/keyhash.h"
 #include "crypto/keyring.h"
 
 #define XT_LIVE_SEAL_OVERHEAD 40 /* bytes added */
@@ -49,5 +50,8 @@ XT_MUST_USE enum xt_status xt_live_unseal(const struct xt_live_sealer *sealer,
 /* What stands on disk in place of a key: keyed BLAKE2b-128 of kind and key. */
 void xt_live_hash(const struct xt_live_sealer *sealer, uint8_t kind, struct xt_span key,
                   uint8_t hash[XT_LIVE_HASH]);
+
+/* The same for an id, as fast as that of a sealed generation (crypto/keyhash), under a key of its own. */
+struct xt_hash xt_live_id_hash(const struct xt_live_sealer *sealer, struct xt_id id);
 
 #endif

@@ -100,6 +100,13 @@ void xt_generation_expect_links(struct xt_generation *generation, const uint64_t
 XT_MUST_USE enum xt_status xt_generation_links(struct xt_generation *generation, uint64_t number,
                                                struct xt_links *links);
 
+/* A person's cold record, borrowed until the next lookup. XT_NOT_FOUND: there is none. */
+XT_MUST_USE enum xt_status xt_generation_cold(struct xt_generation *generation, uint64_t number,
+                                              struct xt_span *record);
+/* Whom a CMND or a phone names. XT_NOT_FOUND: nobody. */
+XT_MUST_USE enum xt_status xt_generation_people(struct xt_generation *generation, struct xt_id id,
+                                                struct xt_alias *alias);
+
 /* Every person's hot record, in the order of the hashes; visit gives XT_OK to go on. XT_CORRUPT at
  * the first record that does not open. */
 typedef enum xt_status (*xt_generation_visit)(void *context, const struct xt_hot *hot);

@@ -83,9 +83,9 @@ enum xt_status xt_live_lock(const char *dir, int *fd, struct xt_failure *failure
 /* Through a transaction of its own: handles are valid for later ones once it was committed. */
 static int open_tables(struct xt_live *live)
 {
-    static const char *const names[XT_LIVE_TABLES] = {"header", "state", "log"};
+    static const char *const names[XT_LIVE_PEOPLE] = {"header", "state", "log"};
     int code = 0;
-    for (unsigned i = 0; code == 0 && i < XT_LIVE_TABLES; i++) {
+    for (unsigned i = 0; code == 0 && i < XT_LIVE_PEOPLE; i++) {
         code = mdb_dbi_open(live->txn, names[i], 0, &live->tables[i]);
     }
     return code;
@@ -137,7 +137,8 @@ static enum xt_status open_environment(struct xt_live *live, const struct paths 
     code = mdb_txn_commit(live->txn);
     live->txn = NULL;
     live->active = false;
-    return code == 0 ? XT_OK : xt_live_failed(failure, "open the live store", code);
+    return code == 0 ? xt_live_open_overlay(live, failure)
+                     : xt_live_failed(failure, "open the live store", code);
 }
 
 static enum xt_status read_position(const struct xt_live *live, uint64_t *sequence,
@@ -157,13 +158,18 @@ static enum xt_status read_position(const struct xt_live *live, uint64_t *sequen
     return xt_taken_all(&taker) ? XT_OK : XT_CORRUPT;
 }
 
+/* A transaction has begun: the store may have been sealed anew since the header was read, and changed. */
+static enum xt_status begun(struct xt_live *live)
+{
+    enum xt_status status = xt_live_read_header(live, live->keyring, NULL);
+    return status == XT_OK ? xt_live_catch_up(live) : status;
+}
+
 static enum xt_status begin_reading(struct xt_live *live)
 {
     int code = begin_txn(live);
     live->active = code == 0;
-    /* Between the header that was read and this it may have been sealed anew. */
-    return code == 0 ? xt_live_read_header(live, live->keyring, NULL)
-                     : xt_live_failed(NULL, "", code);
+    return code == 0 ? begun(live) : xt_live_failed(NULL, "", code);
 }
 
 /* ---- the writer -------------------------------------------------------------------------------- */
@@ -315,6 +321,14 @@ enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch)
         return XT_OK;
     }
     xt_live_rest(live);
+    if (!live->has_overlay) { /* of a store from before there were overlays: a writer may have come */
+        mdb_txn_abort(live->txn);
+        live->txn = NULL;
+        struct xt_failure unused;
+        enum xt_status status = xt_live_open_overlay(live, &unused);
+        live->epoch = epoch;
+        return status == XT_OK ? begin_reading(live) : status;
+    }
     int code = mdb_txn_renew(live->txn);
     if (code == MDB_MAP_RESIZED) { /* the writer has made it larger */
         code = mdb_env_set_mapsize(live->env, 0);
@@ -322,8 +336,7 @@ enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch)
     }
     live->active = code == 0;
     live->epoch = epoch;
-    return code == 0 ? xt_live_read_header(live, live->keyring, NULL)
-                     : xt_live_failed(NULL, "", code);
+    return code == 0 ? begun(live) : xt_live_failed(NULL, "", code);
 }
 
 void xt_live_rest(struct xt_live *live)
@@ -367,6 +380,7 @@ void xt_live_close(struct xt_live *live)
     }
     xt_live_sealer_close(live->sealer);
     xt_live_window_close(&live->window);
+    xt_live_close_overlay(live);
     free(live);
 }
 

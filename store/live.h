@@ -10,6 +10,7 @@
  *                    of the event that wrote it, fields
  *   table `log`      sequence, 8 bytes big endian -> sealed: hash of the event's id, hash of its
  *                    content, time, type
+ *   tables `people`, `touched`    the overlay: people as they are now (store/live_overlay)
  *
  * Every event that is applied gets the next sequence number: no gap, no number twice. Its effect, its
  * line in the log and the position (the last number) are in one transaction, so after a crash an event
@@ -65,9 +66,11 @@ XT_MUST_USE enum xt_status xt_live_open_writer(const char *dir, const struct xt_
 
 /* What became of one event. status XT_OK: applied and durable, now or (duplicate) before. Else it
  * changed nothing: XT_INVALID, XT_UNSUPPORTED as xt_event_decode has them; XT_EXISTS: its id was used
- * for another event; XT_DENIED: against the rules of its type; XT_DISK_FULL. */
+ * for another event; XT_DENIED: against the rules of its type; XT_DISK_FULL; and of registry events
+ * XT_BUSY: there is no base to apply it to; XT_CORRUPT: the person's record does not open. */
 struct xt_live_outcome {
     enum xt_status status;
+    enum xt_conflict conflict; /* with XT_DENIED of a registry event: why */
     bool duplicate;
     uint64_t sequence;
 };
@@ -87,6 +90,10 @@ XT_MUST_USE enum xt_status xt_live_apply(struct xt_live *live, uint64_t now_ms,
  * process must end. */
 XT_MUST_USE enum xt_status xt_live_reseal(struct xt_live *live, const struct xt_keyring *keyring,
                                           bool *done, struct xt_failure *failure);
+
+/* The sealed generation that registry events are applied over, borrowed until another or NULL is set: the
+ * one that is served. Without one they are refused. */
+void xt_live_set_base(struct xt_live *live, struct xt_generation *base);
 
 /* Frees the places of readers that died; once in a while. Gives how many there were. */
 XT_MUST_USE enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead);

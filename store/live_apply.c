@@ -65,7 +65,7 @@ static int apply_one(struct group *group, struct xt_span encoded, struct xt_live
         return 0;
     }
     live->sequence++;
-    int code = xt_live_take_effect(live, &event, &outcome->status);
+    int code = xt_live_take_effect(live, &event, &outcome->status, &outcome->conflict);
     if (code != 0 || outcome->status != XT_OK) {
         live->sequence--;
         return code;

@@ -94,6 +94,12 @@ static int fill(MDB_env *env, const uint8_t header[HEADER_SIZE])
         code = mdb_dbi_open(txn, "log", MDB_CREATE, &table);
     }
     if (code == 0) {
+        code = mdb_dbi_open(txn, "people", MDB_CREATE, &table);
+    }
+    if (code == 0) {
+        code = mdb_dbi_open(txn, "touched", MDB_CREATE, &table);
+    }
+    if (code == 0) {
         code = mdb_dbi_open(txn, "header", MDB_CREATE, &table);
     }
     if (code == 0) {

@@ -113,9 +113,14 @@ static int generation_served(struct xt_live *live, const struct xt_event *event,
     return xt_live_put(live, XT_LIVE_SERVED_GENERATION, xt_span_of(NULL, 0), xt_written(&writer));
 }
 
-int xt_live_take_effect(struct xt_live *live, const struct xt_event *event, enum xt_status *refused)
+int xt_live_take_effect(struct xt_live *live, const struct xt_event *event,
+                        enum xt_status *refused, enum xt_conflict *conflict)
 {
     *refused = XT_OK;
+    *conflict = XT_CONFLICT_NONE;
+    if (xt_event_is_registry(event)) {
+        return xt_live_take_registry(live, event, refused, conflict);
+    }
     switch (event->type) {
     case XT_EVENT_CERTIFICATE_HELD:
         return certificate_held(live, event);

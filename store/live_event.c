@@ -4,6 +4,7 @@
 
 #include "core/little_endian.h"
 #include "crypto/keyring.h"
+#include "crypto/seal.h"
 
 #define VERSION 1
 
@@ -26,8 +27,37 @@ static bool id_is_given(const uint8_t id[XT_EVENT_ID])
     return all != 0;
 }
 
+_Static_assert(XT_EVENT_BODY_MAX + 1 + 2 + XT_EVENT_ID + 8 + 2 == XT_EVENT_MAX, "the head's size");
+
+enum xt_status xt_event_from_registry(const char *partner,
+                                      const struct xt_registry_envelope *envelope,
+                                      const struct xt_registry_event *told,
+                                      uint8_t body[XT_EVENT_BODY_MAX], struct xt_event *event)
+{
+    static const uint8_t zero[XT_KEY_BYTES]; /* the store hashes ids under its own key */
+    uint8_t message[XT_PARTNER_NAME_MAX + 1 + XT_REGISTRY_EVENT_ID_MAX];
+    uint8_t digest[XT_DIGEST_BYTES];
+    struct xt_writer writer = xt_writer_over(message, sizeof(message));
+    xt_write(&writer, partner, strlen(partner) + 1);
+    xt_write_span(&writer, envelope->event_id);
+    xt_require(!writer.overflow);
+    xt_mac(zero, xt_written(&writer), digest);
+    memset(event, 0, sizeof(*event));
+    event->type = (enum xt_event_type)told->type;
+    event->at_ms = envelope->at_ms;
+    memcpy(event->id, digest, sizeof(event->id));
+    writer = xt_writer_over(body, XT_EVENT_BODY_MAX);
+    xt_registry_event_encode(told, &writer);
+    event->registry = xt_written(&writer);
+    return writer.overflow ? XT_TOO_LARGE : XT_OK;
+}
+
 static void write_body(const struct xt_event *event, struct xt_writer *writer)
 {
+    if (xt_event_is_registry(event)) {
+        xt_write_span(writer, event->registry);
+        return;
+    }
     switch (event->type) {
     case XT_EVENT_CERTIFICATE_HELD: {
         struct xt_span name = xt_span_of_string(event->certificate_held.partner);
@@ -112,6 +142,11 @@ enum xt_status xt_event_decode(struct xt_span encoded, struct xt_event *event)
         return XT_INVALID;
     }
     struct xt_taker body = xt_taker_over(bytes);
+    if (type >= XT_REGISTRY_FIRST && type < XT_REGISTRY_END) {
+        event->type = (enum xt_event_type)type;
+        event->registry = bytes;
+        return XT_OK;
+    }
     switch (type) {
     case XT_EVENT_CERTIFICATE_HELD:
         event->type = XT_EVENT_CERTIFICATE_HELD;

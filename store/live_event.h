@@ -6,6 +6,7 @@
  *                                                     from now on; size 0: nobody any more
  *   generation_served  number 4 | digest 32 | rollback 1               the generation that is served;
  *                                                     1: the operator permits an older one
+ *   16 and above       of the register: core/registry_event has their bodies, and checks them
  *
  * There is one way to write an event, and the decoder takes nothing else: what it takes, encoded again,
  * is the same bytes. It trusts no length in it.
@@ -15,6 +16,7 @@
 #define XT_STORE_LIVE_EVENT_H
 
 #include "core/policy.h"
+#include "core/registry_event.h"
 #include "store/generation.h"
 
 #define XT_EVENT_ID 16
@@ -40,11 +42,27 @@ struct xt_event {
             uint8_t digest[XT_GENERATION_DIGEST];
             bool rollback;
         } generation_served;
+        struct xt_span registry; /* the body, borrowed; not checked yet */
     };
 };
 
+static inline bool xt_event_is_registry(const struct xt_event *event)
+{
+    return (unsigned)event->type >= XT_REGISTRY_FIRST && (unsigned)event->type < XT_REGISTRY_END;
+}
+
 /* Fills in a type, a random id and the time; the rest is zero. */
 void xt_event_begin(struct xt_event *event, enum xt_event_type type);
+
+/* A partner's event on its way to the writer. Its id is made of his name and his event_id, so that no
+ * partner meets the ids of another. body: where it is encoded, and event borrows it from. XT_TOO_LARGE: it
+ * does not fit (a registration with long texts or many keys: import it). */
+#define XT_EVENT_BODY_MAX (XT_EVENT_MAX - 29)
+XT_MUST_USE enum xt_status xt_event_from_registry(const char *partner,
+                                                  const struct xt_registry_envelope *envelope,
+                                                  const struct xt_registry_event *told,
+                                                  uint8_t body[XT_EVENT_BODY_MAX],
+                                                  struct xt_event *event);
 
 /* The caller's event must be sound (aborts otherwise). XT_EVENT_MAX bytes are enough. */
 void xt_event_encode(const struct xt_event *event, struct xt_writer *writer);

@@ -5,23 +5,40 @@
 #include "crypto/file.h"
 #include "crypto/live_seal.h"
 #include "store/live.h"
+#include "store/live_filter.h"
+#include "store/live_overlay.h"
 #include "store/live_window.h"
+#include "store/memory.h"
 
 /* What a record of `state` is about; with its key it makes the keyed hash. Never change a number. */
 enum xt_live_kind {
     XT_LIVE_POSITION = 1,           /* key "" -> last sequence 8 | time 8 */
     XT_LIVE_CERTIFICATE_HOLDER = 2, /* key SPKI digest -> partner name */
     XT_LIVE_SERVED_GENERATION = 3,  /* key "" -> number 4 | digest 32 */
+    XT_LIVE_PERSON = 4,             /* of `people`: store/live_overlay.h */
+    XT_LIVE_ALIAS = 5,              /* the same */
+    XT_LIVE_VERSION_OF = 6,         /* key number 5 | version 4 -> until 8 | as XT_LIVE_PERSON */
     XT_LIVE_EVENT_ID = 64,          /* hashes only: an event's id, and its content */
     XT_LIVE_EVENT_CONTENT = 65,
 };
 
 #define XT_LIVE_WINDOW_LEAST (4 * XT_LIVE_GROUP_MAX)
-#define XT_LIVE_RECORD_MAX 4096                       /* bytes of fields in a record */
-#define XT_LIVE_RECORD_HEAD (1 + 1 + 8)               /* kind, version, sequence */
+#define XT_LIVE_RECORD_MAX 4096         /* bytes of fields in a record */
+#define XT_LIVE_RECORD_HEAD (1 + 1 + 8) /* kind, version, sequence */
+/* A person in `people`, or an earlier one. */
+#define XT_LIVE_ENTRY_HEAD (8 + 1 + 4 + 2)
+#define XT_LIVE_ENTRY_MAX (XT_LIVE_RECORD_HEAD + XT_LIVE_ENTRY_HEAD + XT_HOT_MAX + XT_COLD_MAX)
 #define XT_LIVE_LOG_RECORD (XT_LIVE_HASH + 8 + 8 + 2) /* id, content, time, type */
 
-enum xt_live_table { XT_LIVE_HEADER_TABLE, XT_LIVE_STATE, XT_LIVE_LOG, XT_LIVE_TABLES };
+/* Those from PEOPLE on came later: a writer adds them to a store that lacks them. */
+enum xt_live_table {
+    XT_LIVE_HEADER_TABLE,
+    XT_LIVE_STATE,
+    XT_LIVE_LOG,
+    XT_LIVE_PEOPLE,
+    XT_LIVE_TOUCHED,
+    XT_LIVE_TABLES
+};
 
 struct MDB_env;
 struct MDB_txn;
@@ -41,6 +58,16 @@ struct xt_live {
     uint64_t log_first;           /* of a writer: the oldest line in the log; <= window.first */
     uint64_t file_limit;          /* of a writer: RLIMIT_FSIZE when it was opened, bytes */
     struct xt_live_window window; /* of a writer */
+
+    /* The overlay. */
+    bool has_overlay;             /* its tables are there */
+    bool unfiltered;              /* of a reader: there was no memory for the filter */
+    struct xt_live_filter filter; /* of a reader: covers every event up to .. */
+    uint64_t filtered;            /* .. this one */
+    struct xt_memory scratch;     /* what the next two stand in: wiped, and in no core dump */
+    uint8_t *record;              /* the entry that was read last */
+    struct xt_live_work *work;    /* of a writer, for one event (store/live_registry.c) */
+    struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
 };
 
 /* What may stay in the window when a group begins is this and what the group before added. Such a group
@@ -93,12 +120,48 @@ XT_MUST_USE int xt_live_put(struct xt_live *live, enum xt_live_kind kind, struct
                             struct xt_span fields);
 XT_MUST_USE int xt_live_delete(struct xt_live *live, enum xt_live_kind kind, struct xt_span key);
 
+/* The same in any table and of any size. A record is begun, its fields are written, and it is put under
+ * `key` of at most XT_LIVE_HASH bytes; opened it is in plain, and its fields are borrowed from there. */
+void xt_live_record_begin(const struct xt_live *live, enum xt_live_kind kind,
+                          struct xt_writer *writer);
+XT_MUST_USE int xt_live_record_put(struct xt_live *live, enum xt_live_table table,
+                                   struct xt_span key, struct xt_span record);
+XT_MUST_USE enum xt_status xt_live_record_get(const struct xt_live *live, enum xt_live_table table,
+                                              enum xt_live_kind kind, struct xt_span key,
+                                              uint8_t *plain, size_t capacity,
+                                              struct xt_span *fields, uint64_t *sequence);
+/* Under which key of `state` a record stands. */
+void xt_live_state_key(const struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                       uint8_t hash[XT_LIVE_HASH]);
+
+/* A writer: makes the overlay's tables where they lack. A reader: opens them if they are there. */
+XT_MUST_USE enum xt_status xt_live_open_overlay(struct xt_live *live, struct xt_failure *failure);
+void xt_live_close_overlay(struct xt_live *live);
+/* Of a reader that has just begun or renewed its transaction. */
+XT_MUST_USE enum xt_status xt_live_catch_up(struct xt_live *live);
+void xt_live_registry_close(struct xt_live *live); /* what a writer keeps for registry events */
+/* Fields of its records, and where a version stands in `state`. */
+void xt_live_write_person(struct xt_writer *writer, uint32_t versions,
+                          const struct xt_person *person);
+void xt_live_write_replaced(struct xt_writer *writer, uint64_t successor);
+void xt_live_write_alias(struct xt_writer *writer, const struct xt_live_alias *alias);
+void xt_live_version_key(const struct xt_live *live, uint64_t number, uint32_t version,
+                         uint8_t hash[XT_LIVE_HASH]);
+/* The bytes of a key in `people`. */
+void xt_live_key_bytes(struct xt_hash hash, uint8_t key[XT_LIVE_HASH]);
+
+/* Applies a registry event: *refused XT_OK, or XT_INVALID, XT_BUSY (no base), XT_CORRUPT (the base's or
+ * the overlay's record of the person), XT_DENIED with *conflict. Codes of LMDB's: the group is lost. */
+XT_MUST_USE int xt_live_take_registry(struct xt_live *live, const struct xt_event *event,
+                                      enum xt_status *refused, enum xt_conflict *conflict);
+
 /* Applies what one event says, after its rules were checked: *refused XT_OK, or why it changed nothing.
  * Codes of LMDB's: the group is lost. */
 XT_MUST_USE int xt_live_take_effect(struct xt_live *live, const struct xt_event *event,
-                                    enum xt_status *refused);
+                                    enum xt_status *refused, enum xt_conflict *conflict);
 
 /* Lines of the log. */
+void xt_live_log_key(uint64_t sequence, uint8_t key[8]);
 XT_MUST_USE int xt_live_log_append(struct xt_live *live, uint64_t sequence,
                                    const struct xt_window_event *line, enum xt_event_type type);
 XT_MUST_USE int xt_live_log_drop(struct xt_live *live, uint64_t sequence);

@@ -46,22 +46,36 @@ static enum xt_status unseal(const struct xt_live *live, enum xt_live_table tabl
 
 /* ---- state ------------------------------------------------------------------------------------ */
 
-enum xt_status xt_live_get(const struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
-                           uint8_t fields[XT_LIVE_RECORD_MAX], size_t *size, uint64_t *sequence)
+/* LMDB takes keys by a pointer that is not const, and does not write through it. */
+static MDB_val name_of(struct xt_span key)
 {
-    uint8_t hash[XT_LIVE_HASH];
-    uint8_t plain[XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX];
-    MDB_val name = {.mv_size = sizeof(hash), .mv_data = hash};
+    union {
+        const uint8_t *from;
+        void *to;
+    } data = {.from = key.data};
+    return (MDB_val){.mv_size = key.size, .mv_data = data.to};
+}
+
+void xt_live_state_key(const struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                       uint8_t hash[XT_LIVE_HASH])
+{
+    xt_live_hash(live->sealer, (uint8_t)kind, key, hash);
+}
+
+enum xt_status xt_live_record_get(const struct xt_live *live, enum xt_live_table table,
+                                  enum xt_live_kind kind, struct xt_span key, uint8_t *plain,
+                                  size_t capacity, struct xt_span *fields, uint64_t *sequence)
+{
+    MDB_val name = name_of(key);
     MDB_val value;
     if (!live->active) {
         return XT_IO;
     }
-    xt_live_hash(live->sealer, (uint8_t)kind, key, hash);
-    int code = mdb_get(live->txn, live->tables[XT_LIVE_STATE], &name, &value);
+    int code = mdb_get(live->txn, live->tables[table], &name, &value);
     if (code != 0) {
         return code == MDB_NOTFOUND ? XT_NOT_FOUND : xt_live_failed(NULL, "", code);
     }
-    enum xt_status status = unseal(live, XT_LIVE_STATE, name, value, plain, sizeof(plain));
+    enum xt_status status = unseal(live, table, name, value, plain, capacity);
     if (status != XT_OK) {
         return status;
     }
@@ -69,19 +83,51 @@ enum xt_status xt_live_get(const struct xt_live *live, enum xt_live_kind kind, s
     uint64_t stored_kind = xt_take(&taker, 1);
     uint64_t version = xt_take(&taker, 1);
     uint64_t written = xt_take(&taker, 8);
-    if (taker.bad || stored_kind != (uint64_t)kind || taker.rest.size > XT_LIVE_RECORD_MAX) {
-        status = XT_CORRUPT;
-    } else if (version != RECORD_VERSION) {
-        status = XT_UNSUPPORTED;
-    } else {
-        *size = taker.rest.size;
-        memcpy(fields, taker.rest.data, taker.rest.size);
-        if (sequence != NULL) {
-            *sequence = written;
-        }
+    if (taker.bad || stored_kind != (uint64_t)kind) {
+        return XT_CORRUPT;
     }
-    xt_wipe(plain, sizeof(plain));
+    if (version != RECORD_VERSION) {
+        return XT_UNSUPPORTED;
+    }
+    *fields = taker.rest;
+    if (sequence != NULL) {
+        *sequence = written;
+    }
+    return XT_OK;
+}
+
+enum xt_status xt_live_get(const struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                           uint8_t fields[XT_LIVE_RECORD_MAX], size_t *size, uint64_t *sequence)
+{
+    uint8_t hash[XT_LIVE_HASH];
+    uint8_t plain[XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX];
+    struct xt_span found = {.data = NULL};
+    xt_live_state_key(live, kind, key, hash);
+    enum xt_status status =
+        xt_live_record_get(live, XT_LIVE_STATE, kind, xt_span_of(hash, sizeof(hash)), plain,
+                           sizeof(plain), &found, sequence);
+    if (status == XT_OK) {
+        *size = found.size;
+        memcpy(fields, found.data, found.size);
+    }
+    if (status != XT_NOT_FOUND && status != XT_IO) {
+        xt_wipe(plain, sizeof(plain));
+    }
     return status;
+}
+
+void xt_live_record_begin(const struct xt_live *live, enum xt_live_kind kind,
+                          struct xt_writer *writer)
+{
+    xt_put(writer, (uint64_t)kind, 1);
+    xt_put(writer, RECORD_VERSION, 1);
+    xt_put(writer, live->sequence, 8);
+}
+
+int xt_live_record_put(struct xt_live *live, enum xt_live_table table, struct xt_span key,
+                       struct xt_span record)
+{
+    return put_sealed(live, table, name_of(key), record, 0);
 }
 
 int xt_live_put(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
@@ -90,14 +136,12 @@ int xt_live_put(struct xt_live *live, enum xt_live_kind kind, struct xt_span key
     uint8_t hash[XT_LIVE_HASH];
     uint8_t plain[XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX];
     struct xt_writer writer = xt_writer_over(plain, sizeof(plain));
-    xt_put(&writer, (uint64_t)kind, 1);
-    xt_put(&writer, RECORD_VERSION, 1);
-    xt_put(&writer, live->sequence, 8);
+    xt_live_record_begin(live, kind, &writer);
     xt_write_span(&writer, fields);
     xt_require(!writer.overflow);
-    xt_live_hash(live->sealer, (uint8_t)kind, key, hash);
-    int code =
-        put_sealed(live, XT_LIVE_STATE, (MDB_val){sizeof(hash), hash}, xt_written(&writer), 0);
+    xt_live_state_key(live, kind, key, hash);
+    int code = xt_live_record_put(live, XT_LIVE_STATE, xt_span_of(hash, sizeof(hash)),
+                                  xt_written(&writer));
     xt_wipe(plain, writer.size);
     return code;
 }
@@ -114,7 +158,7 @@ int xt_live_delete(struct xt_live *live, enum xt_live_kind kind, struct xt_span 
 /* ---- the log ---------------------------------------------------------------------------------- */
 
 /* Big endian, so that LMDB's order is that of the numbers. */
-static void log_key(uint64_t sequence, uint8_t key[8])
+void xt_live_log_key(uint64_t sequence, uint8_t key[8])
 {
     for (unsigned i = 0; i < 8; i++) {
         key[i] = (uint8_t)(sequence >> (56 - 8 * i));
@@ -131,7 +175,7 @@ int xt_live_log_append(struct xt_live *live, uint64_t sequence, const struct xt_
     xt_put(&writer, line->content, 8);
     xt_put(&writer, line->time_ms, 8);
     xt_put(&writer, (uint64_t)type, 2);
-    log_key(sequence, key);
+    xt_live_log_key(sequence, key);
     return put_sealed(live, XT_LIVE_LOG, (MDB_val){sizeof(key), key}, xt_written(&writer),
                       MDB_APPEND);
 }
@@ -140,8 +184,11 @@ int xt_live_log_drop(struct xt_live *live, uint64_t sequence)
 {
     uint8_t key[8];
     MDB_val name = {.mv_size = sizeof(key), .mv_data = key};
-    log_key(sequence, key);
-    return mdb_del(live->txn, live->tables[XT_LIVE_LOG], &name, NULL);
+    xt_live_log_key(sequence, key);
+    int code = mdb_del(live->txn, live->tables[XT_LIVE_TOUCHED], &name, NULL);
+    return code == 0 || code == MDB_NOTFOUND
+               ? mdb_del(live->txn, live->tables[XT_LIVE_LOG], &name, NULL)
+               : code;
 }
 
 static enum xt_status read_line(const struct xt_live *live, MDB_val key, MDB_val value,

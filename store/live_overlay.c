@@ -1,0 +1,328 @@
+/* The overlay: its tables, a reader's filter of its keys, and what is asked of it. */
+#include "store/live_overlay.h"
+
+#include <lmdb.h>
+
+#include "core/little_endian.h"
+#include "store/live_internal.h"
+
+#define PERSON 1
+#define REPLACED 2
+#define ALIAS 3
+#define NUMBER_SIZE 5
+
+/* ---- opening ---------------------------------------------------------------------------------- */
+
+static int open_both(MDB_txn *txn, unsigned flags, unsigned *tables)
+{
+    int code = mdb_dbi_open(txn, "people", flags, &tables[XT_LIVE_PEOPLE]);
+    return code == 0 ? mdb_dbi_open(txn, "touched", flags, &tables[XT_LIVE_TOUCHED]) : code;
+}
+
+/* Handles are good for later transactions once this one was committed. */
+static int open_tables(struct xt_live *live)
+{
+    MDB_txn *txn = NULL;
+    int code = mdb_txn_begin(live->env, NULL, live->writes ? 0 : MDB_RDONLY, &txn);
+    if (code != 0) {
+        return code;
+    }
+    code = open_both(txn, live->writes ? MDB_CREATE : 0, live->tables);
+    if (code == 0) {
+        return mdb_txn_commit(txn);
+    }
+    mdb_txn_abort(txn);
+    return code;
+}
+
+enum xt_status xt_live_open_overlay(struct xt_live *live, struct xt_failure *failure)
+{
+    if (live->record == NULL) {
+        enum xt_status status = xt_memory_extend(&live->scratch, XT_LIVE_ENTRY_MAX, &live->record);
+        if (status != XT_OK) {
+            return xt_fail(failure, status, "cannot open the live store: out of memory");
+        }
+    }
+    int code = open_tables(live);
+    live->has_overlay = code == 0;
+    return code == 0 || (code == MDB_NOTFOUND && !live->writes)
+               ? XT_OK
+               : xt_live_failed(failure, "open the live store", code);
+}
+
+void xt_live_close_overlay(struct xt_live *live)
+{
+    xt_live_filter_close(&live->filter);
+    xt_live_registry_close(live);
+    xt_memory_free(&live->scratch);
+}
+
+/* ---- the filter ------------------------------------------------------------------------------- */
+
+void xt_live_key_bytes(struct xt_hash hash, uint8_t key[XT_LIVE_HASH])
+{
+    struct xt_writer writer = xt_writer_over(key, XT_LIVE_HASH);
+    xt_put(&writer, hash.high, 8);
+    xt_put(&writer, hash.low, 8);
+}
+
+static void add_keys(struct xt_live_filter *filter, MDB_val keys)
+{
+    struct xt_taker taker = xt_taker_over(xt_span_of(keys.mv_data, keys.mv_size));
+    while (taker.rest.size >= XT_LIVE_HASH) {
+        struct xt_hash hash = {.high = xt_take(&taker, 8)};
+        hash.low = xt_take(&taker, 8);
+        xt_live_filter_add(filter, hash);
+    }
+}
+
+static int add_all(struct xt_live *live)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_PEOPLE], &cursor);
+    if (code != 0) {
+        return code;
+    }
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        add_keys(&live->filter, key);
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+/* Afresh, with room for as many again. Without memory for it every lookup asks the overlay. */
+static int build_filter(struct xt_live *live)
+{
+    MDB_stat stat;
+    xt_live_filter_close(&live->filter);
+    int code = mdb_stat(live->txn, live->tables[XT_LIVE_PEOPLE], &stat);
+    if (code != 0 || stat.ms_entries == 0) {
+        live->unfiltered = false;
+        return code;
+    }
+    live->unfiltered = xt_live_filter_open(&live->filter, 2 * (uint64_t)stat.ms_entries) != XT_OK;
+    return live->unfiltered ? 0 : add_all(live);
+}
+
+static uint64_t sequence_of(MDB_val key)
+{
+    const uint8_t *bytes = key.mv_data;
+    uint64_t sequence = 0;
+    for (size_t i = 0; i < key.mv_size && i < 8; i++) {
+        sequence = sequence << 8 | bytes[i];
+    }
+    return sequence;
+}
+
+/* The first and last number in the log; 0 and 0: it is empty. */
+static int log_range(struct xt_live *live, uint64_t *first, uint64_t *last)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    *first = *last = 0;
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_LOG], &cursor);
+    if (code != 0) {
+        return code;
+    }
+    code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
+    if (code == 0) {
+        *first = sequence_of(key);
+        code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
+    }
+    if (code == 0) {
+        *last = sequence_of(key);
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int add_touched(struct xt_live *live, uint64_t from)
+{
+    MDB_cursor *cursor = NULL;
+    uint8_t bytes[8];
+    MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    MDB_val value;
+    xt_live_log_key(from, bytes);
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_TOUCHED], &cursor);
+    if (code != 0) {
+        return code;
+    }
+    for (code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE); code == 0;
+         code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) {
+        add_keys(&live->filter, value);
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+enum xt_status xt_live_catch_up(struct xt_live *live)
+{
+    uint64_t first;
+    uint64_t last;
+    if (!live->has_overlay) {
+        return XT_OK;
+    }
+    int code = log_range(live, &first, &last);
+    bool whole = live->filter.blocks == NULL || first > live->filtered + 1 || last < live->filtered;
+    if (code == 0 && !whole) {
+        code = add_touched(live, live->filtered + 1);
+        whole = live->filter.count >= live->filter.capacity;
+    }
+    if (code == 0 && whole) {
+        code = build_filter(live);
+    }
+    live->filtered = last;
+    if (code != 0) {
+        xt_live_rest(live);
+        return xt_live_failed(NULL, "", code);
+    }
+    return XT_OK;
+}
+
+struct xt_hash xt_live_key(const struct xt_live *live, struct xt_id id)
+{
+    return xt_live_id_hash(live->sealer, id);
+}
+
+bool xt_live_may_hold(const struct xt_live *live, struct xt_hash key)
+{
+    return live->writes || live->unfiltered || xt_live_filter_may_hold(&live->filter, key);
+}
+
+void xt_live_expect(const struct xt_live *live, struct xt_hash key)
+{
+    xt_live_filter_expect(&live->filter, key);
+}
+
+bool xt_live_is_bare(const struct xt_live *live)
+{
+    return !live->writes && !live->unfiltered && live->filter.count == 0;
+}
+
+/* ---- reading ---------------------------------------------------------------------------------- */
+
+static enum xt_status get(struct xt_live *live, enum xt_live_kind kind, struct xt_id id,
+                          struct xt_span *fields)
+{
+    uint8_t key[XT_LIVE_HASH];
+    if (!live->has_overlay) {
+        return XT_NOT_FOUND;
+    }
+    xt_live_key_bytes(xt_live_key(live, id), key);
+    return xt_live_record_get(live, XT_LIVE_PEOPLE, kind, xt_span_of(key, sizeof(key)),
+                              live->record, XT_LIVE_ENTRY_MAX, fields, NULL);
+}
+
+static enum xt_status take_entry(struct xt_taker *taker, struct xt_live_entry *entry)
+{
+    uint64_t form = xt_take(taker, 1);
+    *entry = (struct xt_live_entry){.replaced = form == REPLACED};
+    if (form == REPLACED) {
+        entry->successor = xt_take(taker, NUMBER_SIZE);
+        return xt_taken_all(taker) ? XT_OK : XT_CORRUPT;
+    }
+    entry->versions = (uint32_t)xt_take(taker, 4);
+    entry->hot = xt_take_bytes(taker, (size_t)xt_take(taker, 2));
+    entry->cold = taker->rest;
+    return form == PERSON && !taker->bad ? XT_OK : XT_CORRUPT;
+}
+
+enum xt_status xt_live_entry(struct xt_live *live, uint64_t number, struct xt_live_entry *entry)
+{
+    struct xt_span fields;
+    struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
+    enum xt_status status = get(live, XT_LIVE_PERSON, id, &fields);
+    if (status != XT_OK) {
+        return status;
+    }
+    struct xt_taker taker = xt_taker_over(fields);
+    return take_entry(&taker, entry);
+}
+
+enum xt_status xt_live_alias(struct xt_live *live, struct xt_id id, struct xt_live_alias *alias)
+{
+    struct xt_span fields;
+    alias->count = 0;
+    enum xt_status status = get(live, XT_LIVE_ALIAS, id, &fields);
+    if (status != XT_OK) {
+        return status;
+    }
+    struct xt_taker taker = xt_taker_over(fields);
+    bool sound = xt_take(&taker, 1) == ALIAS;
+    while (sound && taker.rest.size > 0) {
+        sound = alias->count < XT_LIVE_ALIAS_MAX;
+        if (sound) {
+            alias->people[alias->count].number = xt_take(&taker, NUMBER_SIZE);
+            alias->people[alias->count++].added = xt_take(&taker, 1) == 1;
+            sound = !taker.bad;
+        }
+    }
+    if (!sound) {
+        alias->count = 0;
+    }
+    return sound ? XT_OK : XT_CORRUPT;
+}
+
+/* ---- versions --------------------------------------------------------------------------------- */
+
+void xt_live_version_key(const struct xt_live *live, uint64_t number, uint32_t version,
+                         uint8_t hash[XT_LIVE_HASH])
+{
+    uint8_t key[NUMBER_SIZE + 4];
+    struct xt_writer writer = xt_writer_over(key, sizeof(key));
+    xt_put(&writer, number, NUMBER_SIZE);
+    xt_put(&writer, version, 4);
+    xt_live_state_key(live, XT_LIVE_VERSION_OF, xt_written(&writer), hash);
+}
+
+enum xt_status xt_live_version(struct xt_live *live, uint64_t number, uint32_t version,
+                               uint64_t *at_ms, struct xt_live_entry *entry)
+{
+    uint8_t hash[XT_LIVE_HASH];
+    struct xt_span fields;
+    xt_live_version_key(live, number, version, hash);
+    enum xt_status status =
+        xt_live_record_get(live, XT_LIVE_STATE, XT_LIVE_VERSION_OF, xt_span_of(hash, sizeof(hash)),
+                           live->record, XT_LIVE_ENTRY_MAX, &fields, NULL);
+    if (status != XT_OK) {
+        return status;
+    }
+    struct xt_taker taker = xt_taker_over(fields);
+    *at_ms = xt_take(&taker, 8);
+    status = take_entry(&taker, entry);
+    return status == XT_OK && entry->replaced ? XT_CORRUPT : status;
+}
+
+/* ---- writing ---------------------------------------------------------------------------------- */
+
+void xt_live_write_person(struct xt_writer *writer, uint32_t versions,
+                          const struct xt_person *person)
+{
+    xt_put(writer, PERSON, 1);
+    xt_put(writer, versions, 4);
+    uint8_t *size = xt_write_reserve(writer, 2);
+    size_t before = writer->size;
+    xt_hot_encode(person, writer);
+    xt_require(!writer->overflow);
+    struct xt_writer over = xt_writer_over(size, 2);
+    xt_put(&over, writer->size - before, 2);
+    xt_cold_encode(person, writer);
+}
+
+void xt_live_write_replaced(struct xt_writer *writer, uint64_t successor)
+{
+    xt_put(writer, REPLACED, 1);
+    xt_put(writer, successor, NUMBER_SIZE);
+}
+
+void xt_live_write_alias(struct xt_writer *writer, const struct xt_live_alias *alias)
+{
+    xt_put(writer, ALIAS, 1);
+    for (unsigned i = 0; i < alias->count; i++) {
+        xt_put(writer, alias->people[i].number, NUMBER_SIZE);
+        xt_put(writer, alias->people[i].added, 1);
+    }
+}
