@@ -108,6 +108,8 @@ enum xt_status xt_live_get(const struct xt_live *live, enum xt_live_kind kind, s
                            sizeof(plain), &found, sequence);
     if (status == XT_OK) {
         *size = found.size;
+    }
+    if (status == XT_OK && found.size > 0) {
         memcpy(fields, found.data, found.size);
     }
     if (status != XT_NOT_FOUND && status != XT_IO) {
