@@ -47,18 +47,23 @@ static enum xt_status join(char path[XT_PATH_MAX], const char *dir, const char *
                : xt_fail(failure, XT_TOO_LARGE, "the path %s is too long", dir);
 }
 
-static enum xt_status child(const char *dir, const char *folder, enum xt_sandbox_access access,
-                            enum xt_sandbox_calls who, struct xt_sandbox_report *report,
-                            struct xt_failure *failure)
+/* Reads the generations; writes `written`, NULL: nothing. */
+static enum xt_status child(const char *dir, const char *written, enum xt_sandbox_calls who,
+                            struct xt_sandbox_report *report, struct xt_failure *failure)
 {
-    char path[XT_PATH_MAX];
-    struct xt_sandbox_place place = {.path = path, .access = access};
-    enum xt_status status = join(path, dir, folder, failure);
+    char identity[XT_PATH_MAX], path[XT_PATH_MAX];
+    const struct xt_sandbox_place places[] = {{.path = identity, .access = XT_SANDBOX_READ},
+                                              {.path = path, .access = XT_SANDBOX_WRITE}};
+    enum xt_status status = join(identity, dir, "identity", failure);
+    if (status == XT_OK && written != NULL) {
+        status = join(path, dir, written, failure);
+    }
     if (status == XT_OK) {
         status = no_new_privileges(failure);
     }
     if (status == XT_OK) {
-        status = xt_sandbox_files(&place, 1, true, &report->landlock, failure);
+        status =
+            xt_sandbox_files(places, written != NULL ? 2 : 1, true, &report->landlock, failure);
     }
     if (status == XT_OK) {
         status = drop_capabilities(failure);
@@ -70,13 +75,13 @@ static enum xt_status child(const char *dir, const char *folder, enum xt_sandbox
 enum xt_status xt_sandbox_worker(const char *dir, struct xt_sandbox_report *report,
                                  struct xt_failure *failure)
 {
-    return child(dir, "identity", XT_SANDBOX_READ, XT_SANDBOX_WORKER, report, failure);
+    return child(dir, NULL, XT_SANDBOX_WORKER, report, failure);
 }
 
 enum xt_status xt_sandbox_writer(const char *dir, struct xt_sandbox_report *report,
                                  struct xt_failure *failure)
 {
-    return child(dir, "live", XT_SANDBOX_WRITE, XT_SANDBOX_WRITER, report, failure);
+    return child(dir, "live", XT_SANDBOX_WRITER, report, failure);
 }
 
 enum xt_status xt_sandbox_supervisor(const char *dir, const char *program,

@@ -6,8 +6,8 @@
  *   worker        reads DIR/identity, nothing else     no exec, no fork, no new    none at all,
  *                                                      socket, no writable file,   no capability
  *                                                      no executable memory
- *   writer        reads and writes DIR/live            as the worker, but opens    none at all
- *                                                      files for writing
+ *   writer        reads and writes DIR/live,           as the worker, but opens    none at all
+ *                 reads DIR/identity                   files for writing
  *
  * Descriptors that are open already stay usable: sockets, the log, shared memory, a worker's audit
  * segment. A call that only an attacker would make ends the process (SIGSYS, core dumps are off) and

@@ -27,17 +27,19 @@ struct writing {
     uv_signal_t terminate;
     struct xt_settings settings;
     char dir[XT_PATH_MAX];
-    struct xt_keyring *keyring; /* until the store is open */
-    uint64_t keys_serial;       /* of it */
+    struct xt_keyring *keyring; /* for the generations to come */
+    uint64_t keys_serial;       /* of it, until the store is open */
     bool sealed;                /* the store is under its current key */
     struct xt_shared *shared;
     struct xt_vitals_source vitals;
     struct xt_live *live;
+    struct xt_generation *base; /* that registry events are applied over */
     int lock;
     uint64_t ticks;
     uint64_t lock_wait_ms,
         waiting_since_ms; /* for the one that has the store; 0: for ever; not yet */
     bool draining, stopped, failed;
+    bool base_failed; /* and the log says so */
     struct xt_writer_desk desk;
 };
 
@@ -174,7 +176,7 @@ static void take_keys(struct writing *writing, const struct xt_control_message *
     if (reseal(writing, keyring) == XT_OK) {
         tell_keys_taken(message->numbers[0]);
     }
-    xt_keyring_close(keyring);
+    xt_keyring_take(writing->keyring, keyring); /* under a full disk too: generations do not wait for it */
 }
 
 static void on_control(uv_poll_t *poll, int status, int events)
@@ -204,6 +206,48 @@ static void on_control(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* ---- the generation under the overlay ------------------------------------------------------------ */
+
+static enum xt_status open_recorded(const struct writing *writing, uint32_t number,
+                                    const uint8_t digest[XT_GENERATION_DIGEST],
+                                    struct xt_generation **base, struct xt_failure *failure)
+{
+    enum xt_status status =
+        xt_generation_open(writing->dir, number, writing->keyring, base, failure);
+    if (status == XT_OK &&
+        memcmp(xt_generation_manifest(*base)->digest, digest, XT_GENERATION_DIGEST) != 0) {
+        xt_generation_close(*base);
+        status = xt_fail(failure, XT_DENIED, "generation %06u is not the one on record", number);
+    }
+    return status;
+}
+
+/* The one on record, which the workers serve. Until it is open registry events are refused; the next tick
+ * tries again. */
+static void on_wants_base(void *context)
+{
+    struct writing *writing = context;
+    struct xt_failure failure = {0};
+    struct xt_generation *base = NULL;
+    uint8_t digest[XT_GENERATION_DIGEST];
+    uint32_t number;
+    if (xt_live_look_up_generation(writing->live, &number, digest) != XT_OK) {
+        return; /* none was served yet */
+    }
+    enum xt_status status = open_recorded(writing, number, digest, &base, &failure);
+    if (status != XT_OK) {
+        if (!writing->base_failed) {
+            log_reason(XT_LOG_ERROR, "base_not_opened", failure.text);
+        }
+        writing->base_failed = true;
+        return;
+    }
+    writing->base_failed = false;
+    xt_live_set_base(writing->live, base);
+    xt_generation_close(writing->base);
+    writing->base = base;
+}
+
 /* ---- the beginning ------------------------------------------------------------------------------ */
 
 static void on_tick(uv_timer_t *timer)
@@ -211,6 +255,9 @@ static void on_tick(uv_timer_t *timer)
     struct writing *writing = timer->data;
     unsigned dead = 0;
     xt_vitals_update(&writing->vitals);
+    if (xt_live_wants_base(writing->live)) {
+        on_wants_base(writing);
+    }
     if (++writing->ticks % READERS_TICKS == 0 &&
         xt_live_check_readers(writing->live, &dead) == XT_OK && dead > 0) {
         struct xt_log_line line;
@@ -230,8 +277,10 @@ static enum xt_status open_store(struct writing *writing, struct xt_failure *fai
         status = xt_sandbox_writer(writing->dir, &report, failure);
     }
     writing->sealed = status == XT_OK && reseal(writing, writing->keyring) == XT_OK;
-    xt_keyring_close(writing->keyring); /* the store has its own keys now */
-    writing->keyring = NULL;
+    /* The store has its own keys now; the ring stays for the generations to come. */
+    if (status == XT_OK) {
+        on_wants_base(writing);
+    }
     if (status == XT_OK && uv_timer_start(&writing->timer, on_tick, TICK_MS, TICK_MS) != 0) {
         status = xt_fail(failure, XT_IO, "cannot start a timer");
     }
@@ -335,6 +384,7 @@ static enum xt_status open_loop(struct writing *writing, struct xt_failure *fail
     enum xt_status status = xt_writer_desk_open(&writing->desk, &writing->loop);
     writing->desk.gone = on_peer_gone;
     writing->desk.broken = on_broken;
+    writing->desk.wants_base = on_wants_base;
     writing->desk.context = writing;
     writing->control.data = writing->timer.data = writing->deadline.data = writing;
     writing->terminate.data = writing;
@@ -390,6 +440,7 @@ int xt_command_serve_writer(int argc, char **argv)
         log_reason(XT_LOG_INFO, "writer_stopped", NULL);
     }
     xt_live_close(writing->live);
+    xt_generation_close(writing->base);
     xt_keyring_close(writing->keyring);
     xt_vitals_close(&writing->vitals);
     xt_shared_close(writing->shared);

@@ -86,6 +86,7 @@ static bool take_answer(struct xt_writer_channel *channel, struct xt_taker *take
     struct xt_writer_answer answer = {.sequence = xt_take(taker, 8)};
     answer.status = (enum xt_status)xt_take(taker, 1);
     answer.duplicate = xt_take(taker, 1) == 1;
+    answer.conflict = (enum xt_conflict)xt_take(taker, 1);
     if (taker->bad || ticket < channel->first || ticket >= channel->next) {
         return false;
     }

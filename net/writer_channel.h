@@ -29,11 +29,14 @@ struct xt_writer_channel; /* opaque */
  *   XT_INVALID, XT_UNSUPPORTED  not an event that this program knows
  *   XT_EXISTS                   this id was used for another event
  *   XT_DENIED                   against the rules of its type, or not this process's to send
- *   XT_DISK_FULL                no room: send it again later */
+ *   XT_DISK_FULL                no room: send it again later
+ *   XT_BUSY                     of a registry event: no generation is open yet, send it again
+ *   XT_CORRUPT                  of a registry event: the person's record is damaged */
 struct xt_writer_answer {
     enum xt_status status;
-    bool duplicate;    /* it had been applied before: sequence is of that time */
-    uint64_t sequence; /* with XT_OK */
+    enum xt_conflict conflict; /* of a registry event with XT_DENIED: which rule (409) */
+    bool duplicate;            /* it had been applied before: sequence is of that time */
+    uint64_t sequence;         /* with XT_OK */
 };
 typedef void (*xt_writer_callback)(void *context, const struct xt_writer_answer *answer);
 

@@ -93,6 +93,7 @@ static void send_answers(struct xt_writer_peer *peer)
             xt_put(&writer, outcome->sequence, 8);
             xt_put(&writer, (uint64_t)outcome->status, 1);
             xt_put(&writer, outcome->duplicate, 1);
+            xt_put(&writer, (uint64_t)outcome->conflict, 1);
         }
         if (send(peer->fd, packet, writer.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
             if (errno == EINTR) {
@@ -198,6 +199,9 @@ static void commit(struct xt_writer_desk *desk)
     }
     desk->count = 0;
     xt_counter_set(&desk->counters->queue, 0);
+    if (xt_live_wants_base(desk->live)) {
+        desk->wants_base(desk->context);
+    }
 }
 
 /* One packet into the group, or straight to an answer. */

@@ -41,6 +41,7 @@ struct xt_writer_desk {
     bool serving, disk_full;
     void (*gone)(void *context); /* a peer has left */
     void (*broken)(void *context, const struct xt_failure *failure);
+    void (*wants_base)(void *context); /* another generation is on record: xt_live_set_base */
     void *context;
     struct xt_log_limit log_limit;
 

@@ -1,7 +1,8 @@
 /* net/writer_message: the packets between a process and the writer. Internal to net/.
  *
  *   event     'E' version 1 | ticket 8 | encoded event (store/live_event)     to the writer
- *   answers   'A' version 1 | count 2  | count times: ticket 8, sequence 8, status 1, duplicate 1
+ *   answers   'A' version 1 | count 2  | count times: ticket 8, sequence 8, status 1, duplicate 1,
+ *                                                      conflict 1
  *
  * Little endian. A ticket is the sender's number for the event; the writer only repeats it.
  */
@@ -11,11 +12,11 @@
 #include "core/little_endian.h"
 #include "store/live_event.h"
 
-#define XT_WRITER_VERSION 1
+#define XT_WRITER_VERSION 2
 #define XT_WRITER_EVENT_HEAD 10
 #define XT_WRITER_EVENT_MAX (XT_WRITER_EVENT_HEAD + XT_EVENT_MAX)
 #define XT_WRITER_ANSWERS_HEAD 4
-#define XT_WRITER_ANSWER_SIZE 18
+#define XT_WRITER_ANSWER_SIZE 19
 #define XT_WRITER_ANSWERS_IN_ONE 256
 #define XT_WRITER_ANSWERS_MAX                                                                      \
     (XT_WRITER_ANSWERS_HEAD + XT_WRITER_ANSWERS_IN_ONE * XT_WRITER_ANSWER_SIZE)

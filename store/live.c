@@ -172,6 +172,20 @@ static enum xt_status begin_reading(struct xt_live *live)
     return code == 0 ? begun(live) : xt_live_failed(NULL, "", code);
 }
 
+enum xt_status xt_live_begin_look(struct xt_live *live)
+{
+    int code = begin_txn(live);
+    live->active = code == 0;
+    return code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
+}
+
+void xt_live_end_look(struct xt_live *live)
+{
+    mdb_txn_abort(live->txn);
+    live->txn = NULL;
+    live->active = false;
+}
+
 /* ---- the writer -------------------------------------------------------------------------------- */
 
 /* The first line in the log tells where the window begins. Lines that are too many for it are forgotten

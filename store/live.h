@@ -94,6 +94,12 @@ XT_MUST_USE enum xt_status xt_live_reseal(struct xt_live *live, const struct xt_
 /* The sealed generation that registry events are applied over, borrowed until another or NULL is set: the
  * one that is served. Without one they are refused. */
 void xt_live_set_base(struct xt_live *live, struct xt_generation *base);
+/* There is none, or generation_served has told of another since: registry events are refused until
+ * xt_live_set_base. */
+bool xt_live_wants_base(const struct xt_live *live);
+/* A writer, between groups: xt_live_generation. */
+XT_MUST_USE enum xt_status xt_live_look_up_generation(struct xt_live *live, uint32_t *number,
+                                                      uint8_t digest[XT_GENERATION_DIGEST]);
 
 /* Frees the places of readers that died; once in a while. Gives how many there were. */
 XT_MUST_USE enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead);

@@ -48,6 +48,18 @@ enum xt_status xt_live_generation(const struct xt_live *live, uint32_t *number,
     return xt_taken_all(&taker) ? XT_OK : XT_CORRUPT;
 }
 
+enum xt_status xt_live_look_up_generation(struct xt_live *live, uint32_t *number,
+                                          uint8_t digest[XT_GENERATION_DIGEST])
+{
+    xt_require(live->writes && live->txn == NULL);
+    enum xt_status status = xt_live_begin_look(live);
+    if (status == XT_OK) {
+        status = xt_live_generation(live, number, digest);
+        xt_live_end_look(live);
+    }
+    return status;
+}
+
 enum step { SAME, FORWARD, BACK };
 
 /* Where a generation stands against the one on record. */
@@ -108,13 +120,16 @@ static int generation_served(struct xt_live *live, const struct xt_event *event,
         *refused = status != XT_OK ? status : XT_DENIED;
         return 0;
     }
+    const uint8_t *base = live->base != NULL ? xt_generation_manifest(live->base)->digest : NULL;
+    live->base_is_old =
+        base == NULL || memcmp(base, event->generation_served.digest, XT_GENERATION_DIGEST) != 0;
     xt_put(&writer, event->generation_served.number, 4);
     xt_write(&writer, event->generation_served.digest, XT_GENERATION_DIGEST);
     return xt_live_put(live, XT_LIVE_SERVED_GENERATION, xt_span_of(NULL, 0), xt_written(&writer));
 }
 
-int xt_live_take_effect(struct xt_live *live, const struct xt_event *event,
-                        enum xt_status *refused, enum xt_conflict *conflict)
+int xt_live_take_effect(struct xt_live *live, const struct xt_event *event, enum xt_status *refused,
+                        enum xt_conflict *conflict)
 {
     *refused = XT_OK;
     *conflict = XT_CONFLICT_NONE;

@@ -67,6 +67,7 @@ struct xt_live {
     struct xt_memory scratch;     /* what the next two stand in: wiped, and in no core dump */
     uint8_t *record;              /* the entry that was read last */
     struct xt_live_work *work;    /* of a writer, for one event (store/live_registry.c) */
+    bool base_is_old;             /* of a writer: another was served since */
     struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
 };
 
@@ -88,6 +89,10 @@ XT_MUST_USE enum xt_status xt_live_open(const char *dir, const struct xt_keyring
 
 /* Translates a code of LMDB's. */
 enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int code);
+
+/* A writer's own look at the store, between groups. */
+XT_MUST_USE enum xt_status xt_live_begin_look(struct xt_live *live);
+void xt_live_end_look(struct xt_live *live);
 
 /* Makes an empty store at path, whole or not at all. */
 XT_MUST_USE enum xt_status xt_live_create(const char *folder, const char *path,

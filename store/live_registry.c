@@ -41,6 +41,12 @@ void xt_live_set_base(struct xt_live *live, struct xt_generation *base)
 {
     xt_require(live->writes);
     live->base = base;
+    live->base_is_old = false;
+}
+
+bool xt_live_wants_base(const struct xt_live *live)
+{
+    return live->base == NULL || live->base_is_old;
 }
 
 void xt_live_registry_close(struct xt_live *live)
@@ -430,7 +436,7 @@ int xt_live_take_registry(struct xt_live *live, const struct xt_event *event,
                           enum xt_status *refused, enum xt_conflict *conflict)
 {
     *conflict = XT_CONFLICT_NONE;
-    *refused = live->base == NULL ? XT_BUSY : open_work(live);
+    *refused = xt_live_wants_base(live) ? XT_BUSY : open_work(live);
     if (*refused == XT_OK) {
         *refused = xt_registry_event_decode((enum xt_registry_type)event->type, event->registry,
                                             &live->work->event);

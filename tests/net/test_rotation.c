@@ -439,8 +439,8 @@ static void keys_are_in_no_memory_that_a_core_dump_would_have(void **state)
     pids[all++] = server.pid;
     for (unsigned i = 0; i < all; i++) {
         assert_no_core(pids[i]);
-        unsigned copies = hidden_copies(pids[i], key, sizeof(key));
-        assert_true(i == workers ? copies == 0 : copies > 0); /* the writer has given its up */
+        /* The writer too: it opens generations. */
+        assert_true(hidden_copies(pids[i], key, sizeof(key)) > 0);
         /* As text, they were wiped. */
         assert_int_equal(hidden_copies(pids[i], (const uint8_t *)last, 64), 0);
         assert_int_equal(hidden_copies(pids[i], (const uint8_t *)seed + 9, 64), 0);

@@ -390,7 +390,7 @@ static const struct attempt by_writer[] = {
     {"reads a limit", read_limit, FINE},
     {"has signals sent", own_signals, NOT_CALLED},
     {"lets its close wait", filter_listener, NOT_CALLED},
-    {"reads a generation", read_generation, REFUSED},
+    {"reads a generation", read_generation, FINE},
     {"writes a generation", write_generation, REFUSED},
     {"removes a generation", remove_generation, REFUSED},
     {"reads the master keys", read_keys, REFUSED},

@@ -22,7 +22,10 @@
 #include "net/writer_channel.h"
 #include "net/writer_message.h"
 #include "net/writer_record.h"
+#include "store/builder.h"
+#include "store/identity.h"
 #include "store/live_internal.h"
+#include "store/register.h"
 #include "tests/core/mutate.h"
 #include "tests/test.h"
 
@@ -175,6 +178,8 @@ static int make(void **state)
     assert_non_null(mkdtemp(world.dir));
     in_dir(path, "live");
     assert_int_equal(mkdir(path, 0700), 0);
+    in_dir(path, "identity");
+    assert_int_equal(mkdir(path, 0700), 0);
     in_dir(path, "master.keys");
     assert_int_equal(xt_keyring_create(path, &failure), XT_OK);
     assert_int_equal(xt_keyring_open(path, &world.keyring, &failure), XT_OK);
@@ -209,6 +214,13 @@ static int remove_all(void **state)
         unlink(path);
     }
     in_dir(path, "live");
+    assert_int_equal(rmdir(path), 0);
+    xt_identity_remove(world.dir, "current");
+    xt_identity_remove(world.dir, "000001");
+    xt_identity_remove(world.dir, "000002");
+    in_dir(path, "identity/.lock");
+    (void)unlink(path);
+    in_dir(path, "identity");
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(rmdir(world.dir), 0);
     return 0;
@@ -352,6 +364,122 @@ static void workers_may_not_send_what_is_the_supervisors(void **state)
     drain_writer();
 }
 
+/* ---- the register --------------------------------------------------------------------------------- */
+
+#define SOMEBODY 1090000001ULL
+
+static void no_duplicate(void *context, uint64_t line, uint64_t first, const char *code,
+                         const char *pointer)
+{
+    (void)context, (void)line, (void)first;
+    fail_msg("%s %s", code, pointer);
+}
+
+/* A generation with people 1 to count; gives the event that says it is served. */
+static struct xt_event import(unsigned count)
+{
+    struct xt_builder *builder = NULL;
+    struct xt_manifest manifest;
+    struct xt_person person;
+    struct xt_event event;
+    memset(&person, 0, sizeof(person));
+    person.full_name = xt_span_of_string("Nguyễn Văn An");
+    assert_int_equal(xt_name_parse(person.full_name, &person.name), XT_OK);
+    assert_int_equal(xt_date_make(1990, 1, 2, &person.date_of_birth), XT_OK);
+    assert_int_equal(xt_date_make(2021, 4, 25, &person.card_issued_on), XT_OK);
+    person.card_state = XT_CARD_ACTIVE;
+    assert_int_equal(xt_builder_open(world.dir, world.keyring, NULL, &builder, &failure), XT_OK);
+    for (unsigned i = 0; i < count; i++) {
+        person.number = SOMEBODY + i;
+        assert_int_equal(xt_builder_add(builder, 0, &person, i + 1, &failure), XT_OK);
+    }
+    assert_int_equal(xt_builder_sort(builder, no_duplicate, NULL, &failure), XT_OK);
+    assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_OK);
+    xt_builder_close(builder);
+    xt_event_begin(&event, XT_EVENT_GENERATION_SERVED);
+    event.generation_served.number = manifest.number;
+    memcpy(event.generation_served.digest, manifest.digest, XT_GENERATION_DIGEST);
+    return event;
+}
+
+/* One of the types that say nothing more than whom they are about. */
+static struct xt_event registry_event(enum xt_registry_type type, uint64_t number,
+                                      const char *event_id, uint8_t body[XT_EVENT_BODY_MAX])
+{
+    struct xt_registry_envelope envelope = {.event_id = xt_span_of_string(event_id), .at_ms = 1};
+    static struct xt_registry_event told;
+    struct xt_event event;
+    memset(&told, 0, sizeof(told));
+    told.type = type;
+    told.number = number;
+    assert_int_equal(xt_event_from_registry("civil", &envelope, &told, body, &event), XT_OK);
+    return event;
+}
+
+static struct xt_writer_answer tell_of(struct xt_writer_channel *channel,
+                                       enum xt_registry_type type, uint64_t number,
+                                       const char *event_id)
+{
+    uint8_t body[XT_EVENT_BODY_MAX];
+    struct xt_event event = registry_event(type, number, event_id, body);
+    return ask(channel, &event);
+}
+
+static enum xt_card_state card_of(const struct xt_register *as, uint64_t number)
+{
+    struct xt_found found;
+    struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
+    assert_int_equal(xt_live_refresh(as->live, xt_writer_epoch(world.shared)), XT_OK);
+    assert_int_equal(xt_register_find(as, id, &found), XT_OK);
+    assert_true(found.found);
+    return found.hot.card_state;
+}
+
+static void registry_events_of_workers_change_the_register_that_is_served(void **state)
+{
+    (void)state;
+    struct xt_register as = {.generation = NULL};
+    struct xt_event served = import(1);
+    start_writer();
+    struct xt_writer_channel *supervisor = open_channel(connect_administrator());
+    struct xt_writer_channel *worker = open_channel(connect_place(0));
+    /* Nothing is served yet. */
+    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_BUSY);
+    assert_int_equal(ask(supervisor, &served).status, XT_OK);
+    as.live = open_reader();
+    assert_int_equal(xt_generation_open(world.dir, 1, world.keyring, &as.generation, &failure),
+                     XT_OK);
+    assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_ACTIVE);
+    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_OK);
+    assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_LOST);
+    struct xt_writer_answer answer = tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "2");
+    assert_int_equal(answer.status, XT_DENIED);
+    assert_int_equal(answer.conflict, XT_CONFLICT_CARD_ALREADY_LOST);
+    assert_true(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").duplicate);
+    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_FOUND, SOMEBODY, "1").status, XT_EXISTS);
+    answer = tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY + 1, "3");
+    assert_int_equal(answer.conflict, XT_CONFLICT_UNKNOWN_PERSON);
+    /* Another generation is served, with one person more; the overlay lies over it all the same. The
+     * writer opens it after the group that tells of it. */
+    served = import(2);
+    assert_int_equal(ask(supervisor, &served).status, XT_OK);
+    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY + 1, "3").status, XT_OK);
+    assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_LOST);
+    /* And so after a crash, with the generation on record. */
+    kill_writer();
+    xt_writer_channel_close(supervisor);
+    xt_writer_channel_close(worker);
+    start_writer();
+    worker = open_channel(connect_place(0));
+    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_FOUND, SOMEBODY, "4").status, XT_OK);
+    assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_ACTIVE);
+    assert_true(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").duplicate);
+    xt_live_close(as.live);
+    xt_generation_close(as.generation);
+    xt_writer_channel_close(worker);
+    drain_writer();
+}
+
 static void refused_events_do_not_stop_the_others(void **state)
 {
     (void)state;
@@ -455,7 +583,7 @@ static void who_does_not_read_his_answers_is_not_read(void **state)
             uint64_t ticket = xt_take(&taker, 8);
             assert_true(xt_take(&taker, 8) > 0);
             assert_int_equal(xt_take(&taker, 1), XT_OK);
-            assert_int_equal(xt_take(&taker, 1), 0);
+            assert_int_equal(xt_take(&taker, 2), 0); /* neither a duplicate nor a conflict */
             assert_true(ticket < sent && !seen[ticket]);
             seen[ticket] = 1;
             answered++;
@@ -540,7 +668,7 @@ static void broken_answers_end_the_channel(void **state)
             for (unsigned j = 0; j < 2; j++) {
                 xt_put(&writer, next_random(&seed) % 10, 8);
                 xt_put(&writer, i, 8);
-                xt_put(&writer, 0, 2);
+                xt_put(&writer, 0, XT_WRITER_ANSWER_SIZE - 16);
             }
             size_t size = mutate(packet, writer.size, sizeof(packet), &seed);
             (void)send(ends[1], packet, size == 0 ? 1 : size, MSG_NOSIGNAL);
@@ -1107,6 +1235,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(an_answer_means_applied_durable_and_visible),
         EACH(workers_may_not_send_what_is_the_supervisors),
+        EACH(registry_events_of_workers_change_the_register_that_is_served),
         EACH(refused_events_do_not_stop_the_others),
         EACH(a_channel_takes_so_many_and_says_again),
         EACH(who_does_not_read_his_answers_is_not_read),
