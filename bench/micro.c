@@ -56,7 +56,7 @@ static enum xt_status warm(const struct xt_micro_options *options,
  * chosen for it alone. */
 static unsigned needs_of(enum xt_micro_part part)
 {
-    return part >= XT_MICRO_HIT && part <= XT_MICRO_PLAIN_MISS        ? XT_MICRO_KEYS
+    return part >= XT_MICRO_HIT && part <= XT_MICRO_OVERLAY_CHANGED   ? XT_MICRO_KEYS
            : part == XT_MICRO_VERIFY || part == XT_MICRO_VERIFY_BATCH ? XT_MICRO_NEW_REQUESTS
                                                                       : 0;
 }
@@ -103,8 +103,8 @@ static enum xt_status run_rounds(const struct xt_micro_options *options,
                                  struct xt_failure *failure)
 {
     struct xt_progress progress;
-    struct xt_micro_place place = {.generation = deployment->generation,
-                                   .plain = deployment->plain};
+    struct xt_micro_place place = {
+        .generation = deployment->generation, .plain = deployment->plain, .live = deployment->live};
     enum xt_status status = xt_micro_people_open(population, options, &place.people, failure);
     if (status != XT_OK) {
         return status;
@@ -127,6 +127,9 @@ static enum xt_status measure_deployed(const struct xt_micro_options *options,
     enum xt_status status = xt_micro_check_people(deployment->generation, population, failure);
     if (status == XT_OK && options->plain) {
         status = xt_micro_deploy_plain(options, deployment, failure);
+    }
+    if (status == XT_OK && options->overlay > 0) {
+        status = xt_micro_deploy_overlay(options, population, deployment, failure);
     }
     if (status == XT_OK) {
         status = warm(options, deployment, failure);

@@ -25,6 +25,7 @@
 #include "bench/population.h"
 #include "bench/requests.h"
 #include "store/plain_table.h"
+#include "store/register.h"
 
 #define XT_MICRO_SIZES_MAX 16U
 #define XT_MICRO_ROUNDS_MAX 100U
@@ -39,6 +40,7 @@ struct xt_micro_options {
     uint64_t seed;
     uint64_t counts[XT_MICRO_SIZES_MAX];
     unsigned size_count;
+    uint64_t overlay; /* people who changed since; 0: none */
     unsigned rounds;
     uint32_t keys, requests; /* of each round */
     uint32_t parts;          /* set of 1 << enum xt_micro_part */
@@ -63,6 +65,11 @@ enum xt_micro_part {
     XT_MICRO_CMND_BATCH,
     XT_MICRO_PLAIN_HIT,
     XT_MICRO_PLAIN_MISS,
+    XT_MICRO_OVERLAY_HIT, /* with an overlay: of somebody who did not change */
+    XT_MICRO_OVERLAY_HIT_BATCH,
+    XT_MICRO_OVERLAY_MISS,
+    XT_MICRO_OVERLAY_MISS_BATCH,
+    XT_MICRO_OVERLAY_CHANGED, /* of somebody who did */
     XT_MICRO_NAME_EXACT,
     XT_MICRO_NAME_SPELLING,
     XT_MICRO_NAME_UNACCENTED,
@@ -84,6 +91,7 @@ struct xt_micro_people;
 struct xt_micro_place {
     struct xt_generation *generation;
     struct xt_plain_table *plain; /* NULL: not wanted */
+    struct xt_live *live;         /* NULL: no overlay */
     struct xt_micro_people *people;
 };
 
@@ -130,7 +138,8 @@ struct xt_micro_people {
     struct xt_request_plan plan;
     struct xt_partner *partner; /* may ask everything and is told claim by claim */
     uint32_t key_count, cmnd_count, request_count;
-    uint64_t *hits, *misses; /* numbers */
+    uint64_t changed_count;            /* the last of the population: --overlay */
+    uint64_t *hits, *misses, *changed; /* numbers; hits are of people who did not change */
     uint32_t *cmnds;
     struct xt_micro_request *requests;
     uint8_t *bodies;
@@ -157,6 +166,7 @@ struct xt_micro_deployment {
     char dir[XT_MICRO_PATH_MAX];
     struct xt_generation *generation;
     struct xt_plain_table *plain;
+    struct xt_live *live;
     uint64_t plain_bytes;
 };
 
@@ -172,6 +182,11 @@ XT_MUST_USE enum xt_status xt_micro_deploy(const struct xt_micro_options *option
 XT_MUST_USE enum xt_status xt_micro_deploy_plain(const struct xt_micro_options *options,
                                                  struct xt_micro_deployment *deployment,
                                                  struct xt_failure *failure);
+/* Changes options->overlay people, and opens the live store. */
+XT_MUST_USE enum xt_status xt_micro_deploy_overlay(const struct xt_micro_options *options,
+                                                   const struct xt_population *population,
+                                                   struct xt_micro_deployment *deployment,
+                                                   struct xt_failure *failure);
 /* Closes and removes what was made, whatever deploy gave. */
 void xt_micro_undeploy(struct xt_micro_deployment *deployment);
 

@@ -314,6 +314,7 @@ enum xt_status xt_micro_deploy(const struct xt_micro_options *options, uint64_t 
 void xt_micro_undeploy(struct xt_micro_deployment *deployment)
 {
     xt_plain_table_close(deployment->plain);
+    xt_live_close(deployment->live);
     xt_generation_close(deployment->generation);
     if (deployment->folder[0] != '\0') {
         xt_standard_remove(deployment->folder);

@@ -30,6 +30,9 @@ static const char help[] =
     "  --plain          also make the plain layout (a record under each LMDB key) of the same "
     "people in\n"
     "                   a temporary folder, and look the same keys up in it\n"
+    "  --overlay N      also change N people (at most half of them) by events of the live store, "
+    "and\n"
+    "                   look people up with that overlay; not with --dir\n"
     "  --rounds N       1 to 100, default 10; one more is done first and not counted\n"
     "  --keys N         looked up in each round, 1000 to 10000000; default 300000\n"
     "  --requests N     answered in each round, 1000 to 1000000; default 100000\n"
@@ -140,6 +143,7 @@ enum {
     GROWTH,
     SEED,
     PLAIN,
+    OVERLAY,
     ROUNDS,
     KEYS,
     REQUESTS,
@@ -157,6 +161,7 @@ static const struct option option_table[] = {{"help", no_argument, NULL, HELP},
                                              {"growth", required_argument, NULL, GROWTH},
                                              {"seed", required_argument, NULL, SEED},
                                              {"plain", no_argument, NULL, PLAIN},
+                                             {"overlay", required_argument, NULL, OVERLAY},
                                              {"rounds", required_argument, NULL, ROUNDS},
                                              {"keys", required_argument, NULL, KEYS},
                                              {"requests", required_argument, NULL, REQUESTS},
@@ -176,6 +181,10 @@ static int take_number(struct xt_micro_options *options, int option)
     case SEED:
         return parse_whole(optarg, 0, UINT64_MAX, &options->seed) ? -1
                                                                   : usage("--seed takes a number");
+    case OVERLAY:
+        return parse_whole(optarg, 1, XT_POPULATION_MAX / 2, &options->overlay)
+                   ? -1
+                   : usage("--overlay takes a number of people");
     case ROUNDS:
         if (!parse_whole(optarg, 1, XT_MICRO_ROUNDS_MAX, &number)) {
             return usage("--rounds takes a number from 1 to %u", XT_MICRO_ROUNDS_MAX);
@@ -289,6 +298,9 @@ int xt_micro_parse(int argc, char **argv, struct xt_micro_options *options)
     if (seen.growth && (seen.count || options->dir != NULL)) {
         return usage("--growth makes its own people: leave out %s",
                      seen.count ? "--count" : "--dir");
+    }
+    if (options->overlay > 0 && options->dir != NULL) {
+        return usage("--overlay changes its own people: leave out --dir");
     }
     if (options->dir != NULL && !seen.count) {
         return usage("--dir needs the --count that its people were made with");

@@ -22,6 +22,11 @@ static const struct {
     [XT_MICRO_CMND_BATCH] = {"lookup_cmnd_batch", "lookup by CMND, in batches"},
     [XT_MICRO_PLAIN_HIT] = {"plain_hit", "a record per LMDB key: lookup and unseal"},
     [XT_MICRO_PLAIN_MISS] = {"plain_miss", "a record per LMDB key: nobody has it (opens none)"},
+    [XT_MICRO_OVERLAY_HIT] = {"overlay_hit", "with an overlay: lookup of who did not change"},
+    [XT_MICRO_OVERLAY_HIT_BATCH] = {"overlay_hit_batch", "with an overlay, in batches"},
+    [XT_MICRO_OVERLAY_MISS] = {"overlay_miss", "with an overlay: nobody has it"},
+    [XT_MICRO_OVERLAY_MISS_BATCH] = {"overlay_miss_batch", "with an overlay: nobody, in batches"},
+    [XT_MICRO_OVERLAY_CHANGED] = {"overlay_changed", "with an overlay: lookup of who did change"},
     [XT_MICRO_NAME_EXACT] = {"name_exact", "name match, exact"},
     [XT_MICRO_NAME_SPELLING] = {"name_spelling", "name match, spelling"},
     [XT_MICRO_NAME_UNACCENTED] = {"name_unaccented", "name match, unaccented (advisory)"},
@@ -92,20 +97,20 @@ static struct xt_id id_of(enum xt_id_kind kind, const void *list, uint32_t index
     return (struct xt_id){.kind = kind, .value = value};
 }
 
-static uint64_t find_singly(struct xt_generation *generation, enum xt_id_kind kind,
-                            const void *list, uint32_t count, bool expected)
+static uint64_t find_singly(const struct xt_register *as, enum xt_id_kind kind, const void *list,
+                            uint32_t count, bool expected)
 {
     struct xt_found found;
     uint64_t right = 0;
     for (uint32_t i = 0; i < count; i++) {
-        right += xt_generation_find(generation, id_of(kind, list, i), &found) == XT_OK &&
-                 found.found == expected;
+        right +=
+            xt_register_find(as, id_of(kind, list, i), &found) == XT_OK && found.found == expected;
     }
     return right;
 }
 
-static uint64_t find_in_groups(struct xt_generation *generation, enum xt_id_kind kind,
-                               const void *list, uint32_t count, bool expected)
+static uint64_t find_in_groups(const struct xt_register *as, enum xt_id_kind kind, const void *list,
+                               uint32_t count, bool expected)
 {
     static struct xt_lookup lookups[XT_TABLE_GROUP];
     struct xt_lookup *group[XT_TABLE_GROUP];
@@ -118,7 +123,7 @@ static uint64_t find_in_groups(struct xt_generation *generation, enum xt_id_kind
         for (unsigned i = 0; i < size; i++) {
             lookups[i].id = id_of(kind, list, at + i);
         }
-        xt_generation_find_batch(generation, group, size);
+        xt_register_find_batch(as, group, size);
         for (unsigned i = 0; i < size; i++) {
             right += lookups[i].status == XT_OK && lookups[i].found.found == expected;
         }
@@ -132,16 +137,24 @@ static enum xt_status run_find(enum xt_micro_part part, const struct xt_micro_pl
 {
     const struct xt_micro_people *people = place->people;
     bool cmnd = part == XT_MICRO_CMND || part == XT_MICRO_CMND_BATCH;
-    bool miss = part == XT_MICRO_MISS || part == XT_MICRO_MISS_BATCH;
-    bool batch =
-        part == XT_MICRO_HIT_BATCH || part == XT_MICRO_MISS_BATCH || part == XT_MICRO_CMND_BATCH;
-    const void *list = cmnd   ? (const void *)people->cmnds
-                       : miss ? (const void *)people->misses
-                              : (const void *)people->hits;
+    bool overlay = part >= XT_MICRO_OVERLAY_HIT && part <= XT_MICRO_OVERLAY_CHANGED;
+    bool miss = part == XT_MICRO_MISS || part == XT_MICRO_MISS_BATCH ||
+                part == XT_MICRO_OVERLAY_MISS || part == XT_MICRO_OVERLAY_MISS_BATCH;
+    bool batch = part == XT_MICRO_HIT_BATCH || part == XT_MICRO_MISS_BATCH ||
+                 part == XT_MICRO_CMND_BATCH || part == XT_MICRO_OVERLAY_HIT_BATCH ||
+                 part == XT_MICRO_OVERLAY_MISS_BATCH;
+    const void *list = cmnd                               ? (const void *)people->cmnds
+                       : miss                             ? (const void *)people->misses
+                       : part == XT_MICRO_OVERLAY_CHANGED ? (const void *)people->changed
+                                                          : (const void *)people->hits;
+    struct xt_register as = {.generation = place->generation, .live = overlay ? place->live : NULL};
+    if (overlay && place->live == NULL) {
+        return XT_OK;
+    }
     uint32_t count = cmnd ? people->cmnd_count : people->key_count;
     xt_micro_begin(sample);
-    uint64_t right = (batch ? find_in_groups : find_singly)(
-        place->generation, cmnd ? XT_ID_CMND : XT_ID_PERSONAL, list, count, !miss);
+    uint64_t right = (batch ? find_in_groups : find_singly)(&as, cmnd ? XT_ID_CMND : XT_ID_PERSONAL,
+                                                            list, count, !miss);
     xt_micro_end(sample, count);
     return right == count ? XT_OK : xt_micro_wrong(failure, part, right, count);
 }

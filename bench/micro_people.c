@@ -39,15 +39,17 @@ enum xt_status xt_micro_people_open(const struct xt_population *population,
     }
     people->population = population;
     people->key_count = options->keys;
+    people->changed_count = options->overlay;
     people->request_count = options->requests;
     xt_request_plan_defaults(&people->plan, population);
     people->partner = make_partner();
     people->hits = calloc(people->key_count, sizeof(*people->hits));
     people->misses = calloc(people->key_count, sizeof(*people->misses));
+    people->changed = calloc(people->key_count, sizeof(*people->changed));
     people->cmnds = calloc(people->key_count, sizeof(*people->cmnds));
     people->requests = calloc(people->request_count, sizeof(*people->requests));
     if (people->partner == NULL || people->hits == NULL || people->misses == NULL ||
-        people->cmnds == NULL || people->requests == NULL) {
+        people->cmnds == NULL || people->changed == NULL || people->requests == NULL) {
         xt_micro_people_close(people);
         return no_memory(failure);
     }
@@ -61,6 +63,7 @@ void xt_micro_people_close(struct xt_micro_people *people)
         free(people->partner);
         free(people->hits);
         free(people->misses);
+        free(people->changed);
         free(people->cmnds);
         free(people->requests);
         free(people->bodies);
@@ -71,7 +74,8 @@ void xt_micro_people_close(struct xt_micro_people *people)
 static void choose_keys(struct xt_micro_people *people, unsigned turn)
 {
     struct xt_stream stream = xt_stream_of(xt_population_seed(people->population), turn);
-    uint32_t count = (uint32_t)xt_population_count(people->population);
+    uint32_t changed = (uint32_t)people->changed_count;
+    uint32_t count = (uint32_t)xt_population_count(people->population) - changed;
     struct xt_resident person;
     people->cmnd_count = 0;
     for (uint32_t i = 0; i < people->key_count; i++) {
@@ -80,6 +84,11 @@ static void choose_keys(struct xt_micro_people *people, unsigned turn)
         people->misses[i] = xt_population_unknown_number(people->population, &person, i);
         if (person.has_cmnd && !person.cmnd_shared) {
             people->cmnds[people->cmnd_count++] = person.cmnd;
+        }
+        if (changed > 0) {
+            xt_population_person(people->population, count + xt_stream_below(&stream, changed),
+                                 &person);
+            people->changed[i] = person.number;
         }
     }
 }

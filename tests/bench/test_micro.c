@@ -119,9 +119,9 @@ static void every_part_of_every_size_is_measured(void **state)
 {
     (void)state;
     assert_int_equal(RUN("micro", "--growth", "1000,3k", "--rounds", "3", "--keys", "1000",
-                         "--requests", "1000", "--plain", "--seed", "7", "--temp",
-                         in_folder("temp"), "--json", in_folder("micro.json"), "--commit", "abc-1",
-                         "--quiet"),
+                         "--requests", "1000", "--plain", "--overlay", "300", "--seed", "7",
+                         "--temp", in_folder("temp"), "--json", in_folder("micro.json"), "--commit",
+                         "abc-1", "--quiet"),
                      0);
     assert_int_equal(left_over(), 0);
     struct xt_micro_result *result = read_result("micro.json");
@@ -238,6 +238,7 @@ static void wrong_usage_is_told(void **state)
         {{"--requests", "many"}, "--requests takes"},
         {{"--parts", "lookup_hit,nothing"}, "no part 'nothing'"},
         {{"--parts", ""}, "no part ''"},
+        {{"--overlay", "10", "--dir", "x"}, "leave out --dir"},
         {{"--core", "-1"}, "--core takes"},
         {{"--commit", "a b"}, "--commit takes"},
         {{"--xacthuc", "xacthuc"}, "takes a path"},

@@ -754,6 +754,115 @@ static void nobody_is_in_the_file_in_the_clear(void **state)
     assert_null(memmem(text, size, "NGUY", 4));
 }
 
+/* ---- one writer, one event at a time ------------------------------------------------------------- */
+
+static void in_writer(void (*work)(struct xt_live *live))
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct xt_live *live = NULL;
+        assert_int_equal(xt_live_open_writer(deployment(), deployment_keyring(), &live, &failure),
+                         XT_OK);
+        xt_live_set_base(live, open_served());
+        work(live);
+        _exit(0); /* a failed assertion ends it otherwise */
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
+static struct xt_live_outcome tell(struct xt_live *live, enum xt_registry_type type, unsigned slot,
+                                   uint32_t phone)
+{
+    static struct xt_registry_event event;
+    static unsigned id;
+    struct xt_registry_envelope envelope = {.at_ms = 1};
+    struct xt_event encoded;
+    struct xt_live_outcome outcome;
+    uint8_t body[XT_EVENT_BODY_MAX], memory[XT_EVENT_MAX];
+    char event_id[16];
+    int size = snprintf(event_id, sizeof(event_id), "%u", id++);
+    memset(&event, 0, sizeof(event));
+    envelope.event_id = xt_span_of(event_id, (size_t)size);
+    event.type = type;
+    event.number = number_of(slot);
+    event.person.phone_count = 1;
+    event.person.phones[0] = phone;
+    assert_int_equal(xt_event_from_registry("civil", &envelope, &event, body, &encoded), XT_OK);
+    struct xt_writer over = xt_writer_over(memory, sizeof(memory));
+    xt_event_encode(&encoded, &over);
+    struct xt_span span = xt_written(&over);
+    assert_int_equal(xt_live_apply(live, 1, &span, 1, &outcome, &failure), XT_OK);
+    return outcome;
+}
+
+/* What the overlay notes about one phone has an end; the event that would pass it changes nothing. */
+static void fill_a_phone(struct xt_live *live)
+{
+    const uint32_t phone = 911111111;
+    const unsigned most = XT_LIVE_ALIAS_MAX - 1;
+    struct xt_live_outcome outcome;
+    for (unsigned i = 0; i < most; i++) {
+        assert_int_equal(tell(live, XT_REGISTRY_PHONE_LINKED, i, phone).status, XT_OK);
+    }
+    uint64_t sequence = xt_live_sequence(live);
+    outcome = tell(live, XT_REGISTRY_PHONE_LINKED, most, phone);
+    assert_int_equal(outcome.status, XT_DENIED);
+    assert_int_equal(outcome.conflict, XT_CONFLICT_TOO_MANY);
+    assert_true(xt_live_sequence(live) == sequence);
+    assert_int_equal(tell(live, XT_REGISTRY_PHONE_UNLINKED, most, phone).conflict,
+                     XT_CONFLICT_PHONE_NOT_LINKED);
+    assert_int_equal(tell(live, XT_REGISTRY_PHONE_UNLINKED, 3, phone).status, XT_OK);
+    assert_int_equal(tell(live, XT_REGISTRY_PHONE_LINKED, most, phone).status, XT_OK);
+}
+
+static void an_alias_has_room_for_so_many_changes(void **state)
+{
+    (void)state;
+    uint64_t people[XT_ALIAS_PEOPLE_MAX];
+    unsigned count = 0;
+    in_writer(fill_a_phone);
+    struct xt_register as = open_register();
+    struct xt_id id = {.kind = XT_ID_PHONE, .value = 911111111};
+    assert_int_equal(xt_register_people(&as, id, people, &count), XT_OK);
+    assert_int_equal(count, XT_LIVE_ALIAS_MAX - 1);
+    close_register(&as);
+}
+
+/* An alias that is emptied again leaves nothing behind, and one of the generation comes back. */
+static void take_a_phone_away_and_back(struct xt_live *live)
+{
+    uint32_t sealed = 912000013; /* of person 13 alone */
+    struct xt_live_alias alias;
+    struct xt_id id = {.kind = XT_ID_PHONE, .value = sealed};
+    assert_int_equal(tell(live, XT_REGISTRY_PHONE_UNLINKED, 13, sealed).status, XT_OK);
+    assert_int_equal(xt_live_begin_look(live), XT_OK);
+    assert_int_equal(xt_live_alias(live, id, &alias), XT_OK);
+    assert_int_equal(alias.count, 1);
+    xt_live_end_look(live);
+    assert_int_equal(tell(live, XT_REGISTRY_PHONE_LINKED, 13, sealed).status, XT_OK);
+    assert_int_equal(xt_live_begin_look(live), XT_OK);
+    assert_int_equal(xt_live_alias(live, id, &alias), XT_NOT_FOUND);
+    xt_live_end_look(live);
+}
+
+static void what_is_as_it_was_takes_no_room(void **state)
+{
+    (void)state;
+    uint64_t people[XT_ALIAS_PEOPLE_MAX];
+    unsigned count = 0;
+    in_writer(take_a_phone_away_and_back);
+    struct xt_register as = open_register();
+    struct xt_id id = {.kind = XT_ID_PHONE, .value = 912000013};
+    assert_int_equal(xt_register_people(&as, id, people, &count), XT_OK);
+    assert_int_equal(count, 1);
+    assert_true(people[0] == PERSON_NUMBER(13));
+    close_register(&as);
+}
+
 static void without_a_base_registry_events_are_refused(void **state)
 {
     (void)state;
@@ -816,6 +925,9 @@ int main(void)
                                         deployment_remove),
         cmocka_unit_test_setup_teardown(nobody_is_in_the_file_in_the_clear, make,
                                         deployment_remove),
+        cmocka_unit_test_setup_teardown(an_alias_has_room_for_so_many_changes, make,
+                                        deployment_remove),
+        cmocka_unit_test_setup_teardown(what_is_as_it_was_takes_no_room, make, deployment_remove),
         cmocka_unit_test_setup_teardown(without_a_base_registry_events_are_refused, make,
                                         deployment_remove),
     };
