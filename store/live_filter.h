@@ -24,6 +24,8 @@ struct xt_live_filter {
     struct xt_live_filter_block *blocks; /* NULL: nothing is in it */
     uint32_t mask;                       /* blocks - 1; a power of 2 of them */
     uint64_t count, capacity;            /* keys; capacity: what it is good for */
+    void *mapped;                        /* what the blocks lie in */
+    size_t mapped_size;
 };
 
 /* An empty one with room for at least `keys`. XT_NO_MEMORY. */

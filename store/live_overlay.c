@@ -92,7 +92,7 @@ static int add_all(struct xt_live *live)
     return code == MDB_NOTFOUND ? 0 : code;
 }
 
-/* Afresh, with room for as many again. Without memory for it every lookup asks the overlay. */
+/* Afresh, with room to grow by a fifth at least (mostly by more: sizes are powers of 2). Without memory for it every lookup asks the overlay. */
 static int build_filter(struct xt_live *live)
 {
     MDB_stat stat;
@@ -102,7 +102,8 @@ static int build_filter(struct xt_live *live)
         live->unfiltered = false;
         return code;
     }
-    live->unfiltered = xt_live_filter_open(&live->filter, 2 * (uint64_t)stat.ms_entries) != XT_OK;
+    live->unfiltered =
+        xt_live_filter_open(&live->filter, (uint64_t)stat.ms_entries * 6 / 5) != XT_OK;
     return live->unfiltered ? 0 : add_all(live);
 }
 

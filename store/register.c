@@ -60,13 +60,6 @@ static enum xt_status renew(const struct xt_register *as, struct xt_found *found
                           : open_entry(&entry, number, found);
 }
 
-static enum xt_status find_sealed(const struct xt_register *as, struct xt_id id,
-                                  struct xt_found *found)
-{
-    enum xt_status status = xt_generation_find(as->generation, id, found);
-    return status == XT_OK ? renew(as, found) : status;
-}
-
 /* The people of the generation, without those taken out, and those added. More than fit in a sealed alias
  * are several for good: who they are is not kept. */
 static enum xt_status merge(const struct xt_register *as, struct xt_id id,
@@ -129,21 +122,19 @@ static enum xt_status find_changed_cmnd(const struct xt_register *as, struct xt_
                       : xt_generation_find(as->generation, personal(~id.value), found);
 }
 
-/* Where the filter says that there may be something. */
+/* What the overlay says; XT_NOT_FOUND: nothing, and *found is as it was. */
 static enum xt_status find_changed(const struct xt_register *as, struct xt_id id,
                                    struct xt_found *found)
 {
-    if (id.kind == XT_ID_CMND) {
-        struct xt_live_alias changes;
-        enum xt_status status = xt_live_alias(as->live, id, &changes);
-        return status == XT_OK          ? find_changed_cmnd(as, id, &changes, found)
-               : status == XT_NOT_FOUND ? find_sealed(as, id, found)
-                                        : status;
-    }
+    struct xt_live_alias changes;
     struct xt_live_entry entry;
-    enum xt_status status = xt_live_entry(as->live, id.value, &entry);
+    enum xt_status status = id.kind == XT_ID_CMND ? xt_live_alias(as->live, id, &changes)
+                                                  : xt_live_entry(as->live, id.value, &entry);
     if (status != XT_OK) {
-        return status == XT_NOT_FOUND ? find_sealed(as, id, found) : status;
+        return status;
+    }
+    if (id.kind == XT_ID_CMND) {
+        return find_changed_cmnd(as, id, &changes, found);
     }
     if (entry.replaced) {
         return find_named(as, entry.successor, found);
@@ -152,39 +143,45 @@ static enum xt_status find_changed(const struct xt_register *as, struct xt_id id
     return open_entry(&entry, id.value, found);
 }
 
+/* The generation has been asked; sealed is what it gave. */
+static enum xt_status overlay(const struct xt_register *as, struct xt_id id, struct xt_hash key,
+                              enum xt_status sealed, struct xt_found *found)
+{
+    enum xt_status status =
+        xt_live_may_hold(as->live, key) ? find_changed(as, id, found) : XT_NOT_FOUND;
+    if (status != XT_NOT_FOUND) {
+        return status;
+    }
+    return sealed == XT_OK ? renew(as, found) : sealed;
+}
+
+/* The wait for the filter's cache line passes while the generation is asked, which nearly always has the
+ * answer. */
 enum xt_status xt_register_find(const struct xt_register *as, struct xt_id id,
                                 struct xt_found *found)
 {
     if (!has_overlay(as)) {
         return xt_generation_find(as->generation, id, found);
     }
-    return xt_live_may_hold(as->live, xt_live_key(as->live, id)) ? find_changed(as, id, found)
-                                                                 : find_sealed(as, id, found);
+    struct xt_hash key = xt_live_key(as->live, id);
+    xt_live_expect(as->live, key);
+    enum xt_status sealed = xt_generation_find(as->generation, id, found);
+    return overlay(as, id, key, sealed, found);
 }
 
-/* At most XT_TABLE_GROUP: those that did not change together, the others one by one. */
+/* At most XT_TABLE_GROUP. */
 static void find_group(const struct xt_register *as, struct xt_lookup *const *lookups,
                        unsigned count)
 {
     struct xt_hash keys[XT_TABLE_GROUP];
-    struct xt_lookup *sealed[XT_TABLE_GROUP];
-    unsigned sealed_count = 0;
     for (unsigned i = 0; i < count; i++) {
         keys[i] = xt_live_key(as->live, lookups[i]->id);
         xt_live_expect(as->live, keys[i]);
     }
+    xt_generation_find_batch(as->generation, lookups, count);
     for (unsigned i = 0; i < count; i++) {
-        if (!xt_live_may_hold(as->live, keys[i])) {
-            sealed[sealed_count++] = lookups[i];
-        } else {
-            lookups[i]->status = find_changed(as, lookups[i]->id, &lookups[i]->found);
-        }
-    }
-    xt_generation_find_batch(as->generation, sealed, sealed_count);
-    for (unsigned i = 0; i < sealed_count; i++) {
-        if (sealed[i]->status == XT_OK) {
-            sealed[i]->status = renew(as, &sealed[i]->found);
-        }
+        lookups[i]->status =
+            overlay(as, lookups[i]->id, keys[i], lookups[i]->status, &lookups[i]->found);
     }
 }
 

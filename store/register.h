@@ -1,18 +1,18 @@
 /* store/register: the register as it is now: the overlay of the live store, and under it the sealed
  * generation. The one place where people are looked up while changes are taken.
  *
- *   id -> may the overlay hold it? --no--> store/generation (as without an overlay)
- *             (a filter: ~40 ns)   --yes-> overlay --nothing--> store/generation
- *                                             |
- *                                             +-> the person as he is now; for a CMND, people of the
- *                                                 generation and changes of the overlay together
+ *   id -> store/generation -> may the overlay hold it? --no--> what the generation said
+ *                               (a filter of its keys)   --yes-> overlay --nothing--> the same
+ *                                                                   |
+ *                                 the person as he is now; for a CMND, people of the generation and
+ *                                 changes of the overlay together
  *
  * Who is found through an alias is asked for in the overlay as well. live NULL, or an overlay with nothing
  * in it: costs nothing.
  * Work: a number that nobody has, and everybody who did not change, cost one look at the filter more than
- * without an overlay. Somebody who changed costs one lookup in the overlay in place of the one in the
- * generation: about as much, but not the same, so that by time he can be told from those who did not
- * change; that he exists shows to who can measure that, nothing else of him.
+ * without an overlay, the same for both. Somebody who changed costs a lookup in the overlay as well, some 1
+ * to 3 us: to who can measure that he shows to have changed since the generation was made, and so to exist;
+ * nothing else of him shows.
  * Thread: that of the generation and of the live store's reader. Refresh the reader first.
  */
 #ifndef XT_STORE_REGISTER_H
