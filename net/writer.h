@@ -14,6 +14,9 @@
  * sender, who is told XT_AGAIN (net/writer_channel).
  * Who may send what: certificate_held and generation_served are the supervisor's; from a worker, which
  * talks to strangers, they are refused (XT_DENIED).
+ * The register: registry events are applied over the generation on record, which this process opens at its
+ * start and after every generation_served; for that it keeps the master keys. Until it is open they are
+ * refused (XT_BUSY). Any worker may send them: who may tell the register what is for the worker to check.
  * Full disk: the events are refused (XT_DISK_FULL) and nothing of them is applied; it goes on when there
  * is room. Any other failure to write ends the process: the supervisor starts another, and who had no
  * answer sends again with the same id.

@@ -863,6 +863,93 @@ static void what_is_as_it_was_takes_no_room(void **state)
     close_register(&as);
 }
 
+/* As much as a record may hold. */
+static struct xt_person *largest_person(void)
+{
+    static struct xt_person person;
+    static char text[XT_PERSON_TEXT_MAX], key[XT_PERSON_KEY_MAX], ids[XT_PERSON_DEVICES_MAX][400];
+    make_person(1, &person);
+    memset(text, 'x', sizeof(text));
+    memset(key, 'A', sizeof(key));
+    person.home_town = person.place_of_birth = person.father_name = person.mother_name =
+        person.address_text = xt_span_of(text, sizeof(text));
+    person.card_state = XT_CARD_ACTIVE;
+    for (unsigned i = 0; i < XT_PERSON_DEVICES_MAX; i++) {
+        memset(ids[i], 'a' + (int)i, sizeof(ids[i]));
+        person.devices[i].device_id = xt_span_of(ids[i], sizeof(ids[i]));
+        person.devices[i].public_key = xt_span_of(key, sizeof(key));
+    }
+    person.device_count = XT_PERSON_DEVICES_MAX;
+    return &person;
+}
+
+static void lose_the_card(struct xt_live *live)
+{
+    assert_int_equal(tell(live, XT_REGISTRY_CARD_LOST, 1, 0).status, XT_OK);
+}
+
+static void the_largest_record_can_be_changed_but_not_be_sent(void **state)
+{
+    (void)state;
+    static struct xt_registry_event event;
+    static uint8_t wanted[XT_COLD_MAX], cold[XT_COLD_MAX];
+    static struct xt_person person;
+    struct xt_builder *builder = NULL;
+    struct xt_manifest manifest;
+    struct xt_writer was = xt_writer_over(wanted, sizeof(wanted));
+    struct xt_writer is = xt_writer_over(cold, sizeof(cold));
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure),
+                     XT_OK);
+    assert_int_equal(xt_builder_add(builder, 0, largest_person(), 1, &failure), XT_OK);
+    assert_int_equal(xt_builder_sort(builder, no_duplicate, NULL, &failure), XT_OK);
+    assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_OK);
+    xt_builder_close(builder);
+    xt_cold_encode(largest_person(), &was);
+    assert_true(was.size > 20000);
+    in_writer(lose_the_card);
+    struct xt_register as = open_register();
+    assert_int_equal(xt_register_person(&as, PERSON_NUMBER(1), &person), XT_OK);
+    assert_int_equal(person.card_state, XT_CARD_LOST);
+    xt_cold_encode(&person, &is);
+    assert_int_equal(is.size, was.size);
+    assert_memory_equal(cold, wanted, is.size);
+    close_register(&as);
+
+    struct xt_registry_envelope envelope = {.event_id = xt_span_of_string("1")};
+    struct xt_event encoded;
+    uint8_t body[XT_EVENT_BODY_MAX];
+    event.type = XT_REGISTRY_REGISTERED;
+    event.number = PERSON_NUMBER(2);
+    event.person = *largest_person();
+    assert_int_equal(xt_event_from_registry("civil", &envelope, &event, body, &encoded),
+                     XT_TOO_LARGE);
+}
+
+/* The ids of one partner are not those of another. */
+static void partners_do_not_meet_each_others_event_ids(void **state)
+{
+    (void)state;
+    static struct xt_registry_event event;
+    struct xt_registry_envelope envelope = {.event_id = xt_span_of_string("b1")};
+    struct xt_event one, same, other;
+    uint8_t body[XT_EVENT_BODY_MAX];
+    event.type = XT_REGISTRY_DECEASED;
+    event.number = PERSON_NUMBER(2);
+    assert_int_equal(xt_event_from_registry("a", &envelope, &event, body, &one), XT_OK);
+    assert_int_equal(xt_event_from_registry("a", &envelope, &event, body, &same), XT_OK);
+    envelope.event_id = xt_span_of_string("1");
+    assert_int_equal(xt_event_from_registry("ab", &envelope, &event, body, &other), XT_OK);
+    assert_memory_equal(one.id, same.id, sizeof(one.id));
+    assert_memory_not_equal(one.id, other.id, sizeof(one.id));
+}
+
+static int make_empty(void **state)
+{
+    int result = deployment_make(state);
+    assert_int_equal(mkdir(deployment_path("live"), 0700), 0);
+    return result;
+}
+
 static void without_a_base_registry_events_are_refused(void **state)
 {
     (void)state;
@@ -928,6 +1015,9 @@ int main(void)
         cmocka_unit_test_setup_teardown(an_alias_has_room_for_so_many_changes, make,
                                         deployment_remove),
         cmocka_unit_test_setup_teardown(what_is_as_it_was_takes_no_room, make, deployment_remove),
+        cmocka_unit_test_setup_teardown(the_largest_record_can_be_changed_but_not_be_sent,
+                                        make_empty, deployment_remove),
+        cmocka_unit_test(partners_do_not_meet_each_others_event_ids),
         cmocka_unit_test_setup_teardown(without_a_base_registry_events_are_refused, make,
                                         deployment_remove),
     };
