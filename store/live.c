@@ -335,8 +335,11 @@ enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch)
         return XT_OK;
     }
     xt_live_rest(live);
-    if (!live->has_overlay) { /* of a store from before there were overlays: a writer may have come */
-        mdb_txn_abort(live->txn);
+    /* Of a store from before there were overlays: a writer may have come. */
+    if (!live->has_overlay || live->txn == NULL) {
+        if (live->txn != NULL) {
+            mdb_txn_abort(live->txn);
+        }
         live->txn = NULL;
         struct xt_failure unused;
         enum xt_status status = xt_live_open_overlay(live, &unused);

@@ -23,7 +23,12 @@ static int open_both(MDB_txn *txn, unsigned flags, unsigned *tables)
 static int open_tables(struct xt_live *live)
 {
     MDB_txn *txn = NULL;
-    int code = mdb_txn_begin(live->env, NULL, live->writes ? 0 : MDB_RDONLY, &txn);
+    unsigned flags = live->writes ? 0 : MDB_RDONLY;
+    int code = mdb_txn_begin(live->env, NULL, flags, &txn);
+    if (code == MDB_MAP_RESIZED) { /* the writer has made it larger */
+        code = mdb_env_set_mapsize(live->env, 0);
+        code = code == 0 ? mdb_txn_begin(live->env, NULL, flags, &txn) : code;
+    }
     if (code != 0) {
         return code;
     }
