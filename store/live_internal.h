@@ -63,11 +63,12 @@ struct xt_live {
     bool has_overlay;             /* its tables are there */
     bool unfiltered;              /* of a reader: there was no memory for the filter */
     struct xt_live_filter filter; /* of a reader: covers every event up to .. */
-    uint64_t filtered;            /* .. this one */
-    struct xt_memory scratch;     /* what the next two stand in: wiped, and in no core dump */
-    uint8_t *record;              /* the entry that was read last */
-    struct xt_live_work *work;    /* of a writer, for one event (store/live_registry.c) */
-    bool base_is_old;             /* of a writer: another was served since */
+    size_t snapshot;            /* of LMDB's, 0: none; the last that was looked at for the filter */
+    uint64_t filtered;          /* .. this one */
+    struct xt_memory scratch;   /* what the next two stand in: wiped, and in no core dump */
+    uint8_t *record;            /* the entry that was read last */
+    struct xt_live_work *work;  /* of a writer, for one event (store/live_registry.c) */
+    bool base_is_old;           /* of a writer: another was served since */
     struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
 };
 

@@ -168,8 +168,9 @@ enum xt_status xt_live_catch_up(struct xt_live *live)
 {
     uint64_t first;
     uint64_t last;
-    if (!live->has_overlay) {
-        return XT_OK;
+    size_t snapshot = mdb_txn_id(live->txn);
+    if (!live->has_overlay || snapshot == live->snapshot) {
+        return XT_OK; /* rested, and nothing has happened meanwhile */
     }
     int code = log_range(live, &first, &last);
     bool whole = live->filter.blocks == NULL || first > live->filtered + 1 || last < live->filtered;
@@ -181,7 +182,9 @@ enum xt_status xt_live_catch_up(struct xt_live *live)
         code = build_filter(live);
     }
     live->filtered = last;
+    live->snapshot = snapshot;
     if (code != 0) {
+        live->snapshot = 0;
         xt_live_rest(live);
         return xt_live_failed(NULL, "", code);
     }
