@@ -97,7 +97,7 @@ static const struct xt_json_member LINK_TYPES[] = {
 struct reader {
     struct xt_person *person;
     struct xt_reject *reject;
-    uint32_t seen; /* of all objects together: every plain member has one place */
+    uint32_t seen;               /* of all objects together: every plain member has one place */
     uint32_t clearable, cleared; /* members that may be null, and that were */
 };
 
@@ -398,8 +398,8 @@ enum xt_status xt_person_read_object(enum xt_person_object what, yyjson_val *obj
     if (status == XT_OK && what == XT_OBJECT_RECORD) {
         enum xt_person_member missing =
             xt_person_finish(person, reader.seen | XT_MEMBER_BIT(XT_MEMBER_ID));
-        status = missing == XT_MEMBER_COUNT ? XT_OK
-                                            : refuse_member(&reader, "missing_member", missing);
+        status =
+            missing == XT_MEMBER_COUNT ? XT_OK : refuse_member(&reader, "missing_member", missing);
     }
     return status;
 }
