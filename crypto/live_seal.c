@@ -11,8 +11,18 @@ _Static_assert(XT_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "the
 struct xt_live_sealer {
     uint8_t seal[XT_KEY_BYTES];
     uint8_t hash[XT_KEY_BYTES];
-    uint8_t ids[XT_KEY_BYTES];
+    uint8_t ids[XT_KEY_BYTES]; /* follows from `hash` */
 };
+
+/* Goes wherever the key of the hashes goes. It is longer than what xt_live_hash gives under that key, and so
+ * (BLAKE2b takes the length in) none of those. */
+static void derive_ids(struct xt_live_sealer *sealer)
+{
+    static const uint8_t text[] = "ids in the overlay";
+    int result = crypto_generichash(sealer->ids, XT_KEY_BYTES, text, sizeof(text) - 1, sealer->hash,
+                                    XT_KEY_BYTES);
+    xt_require(result == 0);
+}
 
 enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t key_id,
                                    const uint8_t salt[XT_SALT_BYTES],
@@ -28,7 +38,7 @@ enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t ke
         status = xt_keyring_derive(keyring, key_id, XT_USE_LIVE_HASH, 0, salt, made->hash);
     }
     if (status == XT_OK) {
-        status = xt_keyring_derive(keyring, key_id, XT_USE_LIVE_HASH, 2, salt, made->ids);
+        derive_ids(made);
     }
     if (status != XT_OK) {
         sodium_free(made);
@@ -43,6 +53,7 @@ static void set_hash(struct xt_live_sealer *sealer, const uint8_t hash[XT_KEY_BY
 {
     xt_require(sodium_mprotect_readwrite(sealer) == 0);
     memcpy(sealer->hash, hash, XT_KEY_BYTES);
+    derive_ids(sealer);
     xt_require(sodium_mprotect_readonly(sealer) == 0);
 }
 

@@ -51,7 +51,8 @@ XT_MUST_USE enum xt_status xt_live_unseal(const struct xt_live_sealer *sealer,
 void xt_live_hash(const struct xt_live_sealer *sealer, uint8_t kind, struct xt_span key,
                   uint8_t hash[XT_LIVE_HASH]);
 
-/* The same for an id, as fast as that of a sealed generation (crypto/keyhash), under a key of its own. */
+/* The same for an id, as fast as that of a sealed generation (crypto/keyhash), under a key of its own that
+ * follows from the key of the hashes and goes along with it. */
 struct xt_hash xt_live_id_hash(const struct xt_live_sealer *sealer, struct xt_id id);
 
 #endif

@@ -16,8 +16,9 @@
  * line in the log and the position (the last number) are in one transaction, so after a crash an event
  * was applied whole or not at all, and replay from the position applies each once.
  * A new master key seals the whole store anew (xt_live_reseal), all or nothing. The key of the hashes goes
- * along, wrapped: hashes cannot be made again, so whoever has an old copy and its master key can tell which
- * of them stand in the new one as well, and nothing of what is sealed.
+ * along, wrapped, and with it the key of the overlay's ids, which follows from it: hashes cannot be made
+ * again, so whoever has an old copy and its master key can tell which of them stand in the new one as well
+ * (by trying numbers also who is in the overlay), and nothing of what is sealed.
  * Idempotent: an event whose id is in the log is not applied again; the answer is that of the first
  * time. The log keeps an id for XT_LIVE_WINDOW_MS, but at most XT_LIVE_WINDOW_EVENTS of them (the newest
  * XT_LIVE_WINDOW_EVENTS - 2 * XT_LIVE_GROUP_MAX for certain): whoever sends an event again later than
@@ -86,7 +87,8 @@ XT_MUST_USE enum xt_status xt_live_apply(struct xt_live *live, uint64_t now_ms,
                                          struct xt_failure *failure);
 
 /* Seals everything under keyring's current master key, in one transaction, unless it is so already:
- * *done. About 2 us a record. XT_DISK_FULL: it is as it was, go on. Anything else: nobody knows, and the
+ * *done. About 3 us a record (1.4 million changed people and a million lines: 7 s), and nothing is applied
+ * meanwhile. XT_DISK_FULL: it is as it was, go on. Anything else: nobody knows, and the
  * process must end. */
 XT_MUST_USE enum xt_status xt_live_reseal(struct xt_live *live, const struct xt_keyring *keyring,
                                           bool *done, struct xt_failure *failure);

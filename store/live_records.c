@@ -243,7 +243,8 @@ enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit, void 
 
 /* ---- sealing anew ----------------------------------------------------------------------------- */
 
-#define SEALED_MAX (XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX + XT_LIVE_SEAL_OVERHEAD)
+_Static_assert(XT_LIVE_ENTRY_MAX >= XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX, "the largest record");
+#define SEALED_MAX (XT_LIVE_ENTRY_MAX + XT_LIVE_SEAL_OVERHEAD)
 
 static int reseal_table(struct xt_live *live, enum xt_live_table table,
                         const struct xt_live_sealer *sealer, uint8_t *plain, uint8_t *sealed)
@@ -278,13 +279,15 @@ static int reseal_table(struct xt_live *live, enum xt_live_table table,
 
 int xt_live_records_reseal(struct xt_live *live, const struct xt_live_sealer *sealer)
 {
+    /* `touched` holds nothing but hashes. */
+    static const enum xt_live_table sealed[] = {XT_LIVE_STATE, XT_LIVE_LOG, XT_LIVE_PEOPLE};
     uint8_t *plain = xt_secret_alloc((size_t)2 * SEALED_MAX);
     if (plain == NULL) {
         return ENOMEM;
     }
-    int code = reseal_table(live, XT_LIVE_STATE, sealer, plain, plain + SEALED_MAX);
-    if (code == 0) {
-        code = reseal_table(live, XT_LIVE_LOG, sealer, plain, plain + SEALED_MAX);
+    int code = 0;
+    for (unsigned i = 0; code == 0 && i < sizeof(sealed) / sizeof(sealed[0]); i++) {
+        code = reseal_table(live, sealed[i], sealer, plain, plain + SEALED_MAX);
     }
     xt_secret_free(plain);
     return code;

@@ -10,6 +10,7 @@
 
 #include "core/little_endian.h"
 #include "store/builder.h"
+#include "store/identity.h"
 #include "store/live_internal.h"
 #include "store/register.h"
 #include "tests/core/mutate.h"
@@ -170,12 +171,12 @@ static void no_duplicate(void *context, uint64_t line, uint64_t first, const cha
     fail_msg("%s %s", code, pointer);
 }
 
-static void make_world(void)
+/* The same people each time, whatever the model says of them by now. */
+static void build_generation(bool model_too)
 {
     struct xt_builder *builder = NULL;
     struct xt_manifest manifest;
     struct xt_person person;
-    memset(&model, 0, sizeof(model));
     assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure),
                      XT_OK);
     for (unsigned i = 0; i < PEOPLE; i++) {
@@ -192,7 +193,9 @@ static void make_world(void)
             person.phones[0] = PHONE(0);
         }
         assert_int_equal(xt_builder_add(builder, 0, &person, i + 1, &failure), XT_OK);
-        store(&person);
+        if (model_too) {
+            store(&person);
+        }
     }
     assert_int_equal(xt_builder_sort(builder, no_duplicate, NULL, &failure), XT_OK);
     assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_OK);
@@ -203,7 +206,8 @@ static int make(void **state)
 {
     int result = deployment_make(state);
     assert_int_equal(mkdir(deployment_path("live"), 0700), 0);
-    make_world();
+    memset(&model, 0, sizeof(model));
+    build_generation(true);
     return result;
 }
 
@@ -290,11 +294,12 @@ static void draw_event(unsigned k, struct xt_registry_event *event, struct xt_ev
 /* ---- the writer, in a process of its own -------------------------------------------------------- */
 
 struct order {
-    unsigned from, count;
+    unsigned from, count; /* 0: seal the store under the current key of the key file */
 };
 
 struct answer {
     uint64_t sequence;
+    uint32_t key_id;
     struct xt_live_outcome outcomes[GROUP_MAX];
 };
 
@@ -319,6 +324,27 @@ static void write_group(struct xt_live *live, struct order order, struct answer 
     answer->sequence = xt_live_sequence(live);
 }
 
+/* With the keys that are in the file by now. */
+static struct xt_keyring *read_keys(void)
+{
+    struct xt_keyring *keyring = NULL;
+    if (xt_keyring_open(deployment_path("keys/master.keys"), &keyring, &failure) != XT_OK) {
+        fail_msg("%s", failure.text);
+    }
+    return keyring;
+}
+
+static void seal_anew(struct xt_live *live)
+{
+    bool done = false;
+    struct xt_keyring *keyring = read_keys();
+    if (xt_live_reseal(live, keyring, &done, &failure) != XT_OK) {
+        fail_msg("%s", failure.text);
+    }
+    assert_true(done);
+    xt_keyring_close(keyring);
+}
+
 /* Tells its sequence, and then applies what it is told to. */
 static void be_writer(int channel)
 {
@@ -331,12 +357,18 @@ static void be_writer(int channel)
     }
     xt_live_set_base(live, open_served());
     answer.sequence = xt_live_sequence(live);
+    answer.key_id = xt_live_key_id(live);
     do {
         assert_int_equal(send(channel, &answer, sizeof(answer), MSG_NOSIGNAL), sizeof(answer));
         if (recv(channel, &order, sizeof(order), 0) != sizeof(order)) {
             break;
         }
-        write_group(live, order, &answer);
+        if (order.count > 0) {
+            write_group(live, order, &answer);
+        } else {
+            seal_anew(live);
+            answer.key_id = xt_live_key_id(live);
+        }
     } while (true);
     _exit(0);
 }
@@ -754,6 +786,119 @@ static void nobody_is_in_the_file_in_the_clear(void **state)
     assert_null(memmem(text, size, "NGUY", 4));
 }
 
+/* ---- new master keys ------------------------------------------------------------------------------ */
+
+/* Gives the id that is current from now on, here too. */
+static uint32_t rotate_keys(void)
+{
+    uint32_t id = 0;
+    assert_int_equal(xt_keyring_add(deployment_path("keys/master.keys"), &id, &failure), XT_OK);
+    xt_keyring_take(deployment_keyring(), read_keys());
+    assert_int_equal(xt_keyring_current(deployment_keyring()), id);
+    return id;
+}
+
+static int retire(uint32_t id)
+{
+    char text[16];
+    snprintf(text, sizeof(text), "%08x", id);
+    return run("keys", "retire", "DIR", "master", text, NULL);
+}
+
+/* Whoever reads meanwhile goes on with the filter that he has: the keys in it are the same. */
+static void a_new_master_key_seals_the_overlay_anew_and_the_old_one_can_go(void **state)
+{
+    (void)state;
+    static struct answer answer;
+    unsigned next = 0;
+    uint32_t old = xt_keyring_current(deployment_keyring());
+    assert_true(start_writer() == 0);
+    for (; next < 60 * GROUP_MAX; next += GROUP_MAX) {
+        order_group(next, GROUP_MAX);
+        (void)hear(&answer);
+        follow_group(next, GROUP_MAX, &answer);
+    }
+    assert_int_equal(answer.key_id, old);
+    struct xt_register as = open_register();
+    check_all(&as);
+    uint64_t keys = as.live->filter.count;
+    uint32_t current = rotate_keys();
+    assert_int_equal(retire(old), 1); /* the overlay needs it */
+    order_group(0, 0);
+    assert_true(hear(&answer) == model.sequence);
+    assert_int_equal(answer.key_id, current);
+    check_all(&as); /* as it was before */
+    assert_int_equal(xt_live_key_id(as.live), old);
+    assert_int_equal(xt_live_refresh(as.live, 1), XT_OK);
+    assert_int_equal(xt_live_key_id(as.live), current);
+    check_all(&as);
+    for (; next < 90 * GROUP_MAX; next += GROUP_MAX) { /* nobody is there twice */
+        order_group(next, GROUP_MAX);
+        (void)hear(&answer);
+        follow_group(next, GROUP_MAX, &answer);
+    }
+    assert_int_equal(xt_live_refresh(as.live, 2), XT_OK);
+    assert_true(as.live->filter.count >= keys);
+    check_all(&as);
+    close_register(&as);
+    stop_writer(0);
+    assert_true(start_writer() == model.sequence);
+    as = open_register();
+    check_all(&as);
+    close_register(&as);
+    stop_writer(0);
+
+    assert_int_equal(retire(old), 1); /* the generation needs it still */
+    build_generation(false);
+    assert_int_equal(retire(old), 1);
+    xt_identity_remove(deployment(), "000001");
+    assert_int_equal(retire(old), 0);
+    xt_keyring_take(deployment_keyring(), read_keys());
+    assert_false(xt_keyring_has(deployment_keyring(), old));
+    assert_true(start_writer() == model.sequence);
+    as = open_register();
+    check_all(&as);
+    order_group(next, GROUP_MAX);
+    (void)hear(&answer);
+    follow_group(next, GROUP_MAX, &answer);
+    assert_int_equal(xt_live_refresh(as.live, 1), XT_OK);
+    check_all(&as);
+    close_register(&as);
+    stop_writer(0);
+}
+
+#define ROTATIONS 12
+
+static void a_writer_killed_while_it_seals_anew_leaves_the_overlay_under_one_key(void **state)
+{
+    (void)state;
+    static struct answer answer;
+    uint64_t random = 41;
+    unsigned next = 0;
+    unsigned before = 0;
+    unsigned after = 0;
+    assert_true(start_writer() == 0);
+    for (; next < 60 * GROUP_MAX; next += GROUP_MAX) {
+        order_group(next, GROUP_MAX);
+        (void)hear(&answer);
+        follow_group(next, GROUP_MAX, &answer);
+    }
+    for (unsigned i = 0; i < ROTATIONS; i++) {
+        uint32_t current = rotate_keys();
+        order_group(0, 0);
+        usleep(i % 2 == 0 ? (useconds_t)(next_random(&random) % 4000) : 60000);
+        stop_writer(SIGKILL);
+        assert_true(start_writer() == model.sequence);
+        struct xt_register as = open_register();
+        check_all(&as);
+        before += xt_live_key_id(as.live) != current;
+        after += xt_live_key_id(as.live) == current;
+        close_register(&as);
+    }
+    assert_true(before > 0 && after > 0);
+    stop_writer(0);
+}
+
 /* ---- one writer, one event at a time ------------------------------------------------------------- */
 
 static void in_writer(void (*work)(struct xt_live *live))
@@ -883,9 +1028,12 @@ static struct xt_person *largest_person(void)
     return &person;
 }
 
+/* Such a record takes several pages of its own, which are to be sealed anew as well. */
 static void lose_the_card(struct xt_live *live)
 {
     assert_int_equal(tell(live, XT_REGISTRY_CARD_LOST, 1, 0).status, XT_OK);
+    (void)rotate_keys();
+    seal_anew(live);
 }
 
 static void the_largest_record_can_be_changed_but_not_be_sent(void **state)
@@ -907,6 +1055,7 @@ static void the_largest_record_can_be_changed_but_not_be_sent(void **state)
     xt_cold_encode(largest_person(), &was);
     assert_true(was.size > 20000);
     in_writer(lose_the_card);
+    xt_keyring_take(deployment_keyring(), read_keys());
     struct xt_register as = open_register();
     assert_int_equal(xt_register_person(&as, PERSON_NUMBER(1), &person), XT_OK);
     assert_int_equal(person.card_state, XT_CARD_LOST);
@@ -1010,6 +1159,12 @@ int main(void)
                                         make, deployment_remove),
         cmocka_unit_test_setup_teardown(an_older_store_is_given_an_overlay, make,
                                         deployment_remove),
+        cmocka_unit_test_setup_teardown(
+            a_new_master_key_seals_the_overlay_anew_and_the_old_one_can_go, make,
+            deployment_remove),
+        cmocka_unit_test_setup_teardown(
+            a_writer_killed_while_it_seals_anew_leaves_the_overlay_under_one_key, make,
+            deployment_remove),
         cmocka_unit_test_setup_teardown(nobody_is_in_the_file_in_the_clear, make,
                                         deployment_remove),
         cmocka_unit_test_setup_teardown(an_alias_has_room_for_so_many_changes, make,
