@@ -44,20 +44,21 @@ static enum xt_status find_named(const struct xt_register *as, uint64_t number,
     return status;
 }
 
-/* The generation led to somebody through an alias: he may have changed since. */
-static enum xt_status renew(const struct xt_register *as, struct xt_found *found)
+/* The generation led to somebody through an alias: he may have changed since. A CMND that names nobody takes
+ * the same look at the filter, under the number that nobody has. */
+static enum xt_status renew(const struct xt_register *as, struct xt_id id, struct xt_found *found)
 {
     struct xt_live_entry entry;
-    if (!found->found || !found->by_alias) {
+    if (id.kind != XT_ID_CMND && !found->by_alias) {
         return XT_OK;
     }
     uint64_t number = found->hot.number;
     enum xt_status status = find_entry(as, number, &entry);
-    if (status != XT_OK) {
-        return status == XT_NOT_FOUND ? XT_OK : status;
+    if (status == XT_OK && found->found) {
+        return entry.replaced ? find_named(as, entry.successor, found)
+                              : open_entry(&entry, number, found);
     }
-    return entry.replaced ? find_named(as, entry.successor, found)
-                          : open_entry(&entry, number, found);
+    return status == XT_NOT_FOUND ? XT_OK : status;
 }
 
 /* The people of the generation, without those taken out, and those added. More than fit in a sealed alias
@@ -152,7 +153,7 @@ static enum xt_status overlay(const struct xt_register *as, struct xt_id id, str
     if (status != XT_NOT_FOUND) {
         return status;
     }
-    return sealed == XT_OK ? renew(as, found) : sealed;
+    return sealed == XT_OK ? renew(as, id, found) : sealed;
 }
 
 /* The wait for the filter's cache line passes while the generation is asked, which nearly always has the
@@ -225,6 +226,7 @@ enum xt_status xt_register_links(const struct xt_register *as, uint64_t number,
     }
     if (status != XT_OK) {
         links->count = 0;
+        links->others = 0;
     }
     return status;
 }

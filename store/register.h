@@ -10,7 +10,8 @@
  * Who is found through an alias is asked for in the overlay as well. live NULL, or an overlay with nothing
  * in it: costs nothing.
  * Work: a number that nobody has, and everybody who did not change, cost one look at the filter more than
- * without an overlay, the same for both. Somebody who changed costs a lookup in the overlay as well, some 1
+ * without an overlay, the same for both, and any CMND two, whoever it names or nobody; what the generation
+ * does for a miss is done all the same. Somebody who changed costs a lookup in the overlay as well, some 1
  * to 3 us: to who can measure that he shows to have changed since the generation was made, and so to exist;
  * nothing else of him shows.
  * Thread: that of the generation and of the live store's reader. Refresh the reader first.
