@@ -12,11 +12,12 @@
  * Bounds: a channel is not read while XT_WRITER_ANSWERS of its answers wait for their receiver; nothing
  * else is kept but the group at hand. What is not read waits in the kernel's buffers and then with the
  * sender, who is told XT_AGAIN (net/writer_channel).
- * Who may send what: certificate_held and generation_served are the supervisor's; from a worker, which
- * talks to strangers, they are refused (XT_DENIED).
+ * Who may send what: the supervisor everything. A worker talks to strangers, and taken over it could forge any
+ * event: what it sends is refused (XT_DENIED), registry events too, until the writer can tell by itself that
+ * they come from a partner who may tell the register (there is no route for them yet).
  * The register: registry events are applied over the generation on record, which this process opens at its
- * start and after every generation_served; for that it keeps the master keys. Until it is open they are
- * refused (XT_BUSY). Any worker may send them: who may tell the register what is for the worker to check.
+ * start and after every generation_served; for that it keeps the master keys, and takes those that come
+ * after them. Until it is open they are refused (XT_BUSY).
  * Full disk: the events are refused (XT_DISK_FULL) and nothing of them is applied; it goes on when there
  * is room. Any other failure to write ends the process: the supervisor starts another, and who had no
  * answer sends again with the same id.

@@ -78,7 +78,7 @@ static void expect_told(enum xt_control_type type)
         assert_int_equal(xt_control_wait(world.control, PATIENCE_MS, &message), XT_OK);
         told = message.type;
         xt_control_release(&message);
-    } while (told == XT_CONTROL_KEYS_TAKEN);
+    } while (told == XT_CONTROL_KEYS_TAKEN && type != told);
     assert_int_equal(told, type);
 }
 
@@ -435,7 +435,7 @@ static enum xt_card_state card_of(const struct xt_register *as, uint64_t number)
     return found.hot.card_state;
 }
 
-static void registry_events_of_workers_change_the_register_that_is_served(void **state)
+static void registry_events_change_the_register_but_not_those_of_workers(void **state)
 {
     (void)state;
     struct xt_register as = {.generation = NULL};
@@ -444,39 +444,91 @@ static void registry_events_of_workers_change_the_register_that_is_served(void *
     struct xt_writer_channel *supervisor = open_channel(connect_administrator());
     struct xt_writer_channel *worker = open_channel(connect_place(0));
     /* Nothing is served yet. */
-    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_BUSY);
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_BUSY);
     assert_int_equal(ask(supervisor, &served).status, XT_OK);
+    /* A worker that was taken over could forge it. */
+    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_DENIED);
     as.live = open_reader();
     assert_int_equal(xt_generation_open(world.dir, 1, world.keyring, &as.generation, &failure),
                      XT_OK);
     assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_ACTIVE);
-    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_OK);
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_OK);
     assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_LOST);
-    struct xt_writer_answer answer = tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "2");
+    struct xt_writer_answer answer = tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY, "2");
     assert_int_equal(answer.status, XT_DENIED);
     assert_int_equal(answer.conflict, XT_CONFLICT_CARD_ALREADY_LOST);
-    assert_true(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").duplicate);
-    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_FOUND, SOMEBODY, "1").status, XT_EXISTS);
-    answer = tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY + 1, "3");
+    assert_true(tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").duplicate);
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_FOUND, SOMEBODY, "1").status, XT_EXISTS);
+    answer = tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY + 1, "3");
     assert_int_equal(answer.conflict, XT_CONFLICT_UNKNOWN_PERSON);
     /* Another generation is served, with one person more; the overlay lies over it all the same. The
      * writer opens it after the group that tells of it. */
     served = import(2);
     assert_int_equal(ask(supervisor, &served).status, XT_OK);
-    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY + 1, "3").status, XT_OK);
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY + 1, "3").status, XT_OK);
     assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_LOST);
     /* And so after a crash, with the generation on record. */
     kill_writer();
     xt_writer_channel_close(supervisor);
     xt_writer_channel_close(worker);
     start_writer();
-    worker = open_channel(connect_place(0));
-    assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_FOUND, SOMEBODY, "4").status, XT_OK);
+    supervisor = open_channel(connect_administrator());
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_FOUND, SOMEBODY, "4").status, XT_OK);
     assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_ACTIVE);
-    assert_true(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").duplicate);
+    assert_true(tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").duplicate);
     xt_live_close(as.live);
     xt_generation_close(as.generation);
-    xt_writer_channel_close(worker);
+    xt_writer_channel_close(supervisor);
+    drain_writer();
+}
+
+/* The key file has a new key; the writer is told as the supervisor tells it. */
+static void rotate_keys(void)
+{
+    char path[XT_PATH_MAX];
+    uint8_t keys[XT_KEYRING_EXPORT_MAX];
+    uint32_t id = 0;
+    struct xt_keyring *with_new = NULL;
+    struct xt_writer writer = xt_writer_over(keys, sizeof(keys));
+    struct xt_control_message message = {.type = XT_CONTROL_KEYS, .numbers = {7}};
+    in_dir(path, "master.keys");
+    assert_int_equal(xt_keyring_add(path, &id, &failure), XT_OK);
+    assert_int_equal(xt_keyring_open(path, &with_new, &failure), XT_OK);
+    xt_keyring_take(world.keyring, with_new);
+    xt_keyring_export(world.keyring, &writer);
+    message.blobs[0] = xt_written(&writer);
+    assert_int_equal(xt_control_send(world.control, &message), XT_OK);
+    expect_told(XT_CONTROL_KEYS_TAKEN);
+}
+
+static void a_writer_goes_on_under_new_keys_over_old_and_new_generations(void **state)
+{
+    (void)state;
+    struct xt_register as = {.generation = NULL};
+    struct xt_event served = import(1);
+    start_writer();
+    expect_told(XT_CONTROL_READY);
+    expect_told(XT_CONTROL_KEYS_TAKEN);
+    struct xt_writer_channel *supervisor = open_channel(connect_administrator());
+    assert_int_equal(ask(supervisor, &served).status, XT_OK);
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_OK);
+    as.live = open_reader();
+    assert_int_equal(xt_generation_open(world.dir, 1, world.keyring, &as.generation, &failure),
+                     XT_OK);
+    assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_LOST);
+    rotate_keys();
+    assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_LOST);
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY, "2").conflict,
+                     XT_CONFLICT_CARD_ALREADY_LOST);
+    served = import(2); /* under the new key, which the writer was not started with */
+    assert_int_equal(ask(supervisor, &served).status, XT_OK);
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_LOST, SOMEBODY + 1, "3").status, XT_OK);
+    assert_int_equal(tell_of(supervisor, XT_REGISTRY_CARD_FOUND, SOMEBODY, "4").status, XT_OK);
+    assert_int_equal(card_of(&as, SOMEBODY), XT_CARD_ACTIVE);
+    assert_int_equal(xt_live_key_id(as.live), xt_keyring_current(world.keyring));
+    xt_live_close(as.live);
+    xt_generation_close(as.generation);
+    xt_writer_channel_close(supervisor);
     drain_writer();
 }
 
@@ -1235,7 +1287,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(an_answer_means_applied_durable_and_visible),
         EACH(workers_may_not_send_what_is_the_supervisors),
-        EACH(registry_events_of_workers_change_the_register_that_is_served),
+        EACH(registry_events_change_the_register_but_not_those_of_workers),
+        EACH(a_writer_goes_on_under_new_keys_over_old_and_new_generations),
         EACH(refused_events_do_not_stop_the_others),
         EACH(a_channel_takes_so_many_and_says_again),
         EACH(who_does_not_read_his_answers_is_not_read),

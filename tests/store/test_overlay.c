@@ -868,6 +868,7 @@ static void a_new_master_key_seals_the_overlay_anew_and_the_old_one_can_go(void 
 }
 
 #define ROTATIONS 12
+#define ROTATIONS_MOST 100
 
 static void a_writer_killed_while_it_seals_anew_leaves_the_overlay_under_one_key(void **state)
 {
@@ -883,10 +884,14 @@ static void a_writer_killed_while_it_seals_anew_leaves_the_overlay_under_one_key
         (void)hear(&answer);
         follow_group(next, GROUP_MAX, &answer);
     }
-    for (unsigned i = 0; i < ROTATIONS; i++) {
+    for (unsigned i = 0; i < ROTATIONS || (before == 0 && i < ROTATIONS_MOST); i++) {
         uint32_t current = rotate_keys();
         order_group(0, 0);
-        usleep(i % 2 == 0 ? (useconds_t)(next_random(&random) % 4000) : 60000);
+        if (i % 4 == 3) {
+            (void)hear(&answer);
+        } else {
+            usleep((useconds_t)(next_random(&random) % 4000));
+        }
         stop_writer(SIGKILL);
         assert_true(start_writer() == model.sequence);
         struct xt_register as = open_register();
