@@ -167,6 +167,7 @@ struct xt_micro_deployment {
     struct xt_generation *generation;
     struct xt_plain_table *plain;
     struct xt_live *live;
+    struct xt_keyring *keyring; /* borrowed by live */
     uint64_t plain_bytes;
 };
 

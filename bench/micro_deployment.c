@@ -315,6 +315,7 @@ void xt_micro_undeploy(struct xt_micro_deployment *deployment)
 {
     xt_plain_table_close(deployment->plain);
     xt_live_close(deployment->live);
+    xt_keyring_close(deployment->keyring);
     xt_generation_close(deployment->generation);
     if (deployment->folder[0] != '\0') {
         xt_standard_remove(deployment->folder);

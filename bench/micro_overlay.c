@@ -139,18 +139,17 @@ enum xt_status xt_micro_deploy_overlay(const struct xt_micro_options *options,
                                        struct xt_micro_deployment *deployment,
                                        struct xt_failure *failure)
 {
-    struct xt_keyring *keyring = NULL;
     if (options->overlay > xt_population_count(population) / 2) {
         return xt_fail(failure, XT_INVALID, "--overlay takes at most half of --count");
     }
     enum xt_status status =
         run_writer(population, deployment->dir, options->overlay, options->quiet, failure);
     if (status == XT_OK) {
-        status = open_keyring(deployment->dir, &keyring, failure);
+        status = open_keyring(deployment->dir, &deployment->keyring, failure);
     }
     if (status == XT_OK) {
-        status = xt_live_open_reader(deployment->dir, keyring, &deployment->live, failure);
+        status =
+            xt_live_open_reader(deployment->dir, deployment->keyring, &deployment->live, failure);
     }
-    xt_keyring_close(keyring);
     return status;
 }
