@@ -165,6 +165,8 @@ static bool follows(const struct xt_answer_keys *keys, unsigned index)
                                    : first;
 }
 
+static uint32_t number_of(const uint8_t public[XT_ANSWER_PUBLIC]);
+
 static bool take_line(struct xt_answer_keys *keys, unsigned index, const uint8_t *line)
 {
     uint8_t seed[SEED], secret[ED25519_PRIVATE_KEY_LEN];
@@ -173,6 +175,7 @@ static bool take_line(struct xt_answer_keys *keys, unsigned index, const uint8_t
     if (fine) {
         ED25519_keypair_from_seed(facts->public, secret, seed);
         xt_answer_key_id(facts->public, facts->id);
+        facts->number = number_of(facts->public);
         if (facts->state == XT_ANSWER_CURRENT) {
             memcpy(keys->secret, secret, sizeof(secret));
             keys->current = index;
@@ -273,16 +276,29 @@ void xt_answer_keys_to_json(const struct xt_answer_keys *keys, struct xt_writer 
 
 /* ---- for whoever verifies --------------------------------------------------------------------- */
 
-void xt_answer_key_id(const uint8_t public[XT_ANSWER_PUBLIC], char id[XT_ANSWER_KEY_ID + 1])
+static void thumbprint(const uint8_t public[XT_ANSWER_PUBLIC], uint8_t digest[XT_SHA256])
 {
     char x[XT_ANSWER_KEY_ID + 1], json[128];
-    uint8_t digest[XT_SHA256];
     to_base64url(public, x);
     /* The members that RFC 7638 demands for OKP, in their order, without a space. */
     int size =
         snprintf(json, sizeof(json), "{\"crv\":\"Ed25519\",\"kty\":\"OKP\",\"x\":\"%s\"}", x);
     xt_sha256(xt_span_of(json, (size_t)size), digest);
+}
+
+void xt_answer_key_id(const uint8_t public[XT_ANSWER_PUBLIC], char id[XT_ANSWER_KEY_ID + 1])
+{
+    uint8_t digest[XT_SHA256];
+    thumbprint(public, digest);
     to_base64url(digest, id);
+}
+
+static uint32_t number_of(const uint8_t public[XT_ANSWER_PUBLIC])
+{
+    uint8_t digest[XT_SHA256];
+    thumbprint(public, digest);
+    return (uint32_t)digest[0] << 24 | (uint32_t)digest[1] << 16 | (uint32_t)digest[2] << 8 |
+           digest[3];
 }
 
 bool xt_answer_signature_is_right(const uint8_t public[XT_ANSWER_PUBLIC], struct xt_span message,

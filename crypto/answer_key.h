@@ -49,6 +49,7 @@ struct xt_answer_key_facts {
     enum xt_answer_key_state state;
     char made[XT_ANSWER_KEY_TIME + 1];
     char id[XT_ANSWER_KEY_ID + 1];
+    uint32_t number; /* the first four bytes of what id says, for commands and logs */
     uint8_t public[XT_ANSWER_PUBLIC];
 };
 

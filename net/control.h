@@ -36,8 +36,8 @@ enum xt_control_type {
      * descriptors of the shared memory alone. */
     XT_CONTROL_START = 1,
     /* numbers[0] a serial number that the answer repeats; blobs[0] struct xt_settings; blobs[1] the TLS
-     * key in PEM, empty: certificate, key, authority, revocations and signing keys are as before;
-     * blobs[2] the signing keys, as XT_START_SIGNING; fds[0] the snapshot. */
+     * key in PEM, empty: certificate, key, authority and revocations are as before; fds[0] the
+     * snapshot. */
     XT_CONTROL_RELOAD,
     XT_CONTROL_GENERATION, /* numbers[0] the number of the generation to open, blobs[0] the digest of the
                             * one that was checked: what lies under the number now may be another */
@@ -50,7 +50,8 @@ enum xt_control_type {
                          * number; fds as xt_quota_book_hand gives them */
 
     /* numbers[0] a serial number that the answer repeats, [1] the period of the ticket seed; blobs[0] the
-     * keyring, blobs[1] the secret of the seed. To the writer without a seed. */
+     * keyring, blobs[1] the secret of the seed, blobs[2] the signing keys, as XT_START_SIGNING. To the
+     * writer the keyring alone. */
     XT_CONTROL_KEYS,
 
     XT_CONTROL_READY = 32, /* it serves */

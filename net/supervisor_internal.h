@@ -7,7 +7,7 @@
  *   supervisor_workers.c   which worker runs where, what each was told, who replaces whom
  *   supervisor_messages.c  what workers say and what becomes of it
  *   supervisor_pulse.c     which child runs and does nothing
- *   supervisor_keys.c      master and ticket keys that change
+ *   supervisor_keys.c      master, ticket and signing keys that change
  *   supervisor_audit.c     the audit log's checkpoints
  *   supervisor_segments.c  its files: which worker writes which
  *   supervisor_writer.c    the writer, and everybody's channel to it
@@ -75,6 +75,12 @@ struct xt_member_audit {
 /* Serial numbers of the keys: told of, in force. */
 struct xt_keys_known {
     uint64_t sent, taken;
+};
+
+/* The keys that sign answers, as xt_material_signing gives them; NULL: there are none. */
+struct xt_signing_text {
+    uint8_t *text;
+    size_t size;
 };
 
 enum xt_role { XT_ROLE_ABSENT, XT_ROLE_STARTING, XT_ROLE_SERVING, XT_ROLE_LEAVING };
@@ -163,10 +169,11 @@ struct xt_supervisor {
     bool loop_open;
     const struct xt_supervisor_plan *plan;
     struct xt_settings settings; /* in force */
-    struct xt_keyring *keyring;  /* changes in place */
-    uint32_t ticket_order;       /* the last rotation of the ticket keys that was obeyed */
-    uint64_t keys_serial;        /* of both */
-    uint64_t keys_told;          /* that stands in DIR/live/keys.taken */
+    struct xt_keyring *keyring; /* changes in place */
+    uint32_t ticket_order;      /* the last rotation of the ticket keys that was obeyed */
+    struct xt_signing_text signing;
+    uint64_t keys_serial;       /* of all three */
+    uint64_t keys_told;         /* that stands in DIR/live/keys.taken */
     struct xt_identity_files *identity;
     struct xt_partners *partners;
     int snapshot; /* of both */
@@ -265,14 +272,17 @@ XT_MUST_USE enum xt_status xt_quotas_tell(struct xt_member *member);
 struct xt_new_keys {
     struct xt_keyring *keyring;
     uint32_t ticket_order;
+    struct xt_signing_text signing;
+    bool keep_signing; /* those in force stay */
 };
 /* Reads and checks DIR/keys; nothing is taken. */
 XT_MUST_USE enum xt_status xt_supervisor_read_keys(const struct xt_supervisor *supervisor,
                                                    struct xt_new_keys *keys,
                                                    struct xt_failure *failure);
-/* Takes them over and tells everybody what is new. */
+void xt_new_keys_release(struct xt_new_keys *keys);
+/* Takes them over, so that nothing is left in *keys, and tells everybody what is new. */
 void xt_supervisor_take_keys(struct xt_supervisor *supervisor, struct xt_new_keys *keys);
-/* Both. */
+/* Both; but signing keys that are gone go on until SIGHUP: an operator may just put another file there. */
 XT_MUST_USE enum xt_status xt_supervisor_look_at_keys(struct xt_supervisor *supervisor,
                                                       struct xt_failure *failure);
 /* Of the watch. */

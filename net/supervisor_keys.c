@@ -1,4 +1,4 @@
-/* Master keys and ticket keys that change while the service runs: from DIR/keys to every process.
+/* Master, ticket and signing keys that change while the service runs: from DIR/keys to every process.
  *
  *   DIR/keys changed --> read, checked --> KEYS to all workers and the writer --> KEYS_TAKEN from all
  *                                                                             --> DIR/live/keys.taken
@@ -11,6 +11,7 @@
 #include <inttypes.h>
 #include <time.h>
 
+#include "crypto/answer_key.h"
 #include "store/command_line.h"
 #include "store/keys_taken.h"
 
@@ -49,16 +50,39 @@ enum xt_status xt_supervisor_read_keys(const struct xt_supervisor *supervisor,
     if (status == XT_OK) {
         status = check_keyring(supervisor, keys->keyring, failure);
     }
+    if (status == XT_OK) {
+        status = xt_material_signing(supervisor->plan->dir, &keys->signing.text,
+                                     &keys->signing.size, failure);
+    }
     if (status != XT_OK) {
-        xt_keyring_close(keys->keyring);
-        keys->keyring = NULL;
+        xt_new_keys_release(keys);
     }
     return status;
 }
 
+void xt_new_keys_release(struct xt_new_keys *keys)
+{
+    xt_keyring_close(keys->keyring);
+    xt_file_release_secret(keys->signing.text);
+    *keys = (struct xt_new_keys){.keyring = NULL};
+}
+
 /* ---- taking ----------------------------------------------------------------------------------- */
 
-static void log_new(const struct xt_supervisor *supervisor, bool master, bool tickets)
+/* Of the key that signs; 0: none does. */
+static uint32_t signing_number(const struct xt_supervisor *supervisor)
+{
+    const struct xt_signing_text *text = &supervisor->signing;
+    struct xt_answer_keys *keys = NULL;
+    uint32_t number = 0;
+    if (text->size > 0 && xt_answer_keys_open(xt_span_of(text->text, text->size), &keys) == XT_OK) {
+        number = xt_answer_keys_current(keys)->number;
+        xt_answer_keys_close(keys);
+    }
+    return number;
+}
+
+static void log_new(const struct xt_supervisor *supervisor, bool master, bool tickets, bool signing)
 {
     char id[9];
     struct xt_log_line line;
@@ -71,31 +95,47 @@ static void log_new(const struct xt_supervisor *supervisor, bool master, bool ti
     if (tickets) {
         xt_log_text(&line, "tickets", "renewed");
     }
+    if (signing) {
+        (void)snprintf(id, sizeof(id), "%08" PRIx32, signing_number(supervisor));
+        xt_log_text(&line, "signing", supervisor->signing.size > 0 ? id : "none");
+    }
     xt_log_end(&line);
+}
+
+static bool is_same(const struct xt_signing_text *a, const struct xt_signing_text *b)
+{
+    return a->size == b->size && xt_secret_equal(a->text, b->text, a->size);
 }
 
 void xt_supervisor_take_keys(struct xt_supervisor *supervisor, struct xt_new_keys *keys)
 {
     bool master = !xt_keyring_is_same(keys->keyring, supervisor->keyring);
     bool tickets = keys->ticket_order != supervisor->ticket_order;
+    bool signing = !keys->keep_signing && !is_same(&keys->signing, &supervisor->signing);
     if (master) {
         xt_keyring_take(supervisor->keyring, keys->keyring);
     } else {
         xt_keyring_close(keys->keyring);
     }
     keys->keyring = NULL;
+    if (signing) {
+        const struct xt_signing_text before = supervisor->signing;
+        supervisor->signing = keys->signing;
+        keys->signing = before;
+    }
     if (tickets) {
         supervisor->ticket_order = keys->ticket_order;
         xt_ticket_seed_make(supervisor->tickets, (int64_t)time(NULL));
     }
     /* A new audit key signs from the next checkpoint on, so that is due. */
     supervisor->audit.checkpoint_at_ms = 0;
-    if (master || tickets) {
-        log_new(supervisor, master, tickets);
+    if (master || tickets || signing) {
+        log_new(supervisor, master, tickets, signing);
         supervisor->keys_serial++;
         xt_workers_sync(supervisor);
         xt_writer_slot_sync(supervisor);
     }
+    xt_new_keys_release(keys);
 }
 
 enum xt_status xt_supervisor_look_at_keys(struct xt_supervisor *supervisor,
@@ -104,6 +144,7 @@ enum xt_status xt_supervisor_look_at_keys(struct xt_supervisor *supervisor,
     struct xt_new_keys keys;
     enum xt_status status = xt_supervisor_read_keys(supervisor, &keys, failure);
     if (status == XT_OK) {
+        keys.keep_signing = keys.signing.size == 0;
         xt_supervisor_take_keys(supervisor, &keys);
     }
     return status;
@@ -125,7 +166,7 @@ void xt_supervisor_keys_changed(void *context)
 /* ---- telling ---------------------------------------------------------------------------------- */
 
 static enum xt_status send_keys(struct xt_supervisor *supervisor, struct xt_child *child,
-                                bool tickets)
+                                bool worker)
 {
     uint8_t *exported = xt_secret_alloc(XT_KEYRING_EXPORT_MAX);
     if (exported == NULL) {
@@ -137,10 +178,11 @@ static enum xt_status send_keys(struct xt_supervisor *supervisor, struct xt_chil
     struct xt_control_message message = {.type = XT_CONTROL_KEYS,
                                          .numbers = {supervisor->keys_serial}};
     message.blobs[0] = xt_written(&writer);
-    if (tickets) {
+    if (worker) {
         message.numbers[1] = supervisor->tickets->period;
         message.blobs[1] =
             xt_span_of(supervisor->tickets->secret, sizeof(supervisor->tickets->secret));
+        message.blobs[2] = xt_span_of(supervisor->signing.text, supervisor->signing.size);
     }
     enum xt_status status = xt_child_send(child, &message);
     xt_secret_free(exported);
@@ -198,7 +240,8 @@ void xt_supervisor_keys_progress(struct xt_supervisor *supervisor)
     }
     supervisor->keys_told = supervisor->keys_serial;
     struct xt_keys_taken taken = {.master = xt_keyring_current(supervisor->keyring),
-                                  .tickets = supervisor->ticket_order};
+                                  .tickets = supervisor->ticket_order,
+                                  .signing = signing_number(supervisor)};
     if (xt_keys_taken_write(supervisor->plan->dir, &taken, &failure) != XT_OK) {
         xt_supervisor_log_failure("keys_taken_not_told",
                                   &failure); /* they are in force all the same */

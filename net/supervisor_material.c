@@ -39,26 +39,6 @@ static enum xt_status name_files(const char *dir, const struct xt_settings *sett
     return fits ? XT_OK : xt_fail(failure, XT_TOO_LARGE, "the path %s is too long", dir);
 }
 
-/* A deployment may lack them: then nothing is signed. */
-static enum xt_status read_signing(const char *dir, struct xt_identity_files *identity,
-                                   struct xt_failure *failure)
-{
-    char path[XT_PATH_MAX];
-    if (xt_path_join(path, dir, "keys/signing.key") != XT_OK) {
-        return xt_fail(failure, XT_TOO_LARGE, "the path %s is too long", dir);
-    }
-    enum xt_status status =
-        xt_answer_key_read(path, &identity->signing, &identity->signing_size, failure);
-    if (status != XT_NOT_FOUND) {
-        return status;
-    }
-    struct xt_log_line line;
-    xt_log_begin(&line, XT_LOG_WARNING, "signing_key_missing");
-    xt_log_text(&line, "file", path);
-    xt_log_end(&line);
-    return XT_OK;
-}
-
 static enum xt_status check_sizes(const struct xt_identity_files *identity,
                                   struct xt_failure *failure)
 {
@@ -90,9 +70,6 @@ enum xt_status xt_material_identity(const char *dir, const struct xt_settings *s
     }
     identity->tls.allow_tls12 = strcmp(settings->tls_min_version, "1.2") == 0;
     status = check_sizes(identity, failure);
-    if (status == XT_OK) {
-        status = read_signing(dir, identity, failure);
-    }
     struct xt_tls_context *context = NULL;
     if (status == XT_OK) {
         status = xt_tls_server(&identity->tls, &context, failure);
@@ -111,9 +88,28 @@ void xt_material_release_identity(struct xt_identity_files *identity)
 {
     if (identity != NULL) {
         xt_tls_material_release(&identity->tls);
-        xt_file_release_secret(identity->signing);
         free(identity);
     }
+}
+
+enum xt_status xt_material_signing(const char *dir, uint8_t **text, size_t *size,
+                                   struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    *text = NULL;
+    *size = 0;
+    enum xt_status status = xt_key_path(dir, "signing.key", path, failure);
+    if (status == XT_OK) {
+        status = xt_answer_key_read(path, text, size, failure);
+    }
+    if (status != XT_NOT_FOUND) {
+        return status;
+    }
+    struct xt_log_line line;
+    xt_log_begin(&line, XT_LOG_WARNING, "signing_key_missing");
+    xt_log_text(&line, "file", path);
+    xt_log_end(&line);
+    return XT_OK;
 }
 
 /* ---- partners --------------------------------------------------------------------------------- */

@@ -22,13 +22,10 @@ XT_MUST_USE enum xt_status xt_material_settings(const char *dir,
                                                 struct xt_settings *settings,
                                                 struct xt_failure *failure);
 
-/* The server's certificate and key, the clients' authority and its revocation lists, and the keys that
- * sign answers. */
+/* The server's certificate and key, the clients' authority and its revocation lists. */
 struct xt_identity_files {
     struct xt_tls_server_material tls; /* owned */
     int64_t revocations_until;         /* Unix seconds; INT64_MAX: there are no lists */
-    uint8_t *signing;                  /* text of the keys that sign answers, owned; NULL: none */
-    size_t signing_size;
     char certificate[XT_PATH_MAX], key[XT_PATH_MAX], authority[XT_PATH_MAX],
         revocations[XT_PATH_MAX]; /* paths; revocations "": none */
 };
@@ -39,6 +36,11 @@ XT_MUST_USE enum xt_status xt_material_identity(const char *dir, const struct xt
                                                 struct xt_identity_files **identity,
                                                 struct xt_failure *failure);
 void xt_material_release_identity(struct xt_identity_files *identity);
+
+/* The text of the keys that sign answers, in locked memory; to be given back with xt_file_release_secret.
+ * A deployment may lack them: NULL, and the log says so. */
+XT_MUST_USE enum xt_status xt_material_signing(const char *dir, uint8_t **text, size_t *size,
+                                               struct xt_failure *failure);
 
 /* Loads the partners beside `previous` (may be NULL) and logs what it refused. live: who held which
  * certificate on record; NULL: nobody. */

@@ -165,8 +165,7 @@ static bool is_same(const struct xt_identity_files *a, const struct xt_identity_
            xt_secret_equal(a->tls.key.data, b->tls.key.data, a->tls.key.size) &&
            xt_span_equal(a->tls.client_authority, b->tls.client_authority) &&
            xt_span_equal(a->tls.revocations, b->tls.revocations) &&
-           a->tls.allow_tls12 == b->tls.allow_tls12 && a->signing_size == b->signing_size &&
-           xt_secret_equal(a->signing, b->signing, a->signing_size);
+           a->tls.allow_tls12 == b->tls.allow_tls12;
 }
 
 enum xt_status xt_supervisor_check_revocations(bool list_in_force,
@@ -264,7 +263,7 @@ void xt_supervisor_reload(struct xt_supervisor *supervisor)
         }
     }
     free(settings);
-    xt_keyring_close(keys.keyring);
+    xt_new_keys_release(&keys);
     if (status != XT_OK) {
         xt_supervisor_log_failure("reload_refused", &failure);
         supervisor->reloading = false;

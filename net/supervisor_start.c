@@ -202,6 +202,7 @@ static void release(struct xt_supervisor *supervisor)
     xt_partners_free(supervisor->partners);
     xt_material_release_identity(supervisor->identity);
     xt_keyring_close(supervisor->keyring);
+    xt_file_release_secret(supervisor->signing.text);
     xt_secret_free(supervisor->tickets);
     free(supervisor);
 }

@@ -78,7 +78,7 @@ static enum xt_status send_start(struct xt_member *member)
         xt_span_of(supervisor->tickets->secret, sizeof(supervisor->tickets->secret));
     message.blobs[XT_START_TLS_KEY] = supervisor->identity->tls.key;
     message.blobs[XT_START_SIGNING] =
-        xt_span_of(supervisor->identity->signing, supervisor->identity->signing_size);
+        xt_span_of(supervisor->signing.text, supervisor->signing.size);
     message.blobs[XT_START_DIGEST] = xt_span_of(supervisor->digest, sizeof(supervisor->digest));
     xt_sockets_set_right(member->slot);
     _Static_assert(XT_START_API == XT_START_SHARED + XT_SHARED_FDS, "all of them have a place");
@@ -243,8 +243,6 @@ static enum xt_status send_reload(struct xt_member *member)
     message.blobs[0] = xt_span_of(&supervisor->settings, sizeof(supervisor->settings));
     if (member->sent_identity != supervisor->identity_serial) {
         message.blobs[1] = supervisor->identity->tls.key;
-        message.blobs[2] =
-            xt_span_of(supervisor->identity->signing, supervisor->identity->signing_size);
     }
     enum xt_status status = xt_child_send(member->child, &message);
     if (status == XT_OK) {

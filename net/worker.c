@@ -347,9 +347,15 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
         status = open_handles(worker, failure);
     }
     if (status == XT_OK) {
-        status =
-            xt_worker_take(worker, &settings, start->fds[XT_START_SNAPSHOT],
-                           start->blobs[XT_START_TLS_KEY], start->blobs[XT_START_SIGNING], failure);
+        status = xt_worker_take(worker, &settings, start->fds[XT_START_SNAPSHOT],
+                                start->blobs[XT_START_TLS_KEY], failure);
+    }
+    if (status == XT_OK) {
+        status = xt_worker_take_signing(worker, start->blobs[XT_START_SIGNING]);
+        if (status != XT_OK) {
+            (void)xt_fail(failure, status, "cannot take the signing keys: %s",
+                          xt_status_name(status));
+        }
     }
     if (status == XT_OK && start->numbers[XT_START_GENERATION] != 0) {
         status = open_generation(worker, start, failure);

@@ -77,12 +77,13 @@ void xt_process_harden(void);
 
 /* ---- between worker.c and worker_control.c ---- */
 
-/* Settings, partners, certificates and signing keys of a START or RELOAD: all or nothing. key empty:
- * certificates and signing keys are as before. */
+/* Settings, partners and certificates of a START or RELOAD: all or nothing. key empty: certificates are
+ * as before. */
 XT_MUST_USE enum xt_status xt_worker_take(struct xt_worker *worker,
                                           const struct xt_settings *settings, int snapshot,
-                                          struct xt_span key, struct xt_span signing,
-                                          struct xt_failure *failure);
+                                          struct xt_span key, struct xt_failure *failure);
+/* The keys that sign answers, as XT_START_SIGNING; empty: none from now on. */
+XT_MUST_USE enum xt_status xt_worker_take_signing(struct xt_worker *worker, struct xt_span text);
 /* digest: of the one that the supervisor has checked. XT_CORRUPT: another lies there. */
 XT_MUST_USE enum xt_status xt_worker_take_generation(struct xt_worker *worker, uint32_t number,
                                                      struct xt_span digest,

@@ -54,20 +54,11 @@ static void take_settings(struct xt_worker *worker, const struct xt_settings *se
 }
 
 enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings *settings, int fd,
-                              struct xt_span key, struct xt_span signing,
-                              struct xt_failure *failure)
+                              struct xt_span key, struct xt_failure *failure)
 {
     struct xt_snapshot snapshot;
     struct xt_tls_context *tls = NULL;
-    struct xt_answer_keys *answer_keys = NULL;
     enum xt_status status = xt_snapshot_open(fd, &snapshot, failure);
-    if (status == XT_OK && key.size > 0 && signing.size > 0) {
-        status = xt_answer_keys_open(signing, &answer_keys);
-        if (status != XT_OK) {
-            (void)xt_fail(failure, status, "cannot take the signing keys: %s",
-                          xt_status_name(status));
-        }
-    }
     if (status == XT_OK && key.size > 0) {
         status = make_tls(worker, settings, &snapshot, key, &tls, failure);
     }
@@ -84,13 +75,21 @@ enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings
             xt_listener_set_tls(&worker->api, tls);
             xt_tls_context_close(worker->tls);
             worker->tls = tls;
-            xt_service_take_answer_keys(&worker->service, answer_keys);
         }
     } else {
-        xt_answer_keys_close(answer_keys);
         xt_tls_context_close(tls);
     }
     xt_snapshot_close(&snapshot);
+    return status;
+}
+
+enum xt_status xt_worker_take_signing(struct xt_worker *worker, struct xt_span text)
+{
+    struct xt_answer_keys *keys = NULL;
+    enum xt_status status = text.size == 0 ? XT_OK : xt_answer_keys_open(text, &keys);
+    if (status == XT_OK) {
+        xt_service_take_answer_keys(&worker->service, keys);
+    }
     return status;
 }
 
@@ -164,10 +163,14 @@ static void on_keys(struct xt_worker *worker, const struct xt_control_message *m
                                 : XT_INVALID;
     struct xt_failure failure = {0};
     if (status == XT_OK) {
+        status = xt_worker_take_signing(worker, message->blobs[2]);
+    }
+    if (status == XT_OK) {
         xt_keyring_take(worker->keyring, keyring);
         /* The seed that it has gives the same keys again. */
         xt_tickets_renew(worker->tickets, &seed, (int64_t)time(NULL));
     } else {
+        xt_keyring_close(keyring);
         (void)xt_fail(&failure, status, "cannot take the keys: %s", xt_status_name(status));
     }
     xt_wipe(&seed, sizeof(seed));
@@ -180,8 +183,8 @@ static void on_reload(struct xt_worker *worker, const struct xt_control_message 
     struct xt_failure failure = {0};
     enum xt_status status = XT_INVALID;
     if (message->fd_count == 1 && xt_control_copy(message, 0, &settings, sizeof(settings))) {
-        status = xt_worker_take(worker, &settings, message->fds[0], message->blobs[1],
-                                message->blobs[2], &failure);
+        status =
+            xt_worker_take(worker, &settings, message->fds[0], message->blobs[1], &failure);
     }
     answer(worker, message, status, XT_CONTROL_RELOADED, &failure);
 }

@@ -13,7 +13,7 @@
 
 static const char help[] =
     "usage: xacthuc keys list DIR [--json]\n"
-    "       xacthuc keys rotate DIR master|audit|tickets [--json]\n"
+    "       xacthuc keys rotate DIR master|audit|tickets|signing [--json]\n"
     "       xacthuc keys retire DIR master ID [--json]\n"
     "\n"
     "list    the keys by id, never by their bytes: when they were made and what still needs them\n"
@@ -25,6 +25,8 @@ static const char help[] =
     "          audit    signs the audit log; the one before vouches for it and is destroyed. Give\n"
     "                   auditors the new keys/audit.pub; those who kept an older one can go on\n"
     "          tickets  of TLS sessions; clients that come back make one full handshake\n"
+    "          signing  signs answers: the key that was published as the next one; another is the\n"
+    "                   next. The last four before stay published, older ones go by themselves\n"
     "retire  destroys an old master key; refuses while a generation, the live store or the audit\n"
     "        log needs it. Copies of those elsewhere that need it cannot be opened any more\n"
     "\n"
@@ -104,8 +106,12 @@ static int parse(struct xt_keys_asked *asked, int argc, char **argv)
         return xt_usage_error("keys", "there are no keys of the kind %s", words[2]);
     }
     if (out && asked->kind != NULL && asked->kind != &xt_key_kinds[XT_KEYS_MASTER]) {
-        return xt_usage_error("keys", "only master keys are retired: old %s keys are gone already",
-                              asked->kind->name);
+        return asked->kind == &xt_key_kinds[XT_KEYS_SIGNING]
+                   ? xt_usage_error("keys", "only master keys are retired: signing keys of before "
+                                            "go by themselves as new ones come")
+                   : xt_usage_error("keys",
+                                    "only master keys are retired: old %s keys are gone already",
+                                    asked->kind->name);
     }
     asked->id = out ? words[3] : NULL;
     return -1;

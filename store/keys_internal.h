@@ -19,6 +19,8 @@ struct xt_key_row {
     bool current;
     const struct xt_key_use_count *use; /* of a master key */
     uint32_t vouched_by;                /* of an audit key; 0: nobody */
+    const char *kid;                    /* of a signing key: its name in the published list */
+    bool next;                          /* it will be the current one */
 };
 
 struct xt_key_printer {
@@ -27,7 +29,7 @@ struct xt_key_printer {
 };
 
 /* A further kind of keys is a place in the enumeration, a line in `kinds` and these three. */
-enum xt_key_kind_place { XT_KEYS_MASTER, XT_KEYS_AUDIT, XT_KEYS_TICKETS, XT_KEYS_KINDS };
+enum xt_key_kind_place { XT_KEYS_MASTER, XT_KEYS_AUDIT, XT_KEYS_TICKETS, XT_KEYS_SIGNING, XT_KEYS_KINDS };
 struct xt_key_kind {
     const char *name;
     const char *file; /* in DIR/keys */

@@ -1,4 +1,5 @@
 /* The kinds of keys in DIR/keys. */
+#include "crypto/answer_key.h"
 #include "crypto/audit_key.h"
 #include "crypto/credential.h"
 #include "crypto/tickets.h"
@@ -113,10 +114,84 @@ static bool tickets_are_taken(const char *dir, uint32_t id, const struct xt_keys
     return taken->tickets == id;
 }
 
+/* ---- signing --------------------------------------------------------------------------------- */
+
+/* Gives *keys to be closed. XT_NOT_FOUND: there are none. */
+static enum xt_status open_signing(const char *path, struct xt_answer_keys **keys,
+                                   struct xt_failure *failure)
+{
+    uint8_t *text = NULL;
+    size_t size = 0;
+    enum xt_status status = xt_answer_key_read(path, &text, &size, failure);
+    if (status == XT_OK) {
+        status = xt_answer_keys_open(xt_span_of(text, size), keys);
+        if (status != XT_OK) {
+            (void)xt_fail(failure, status, "no memory for the signing keys");
+        }
+        xt_file_release_secret(text);
+    }
+    return status;
+}
+
+static enum xt_status list_signing(const char *dir, struct xt_key_printer *printer,
+                                   struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    struct xt_answer_keys *keys = NULL;
+    enum xt_status status = xt_key_path(dir, "signing.key", path, failure);
+    if (status == XT_OK) {
+        status = open_signing(path, &keys, failure);
+    }
+    if (status != XT_OK) {
+        return status == XT_NOT_FOUND ? XT_OK : status;
+    }
+    for (unsigned i = 0; i < xt_answer_keys_count(keys); i++) {
+        const struct xt_answer_key_facts *facts = xt_answer_keys_at(keys, i);
+        const struct xt_key_row row = {.kind = "signing",
+                                       .id = facts->number,
+                                       .made = facts->made,
+                                       .current = facts->state == XT_ANSWER_CURRENT,
+                                       .next = facts->state == XT_ANSWER_NEXT,
+                                       .kid = facts->id};
+        xt_key_print_row(printer, &row);
+    }
+    xt_answer_keys_close(keys);
+    return XT_OK;
+}
+
+/* In a deployment of before there were such keys it makes the first ones. */
+static enum xt_status rotate_signing(const char *dir, uint32_t *id, struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    struct xt_answer_keys *keys = NULL;
+    enum xt_status status = xt_key_path(dir, "signing.key", path, failure);
+    if (status == XT_OK) {
+        status = xt_answer_key_rotate(path, failure);
+    }
+    if (status == XT_NOT_FOUND) {
+        status = xt_answer_key_make(path, failure);
+    }
+    if (status == XT_OK) {
+        status = open_signing(path, &keys, failure);
+    }
+    if (status == XT_OK) {
+        *id = xt_answer_keys_current(keys)->number;
+        xt_answer_keys_close(keys);
+    }
+    return status;
+}
+
+static bool signing_is_taken(const char *dir, uint32_t id, const struct xt_keys_taken *taken)
+{
+    (void)dir;
+    return taken->signing == id;
+}
+
 /* ---- all of them ----------------------------------------------------------------------------- */
 
 const struct xt_key_kind xt_key_kinds[XT_KEYS_KINDS] = {
     {"master", "master.keys", list_master, rotate_master, master_is_taken},
     {"audit", "audit.key", list_audit, xt_audit_key_rotate, audit_is_taken},
     {"tickets", "tickets", list_tickets, xt_ticket_order_write, tickets_are_taken},
+    {"signing", "signing.key", list_signing, rotate_signing, signing_is_taken},
 };

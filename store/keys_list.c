@@ -59,6 +59,9 @@ static void print_row_json(const struct xt_key_row *row)
     if (row->vouched_by != 0) {
         printf(",\"vouched_by\":\"%08" PRIx32 "\"", row->vouched_by);
     }
+    if (row->kid != NULL) {
+        printf(",\"next\":%s,\"kid\":\"%s\"", row->next ? "true" : "false", row->kid);
+    }
     putchar('}');
 }
 
@@ -69,13 +72,17 @@ static void print_row_text(const struct xt_key_row *row)
         snprintf(id, sizeof(id), "%08" PRIx32, row->id);
     }
     printf("%-8s %-8s  %-20s  %-7s  ", row->kind, id, row->made[0] != 0 ? row->made : "-",
-           row->current ? "current" : "old");
+           row->current ? "current"
+           : row->next  ? "next"
+                        : "old");
     if (row->use != NULL && xt_key_is_used(row->use)) {
         xt_key_print_use_text(row->use);
     } else if (row->use != NULL && !row->current) {
         fputs("not needed by anything here: keys retire takes it out", stdout);
     } else if (row->vouched_by != 0) {
         printf("vouched for by %08" PRIx32, row->vouched_by);
+    } else if (row->kid != NULL) {
+        printf("kid %s", row->kid);
     } else if (row->id == 0) {
         fputs("in the server's memory only, new each 15 minutes", stdout);
     }

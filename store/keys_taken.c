@@ -16,8 +16,9 @@ enum xt_status xt_keys_taken_write(const char *dir, const struct xt_keys_taken *
     if (xt_path_join(path, dir, NAME) != XT_OK) {
         return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
     }
-    int size = snprintf(text, sizeof(text), "master %08" PRIx32 "\ntickets %08" PRIx32 "\n",
-                        taken->master, taken->tickets);
+    int size = snprintf(text, sizeof(text),
+                        "master %08" PRIx32 "\ntickets %08" PRIx32 "\nsigning %08" PRIx32 "\n",
+                        taken->master, taken->tickets, taken->signing);
     return xt_file_write(path, xt_span_of(text, (size_t)size), 0600, true, failure);
 }
 
@@ -49,8 +50,9 @@ enum xt_status xt_keys_taken_read(const char *dir, bool *runs, struct xt_keys_ta
     }
     if (xt_path_join(path, dir, NAME) == XT_OK &&
         xt_file_read(path, TEXT_MAX, &content, &size, NULL) == XT_OK) {
-        if (sscanf((const char *)content, "master %8" SCNx32 "\ntickets %8" SCNx32, &taken->master,
-                   &taken->tickets) != 2) {
+        if (sscanf((const char *)content,
+                   "master %8" SCNx32 "\ntickets %8" SCNx32 "\nsigning %8" SCNx32, &taken->master,
+                   &taken->tickets, &taken->signing) < 2) {
             *taken = (struct xt_keys_taken){.master = 0};
         }
         xt_file_release(content, size);

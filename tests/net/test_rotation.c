@@ -17,7 +17,8 @@
 #define KILLS 30
 
 static const char *const two_workers[] = {"--workers", "2", NULL};
-static const char *const kinds[] = {"master", "audit", "tickets"};
+static const char *const kinds[] = {"master", "audit", "tickets", "signing"};
+#define KINDS (sizeof(kinds) / sizeof(kinds[0]))
 
 /* ---- the commands ----------------------------------------------------------------------------- */
 
@@ -112,7 +113,7 @@ static void requests_go_on_through_rotations_of_every_kind(void **state)
     struct callers *callers = callers_start(&server, 4);
     assert_true(callers_wait(callers, 20, 5000));
     for (unsigned i = 0; i < ROUNDS; i++) {
-        for (unsigned j = 0; j < 3; j++) {
+        for (unsigned j = 0; j < KINDS; j++) {
             rotate(kinds[j]);
             assert_true(callers_wait(callers, 20, 5000));
         }
@@ -209,6 +210,77 @@ static void sessions_from_before_a_rotation_of_tickets_are_not_resumed_by_any_wo
         assert_true(ask_resuming(&server, sessions[i]));
         xt_tls_context_close(sessions[i]);
     }
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* ---- signing ---------------------------------------------------------------------------------- */
+
+/* The names in the published list, in its order, as asked for on a new connection. */
+static unsigned published(const struct server *server, char names[8][48])
+{
+    struct test_response response;
+    struct test_client *client = connect_as(server, "demo");
+    assert_true(
+        test_client_request(client, "GET", "/.well-known/jwks.json", NULL, NULL, &response));
+    assert_int_equal(response.status, 200);
+    unsigned count = 0;
+    for (const char *at = response.body; (at = strstr(at, "\"kid\":\"")) != NULL; at++) {
+        assert_true(count < 8);
+        snprintf(names[count++], 48, "%.43s", at + 7);
+    }
+    test_response_release(&response);
+    test_client_close(client);
+    return count;
+}
+
+static void
+the_next_signing_key_signs_everywhere_at_once_and_the_last_four_stay_published(void **state)
+{
+    (void)state;
+    struct server server;
+    char before[8][48], now[8][48], kid[48];
+    pid_t workers[8], same[8];
+    server_start_with(&server, NULL, two_workers);
+    assert_int_equal(server_workers(&server, workers, 8), 2);
+    struct callers *callers = callers_start(&server, 2);
+    unsigned reloads = server_log_count("\"event\":\"reloaded\"");
+    for (unsigned i = 0; i < 6; i++) {
+        unsigned count = published(&server, before);
+        rotate("signing");
+        char *row = row_with("signing", "\"current\":true");
+        member_of(row, "kid", kid, sizeof(kid));
+        free(row);
+        for (unsigned j = 0; j < 8; j++) { /* whichever worker takes the connection */
+            assert_int_equal(published(&server, now), count < 6 ? count + 1 : 6);
+            assert_string_equal(now[0], kid);
+            assert_string_equal(now[0], before[1]); /* it was the next one */
+            assert_string_equal(now[2], before[0]); /* what it signed still verifies */
+        }
+        free(row_with("signing", "\"next\":true"));
+    }
+    struct callers_result result = callers_stop(callers);
+    assert_int_equal(result.wrong + result.refused + result.cut, 0);
+    assert_int_equal(server_workers(&server, same, 8), 2);
+    assert_memory_equal(workers, same, 2 * sizeof(pid_t));
+    assert_int_equal(server_log_count("\"event\":\"reloaded\""), reloads); /* no SIGHUP */
+    /* Gone, they go on until somebody says that it is meant; damaged, the old ones go on. */
+    does("mv $D/keys/signing.key $D/../signing.copy", 0);
+    assert_true(server_log_has("signing_key_missing", 5000));
+    assert_int_equal(published(&server, now), 6);
+    rotate("master");
+    assert_int_equal(published(&server, now), 6);
+    unsigned refused = server_log_count("keys_refused");
+    does("echo current > $D/keys/.x && chmod 600 $D/keys/.x && mv $D/keys/.x $D/keys/signing.key",
+         0);
+    for (double end = now_s() + 5; server_log_count("keys_refused") == refused; sleep_ms(20)) {
+        assert_true(now_s() < end);
+    }
+    assert_int_equal(published(&server, now), 6);
+    does("$X keys rotate $D signing", 1);
+    does("mv $D/../signing.copy $D/keys/signing.key", 0);
+    rotate("signing");
+    assert_int_equal(published(&server, now), 6);
+    assert_verified(&server);
     assert_int_equal(server_stop(&server), 0);
 }
 
@@ -318,7 +390,8 @@ static void a_killed_rotation_leaves_the_old_or_the_new_state(void **state)
             int null = open("/dev/null", O_WRONLY);
             dup2(null, 1);
             dup2(null, 2);
-            execl(xacthuc(), "xacthuc", "keys", "rotate", deployment("DIR"), kinds[i % 3], NULL);
+            execl(xacthuc(), "xacthuc", "keys", "rotate", deployment("DIR"), kinds[i % KINDS],
+                  NULL);
             _exit(127);
         }
         int how;
@@ -327,7 +400,7 @@ static void a_killed_rotation_leaves_the_old_or_the_new_state(void **state)
         assert_int_equal(waitpid(child, &how, 0), child);
         does("$X keys list $D", 0);
     }
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < KINDS; i++) {
         rotate(kinds[i]);
     }
     does("test -z \"$(find $D/keys -name '.*')\"", 0); /* no key lies about */
@@ -495,6 +568,7 @@ static void wrong_usage_is_told_and_changes_nothing(void **state)
         "$X keys rotate $D passwords",
         "$X keys retire $D master",
         "$X keys retire $D audit 00000001",
+        "$X keys retire $D signing 00000001",
         "$X keys retire $D master 1",
         "$X keys retire $D master 0000000G",
         "$X keys list $D --yes",
@@ -519,7 +593,7 @@ static void without_a_server_the_next_start_takes_the_new_keys(void **state)
 {
     (void)state;
     struct server server;
-    for (unsigned i = 0; i < 3; i++) {
+    for (unsigned i = 0; i < KINDS; i++) {
         char command[64];
         snprintf(command, sizeof(command), "$X keys rotate $D %s --json", kinds[i]);
         char *text = shell(command, 0);
@@ -542,6 +616,8 @@ int main(void)
         cmocka_unit_test(requests_go_on_through_rotations_of_every_kind),
         cmocka_unit_test(a_subject_is_found_on_both_sides_of_a_rotation),
         cmocka_unit_test(sessions_from_before_a_rotation_of_tickets_are_not_resumed_by_any_worker),
+        cmocka_unit_test(
+            the_next_signing_key_signs_everywhere_at_once_and_the_last_four_stay_published),
         cmocka_unit_test(
             a_key_file_that_lacks_a_needed_key_or_is_damaged_is_refused_and_the_old_goes_on),
         cmocka_unit_test(a_killed_rotation_leaves_the_old_or_the_new_state),
