@@ -607,6 +607,31 @@ static void another_master_key_does_not_change_the_day(void **state)
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, set_up, deployment_remove)
 
+/* ---- keys ------------------------------------------------------------------------------------- */
+
+static void a_master_key_that_a_day_needs_is_retired_when_the_day_is_over(void **state)
+{
+    (void)state;
+    char old[9];
+    uint64_t now = (uint64_t)time(NULL) * S;
+    snprintf(old, sizeof(old), "%08x", xt_keyring_current(keyring));
+    struct xt_quota_book *book = book_open(now);
+    settle(book, 100, now);
+    xt_quota_book_close(book);
+    assert_int_equal(run("keys", "rotate", "DIR", "master", NULL), 0);
+    assert_int_equal(run("keys", "list", "DIR", NULL), 0);
+    assert_non_null(strstr(run_out, "quotas of "));
+    assert_int_equal(run("keys", "retire", "DIR", "master", old, NULL), 1);
+    assert_non_null(strstr(run_err, "today's quotas"));
+    /* A server of the day after tomorrow clears them away. */
+    book = book_open(now + 2 * DAY_MS);
+    settle(book, 0, now + 2 * DAY_MS);
+    xt_quota_book_close(book);
+    assert_int_equal(run("keys", "retire", "DIR", "master", old, NULL), 0);
+    assert_int_equal(run("keys", "list", "DIR", NULL), 0);
+    assert_null(strstr(run_out, old));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -619,6 +644,7 @@ int main(void)
         EACH(killed_processes_lose_nothing),
         EACH(only_who_is_alone_counts_again),
         EACH(two_supervisors_agree),
+        EACH(a_master_key_that_a_day_needs_is_retired_when_the_day_is_over),
         EACH(a_damaged_index_is_told_and_the_day_begins_anew),
         EACH(any_content_of_the_sets_is_borne),
         EACH(no_room_lets_nobody_through_and_is_mended),
