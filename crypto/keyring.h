@@ -97,7 +97,9 @@ void xt_secret_free(void *secret);
 void xt_wipe(void *data, size_t size);
 
 /* Wipes what copies of keys leave in the processor's wide registers, where it can: a signal, or a function
- * that is bound when it is first called, would put them on the stack. */
+ * that is bound when it is first called, would put them on the stack. One that comes between the copy and
+ * this still does: the stack of a process with keys may hold one, which is why such processes write no core
+ * (xt_process_hide_memory). */
 void xt_wipe_registers(void);
 
 /* Equal, in a time that depends on size only. */

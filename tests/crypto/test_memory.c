@@ -1,11 +1,13 @@
 /* Where the server's private key is in our memory: in pages that are locked and in no dump, and nowhere
  * once it was given back. */
 #include <fcntl.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <unistd.h>
 
+#include "crypto/keyring.h"
 #include "tests/crypto/link.h"
 #include "tests/crypto/scratch.h"
 #include "tests/test.h"
@@ -203,11 +205,59 @@ static int set_up(void **state)
     return result;
 }
 
+/* ---- registers -------------------------------------------------------------------------------- */
+
+#define COPIED 256 /* bytes: the C library copies as many through wide registers */
+
+static uint8_t signal_stack[1 << 16], copied_from[COPIED], copied_to[COPIED];
+static unsigned written_down;
+
+/* The kernel has put every register on the stack that we run on. */
+static void look_at_the_stack(int number)
+{
+    (void)number;
+    for (size_t i = 0; i < COPIED; i += 16) {
+        written_down += memmem(signal_stack, sizeof(signal_stack), copied_from + i, 16) != NULL;
+    }
+}
+
+/* How much of a copied secret a signal right after it would leave on the stack. */
+static unsigned left_after(void (*wipe)(void))
+{
+    static void *(*volatile copy)(void *, const void *, size_t) = memcpy;
+    memset(signal_stack, 0, sizeof(signal_stack));
+    written_down = 0;
+    xt_random(copied_from, sizeof(copied_from));
+    copy(copied_to, copied_from, sizeof(copied_to));
+    wipe();
+    assert_int_equal(raise(SIGUSR1), 0);
+    return written_down;
+}
+
+static void do_nothing(void)
+{
+}
+
+static void wiped_registers_have_nothing_that_a_signal_could_write_down(void **state)
+{
+    (void)state;
+    stack_t stack = {.ss_sp = signal_stack, .ss_size = sizeof(signal_stack)}, before;
+    struct sigaction action = {.sa_handler = look_at_the_stack, .sa_flags = SA_ONSTACK}, was;
+    assert_int_equal(sigaltstack(&stack, &before), 0);
+    assert_int_equal(sigaction(SIGUSR1, &action, &was), 0);
+    unsigned left = left_after(do_nothing), wiped = left_after(xt_wipe_registers);
+    assert_int_equal(sigaction(SIGUSR1, &was, NULL), 0);
+    assert_int_equal(sigaltstack(&before, NULL), 0);
+    print_message("%u of %u pieces were in registers before they were wiped\n", left, COPIED / 16);
+    assert_int_equal(wiped, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_servers_key_lies_in_protected_memory_and_is_wiped),
         cmocka_unit_test(keys_of_every_kind_serve),
+        cmocka_unit_test(wiped_registers_have_nothing_that_a_signal_could_write_down),
     };
     return cmocka_run_group_tests_name("crypto/memory", tests, set_up, scratch_remove);
 }

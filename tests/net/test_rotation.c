@@ -433,9 +433,9 @@ static bool mapping_has(int memory, uint64_t begin, uint64_t end, const uint8_t 
     return false;
 }
 
-/* How many mappings of a process hold the key; fails where one would be in a core dump. Not the stack, where
- * a signal or the dynamic linker may have put a register for a while: no dump is made of it either, since
- * these processes make none (assert_no_core). */
+/* How many mappings of a process hold the key; fails where one would be in a core dump. Not the stack:
+ * copies go through registers, which are wiped right after (xt_wipe_registers), but a signal in between puts
+ * them there. No dump is made of it either, since these processes make none (assert_no_core). */
 static unsigned hidden_copies(pid_t pid, const uint8_t *key, size_t size)
 {
     char path[64], line[512];
