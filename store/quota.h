@@ -25,9 +25,11 @@
  * removed has asked, for when he comes back the same day.
  * A day is the civil day in Viet Nam. The next one's files are made some minutes before, and both days
  * are handed out, so that no turn of a loop waits at midnight. A clock that is set back goes on with the
- * newer day.
+ * newer day, or with the day that it is if that one is still there: the newest file of a day past stays, and
+ * so does any of a day to come, for a clock that was wrong comes back.
  * Room is allocated when a region is made (a map of a file with holes would end a process on a full disk):
- * 16 bytes for each id of a quota, twice that for a while before midnight.
+ * 16 bytes for each id of a quota, for today and the day before, and
+ * for a while before midnight for the next one.
  * What was asked is in memory of the kernel's as soon as it is let through, and survives any process;
  * only a power cut can take back what the kernel had not written yet (vm.dirty_expire_centisecs, 30 s).
  * On a disk of another machine there is no such memory (store/local_disk).

@@ -20,13 +20,27 @@ struct xt_quota_book {
     struct xt_quota_day days[XT_QUOTA_DAYS]; /* those held first, by day, ascending */
     int handed;                              /* the indexes, for workers; -1: never made */
     uint64_t serial;
+    bool leapt;             /* a day to come was told of */
     bool stale;             /* what was handed is not what holds any more */
     struct xt_failure lost; /* text "": nothing was */
 };
 
 /* ---- days ------------------------------------------------------------------------------------- */
 
-/* What is over, and what a clock that was far ahead has left. */
+/* Told of a day with marks that is let go though it was not just over: whoever used up his quota has
+ * another one until the clock is back. */
+static void tell_leap(struct xt_quota_book *book, const struct xt_quota_day *day, int32_t today)
+{
+    if (day->head.day != today - 1 && xt_quota_day_is_used(day)) {
+        (void)xt_fail(&book->lost, XT_INVALID,
+                      "the clock leapt by %ld days: what was asked before does not count until it "
+                      "is back",
+                      (long)today - day->head.day);
+    }
+}
+
+/* What is over, and what a clock that is wrong or was wrong has left. The files stay: the clock may come
+ * back. */
 static void drop_days(struct xt_quota_book *book, int32_t today, bool *changed)
 {
     unsigned kept = 0;
@@ -36,9 +50,7 @@ static void drop_days(struct xt_quota_book *book, int32_t today, bool *changed)
             continue;
         }
         if (day->head.day < today || day->head.day > today + 1) {
-            if (book->lock >= 0) {
-                xt_quota_day_remove(book->folder, day->head.day);
-            }
+            tell_leap(book, day, today);
             xt_quota_day_release(day);
             *changed = true;
         } else if (kept++ != i) {
@@ -73,13 +85,59 @@ static bool has_day(const struct xt_quota_book *book, int32_t number)
     return false;
 }
 
-/* Today's, unless a newer day is held already (a clock that was set back), and the next one's in time. */
+/* Holds the day as it lies there, if it does. */
+static enum xt_status take_day(struct xt_quota_book *book, const struct xt_keyring *keyring,
+                               int32_t number)
+{
+    struct xt_quota_day day = XT_QUOTA_NO_DAY;
+    struct xt_failure why = {0};
+    enum xt_status status =
+        xt_quota_day_read(book->folder, book->lock >= 0, keyring, number, &day, &why);
+    if (status == XT_CORRUPT || status == XT_NOT_FOUND) {
+        if (why.text[0] != '\0') {
+            book->lost = why;
+        }
+        if (book->lock >= 0) {
+            xt_quota_day_remove(book->folder, number);
+        }
+        return XT_OK;
+    }
+    if (status == XT_OK) {
+        unsigned at = days_held(book);
+        if (at == 1 && book->days[0].head.day > number) {
+            book->days[1] = book->days[0];
+            at = 0;
+        }
+        book->days[at] = day;
+    }
+    return status;
+}
+
+/* Today and tomorrow, as they lie there. */
+static enum xt_status read_days(struct xt_quota_book *book, const struct xt_keyring *keyring,
+                                int32_t today)
+{
+    enum xt_status status = XT_OK;
+    for (int32_t number = today; status == XT_OK && number <= today + 1; number++) {
+        status = has_day(book, number) ? XT_OK : take_day(book, keyring, number);
+    }
+    return status;
+}
+
+/* Those that are there already (a clock that came back), then today's, unless a newer day is held (a clock
+ * that was set back), and the next one's in time. */
 static enum xt_status add_days(struct xt_quota_book *book, const struct xt_keyring *keyring,
-                               uint64_t unix_ms, struct xt_failure *failure)
+                               uint64_t unix_ms, bool *changed, struct xt_failure *failure)
 {
     int32_t today = xt_quota_day(unix_ms);
-    enum xt_status status = XT_OK;
-    if (days_held(book) == 0) {
+    unsigned held = days_held(book);
+    enum xt_status status = read_days(book, keyring, today);
+    if (status != XT_OK) {
+        (void)xt_fail(failure, status, "cannot read the quotas in %s: %s", book->folder,
+                      xt_status_name(status));
+    }
+    *changed = *changed || days_held(book) != held;
+    if (status == XT_OK && days_held(book) == 0) {
         status = xt_quota_day_make(book->folder, keyring, today, &book->days[0], failure);
     }
     if (status == XT_OK && days_held(book) == 1 && !has_day(book, today + 1) &&
@@ -180,44 +238,42 @@ static void take_lock(struct xt_quota_book *book)
     }
 }
 
-/* Today and tomorrow, as they lie there. */
-static enum xt_status read_days(struct xt_quota_book *book, const struct xt_keyring *keyring,
-                                int32_t today)
-{
-    unsigned held = 0;
-    for (int32_t number = today; number <= today + 1; number++) {
-        struct xt_quota_day *day = &book->days[held];
-        struct xt_failure why = {0};
-        enum xt_status status =
-            xt_quota_day_read(book->folder, book->lock >= 0, keyring, number, day, &why);
-        held += status == XT_OK;
-        if (status == XT_CORRUPT || status == XT_NOT_FOUND) {
-            if (why.text[0] != '\0') {
-                book->lost = why;
-            }
-            if (book->lock >= 0) {
-                xt_quota_day_remove(book->folder, number);
-            }
-        } else if (status != XT_OK) {
-            return status;
-        }
-    }
-    return XT_OK;
-}
-
-/* Files of days that are over, from before we were started. */
-static void clear_up(const struct xt_quota_book *book, int32_t today)
+/* Goes through the days that have a file: the newest of those past; removes those before `keep`. */
+static int32_t walk_days(struct xt_quota_book *book, int32_t today, int32_t keep)
 {
     DIR *list = opendir(book->folder);
     struct dirent *entry;
+    int32_t newest = INT32_MIN;
     while (list != NULL && (entry = readdir(list)) != NULL) {
         int32_t day = 0;
-        if (xt_quota_day_of(entry->d_name, &day) && (day < today || day > today + 1)) {
+        if (!xt_quota_day_of(entry->d_name, &day)) {
+            continue;
+        }
+        if (day < keep) {
             xt_quota_day_remove(book->folder, day);
+        } else if (day < today && day > newest) {
+            newest = day;
+        } else if (day > today + 1 && !book->leapt) {
+            book->leapt = true;
+            (void)xt_fail(&book->lost, XT_INVALID,
+                          "%s/%s is of a day to come: if the clock is wrong, what was asked does "
+                          "not count until it is right",
+                          book->folder, entry->d_name);
         }
     }
     if (list != NULL) {
         closedir(list);
+    }
+    return newest;
+}
+
+/* Files of days that are over, but for the newest of them: a clock that is ahead may come back. What lies
+ * in the future is never removed: then it is the clock that may be wrong. */
+static void clear_up(struct xt_quota_book *book, int32_t today)
+{
+    int32_t newest = walk_days(book, today, INT32_MIN);
+    if (newest != INT32_MIN) {
+        (void)walk_days(book, today, newest);
     }
 }
 
@@ -314,9 +370,13 @@ enum xt_status xt_quota_book_settle(struct xt_quota_book *book, const struct xt_
         }
     }
     drop_days(book, xt_quota_day(unix_ms), &changed);
+    bool dropped = changed;
     enum xt_status status = XT_OK;
     if (any_quota(partners)) {
-        status = add_days(book, keyring, unix_ms, failure);
+        status = add_days(book, keyring, unix_ms, &changed, failure);
+    }
+    if (dropped) {
+        clear_up(book, xt_quota_day(unix_ms));
     }
     for (unsigned i = 0; i < days_held(book); i++) {
         enum xt_status settled =

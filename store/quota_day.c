@@ -58,6 +58,18 @@ void xt_quota_day_release(struct xt_quota_day *day)
     *day = XT_QUOTA_NO_DAY;
 }
 
+bool xt_quota_day_is_used(const struct xt_quota_day *day)
+{
+    bool is_used = false;
+    for (uint64_t i = 0; !is_used && i < day->head.entries; i++) {
+        uint64_t count = 0;
+        is_used = pread(day->fd, &count, sizeof(count), (off_t)(i * XT_QUOTA_LINE)) ==
+                      (ssize_t)sizeof(count) &&
+                  count > 0;
+    }
+    return is_used;
+}
+
 void xt_quota_day_remove(const char *folder, int32_t day)
 {
     static const char *const suffixes[] = {INDEX, ""}; /* without its index a file is nobody's */

@@ -101,6 +101,8 @@ size_t xt_quota_day_size(const struct xt_quota_day *day);
 XT_MUST_USE enum xt_status xt_quota_day_write(const struct xt_quota_day *day,
                                               const struct xt_keyring *keyring,
                                               struct xt_writer *writer);
+/* Whether anybody asked anything that day. */
+bool xt_quota_day_is_used(const struct xt_quota_day *day);
 void xt_quota_day_release(struct xt_quota_day *day);
 void xt_quota_day_remove(const char *folder, int32_t number);
 

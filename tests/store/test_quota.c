@@ -261,7 +261,7 @@ static void a_new_day_is_a_new_set(void **state)
     assert_int_equal(let_through(view, 10, 11, 10, evening), 0);
     assert_int_equal(ask(view, 10, 1, night + DAY_MS), XT_AGAIN); /* a day that nobody made */
     settle(book, 10, night);
-    assert_int_equal(count_names("live", "quota-"), 2); /* the old one is taken away */
+    assert_int_equal(count_names("live", "quota-"), 4); /* the old one is kept, one day long */
     xt_quota_view_close(view);
     view = view_of(book);
     assert_int_equal(let_through(view, 10, 1, 20, night), 10);
@@ -282,7 +282,8 @@ static void a_new_day_is_a_new_set(void **state)
     xt_quota_book_close(book);
     book = book_open(MORNING + 3 * DAY_MS);
     settle(book, 10, MORNING + 3 * DAY_MS);
-    assert_int_equal(count_names("live", "quota-"), 2);
+    assert_int_equal(count_names("live", "quota-"),
+                     6); /* that day, the newest past, and the one to come */
     view = view_of(book);
     assert_int_equal(let_through(view, 10, 11, 10, MORNING + 3 * DAY_MS), 10);
     xt_quota_view_close(view);
@@ -324,6 +325,42 @@ static unsigned distinct(const struct arena *arena)
         count += arena->had[i];
     }
     return count;
+}
+
+/* Where the clock goes, and back: what was asked on the real day still counts. */
+static void a_leap_of_the_clock_and_back_gives_no_second_quota(void **state)
+{
+    (void)state;
+    static const int64_t leaps[] = {1, -1, 2, 40, -3, -20000};
+    struct xt_failure why;
+    for (unsigned i = 0; i < 2 * sizeof(leaps) / sizeof(*leaps); i++) {
+        struct xt_quota_book *book = book_open(MORNING);
+        settle(book, 10, MORNING);
+        struct xt_quota_view *view = view_of(book);
+        assert_int_equal(let_through(view, 10, 1, 20, MORNING), 10);
+        xt_quota_view_close(view);
+        int64_t leap = leaps[i / 2];
+        const uint64_t wrong = MORNING + (uint64_t)(leap * (int64_t)DAY_MS);
+        if (i % 2 == 0) { /* a start with a wrong clock, or one that runs */
+            xt_quota_book_close(book);
+            book = book_open(wrong);
+        }
+        settle(book, 10, wrong);
+        bool told = xt_quota_book_lost(book, &why);
+        if (leap < -1 || (i % 2 == 1 && leap > 1)) {
+            assert_true(told);
+            assert_non_null(strstr(why.text, "clock"));
+        }
+        settle(book, 10, wrong);
+        settle(book, 10, MORNING);
+        view = view_of(book);
+        assert_int_equal(used(view, MORNING), 10);
+        assert_int_equal(let_through(view, 10, 11, 20, MORNING), 0);
+        xt_quota_view_close(view);
+        xt_quota_book_close(book);
+        xt_quota_day_remove(deployment_path("live"), xt_quota_day(MORNING));
+        xt_quota_day_remove(deployment_path("live"), xt_quota_day(wrong));
+    }
 }
 
 static void processes_together_get_one_quota(void **state)
@@ -640,6 +677,7 @@ int main(void)
         EACH(another_quota_keeps_what_was_asked),
         cmocka_unit_test(the_largest_quota_can_be_reached_by_raising),
         EACH(a_new_day_is_a_new_set),
+        EACH(a_leap_of_the_clock_and_back_gives_no_second_quota),
         EACH(processes_together_get_one_quota),
         EACH(killed_processes_lose_nothing),
         EACH(only_who_is_alone_counts_again),
