@@ -184,13 +184,17 @@ static enum xt_status write_public(const char *path, const struct xt_audit_publi
 
 /* ---- first use -------------------------------------------------------------------------------- */
 
-static bool make_paths(const char *dir, char key[XT_PATH_MAX], char public[XT_PATH_MAX],
-                       char head[XT_PATH_MAX], char list[XT_PATH_MAX])
+static enum xt_status make_paths(const char *dir, char key[XT_PATH_MAX], char public[XT_PATH_MAX],
+                                 char head[XT_PATH_MAX], char list[XT_PATH_MAX],
+                                 struct xt_failure *failure)
 {
-    return xt_key_path(dir, "audit.key", key, NULL) == XT_OK &&
-           xt_path_join(public, dir, "keys/audit.pub") == XT_OK &&
-           xt_path_join(head, dir, "audit/head") == XT_OK &&
-           xt_path_join(list, dir, "audit/checkpoints") == XT_OK;
+    enum xt_status status = xt_key_path(dir, "audit.key", key, failure);
+    if (status == XT_OK && (xt_path_join(public, dir, "keys/audit.pub") != XT_OK ||
+                            xt_path_join(head, dir, "audit/head") != XT_OK ||
+                            xt_path_join(list, dir, "audit/checkpoints") != XT_OK)) {
+        status = xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    return status;
 }
 
 static enum xt_status make_files(const char *key_path, const char *public_path,
@@ -225,8 +229,9 @@ enum xt_status xt_audit_key_make(const char *dir, struct xt_failure *failure)
 {
     char key_path[XT_PATH_MAX], public_path[XT_PATH_MAX], head[XT_PATH_MAX], list[XT_PATH_MAX];
     struct stat facts;
-    if (!make_paths(dir, key_path, public_path, head, list)) {
-        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    enum xt_status status = make_paths(dir, key_path, public_path, head, list, failure);
+    if (status != XT_OK) {
+        return status;
     }
     if (lstat(key_path, &facts) == 0) {
         return XT_OK;
@@ -274,10 +279,10 @@ enum xt_status xt_audit_key_rotate(const char *dir, uint32_t *id, struct xt_fail
     uint8_t seed[SEED];
     struct xt_audit_key *key = NULL, *next = NULL;
     struct xt_audit_public *keys = NULL;
-    if (!make_paths(dir, key_path, public_path, head, list)) {
-        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    enum xt_status status = make_paths(dir, key_path, public_path, head, list, failure);
+    if (status == XT_OK) {
+        status = xt_audit_key_make(dir, failure);
     }
-    enum xt_status status = xt_audit_key_make(dir, failure);
     if (status == XT_OK) {
         status = xt_audit_key_open(key_path, &key, failure);
     }

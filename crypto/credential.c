@@ -10,16 +10,34 @@ static bool is_ours(const struct stat *facts)
     return facts->st_uid == 0 || facts->st_uid == geteuid();
 }
 
-const char *xt_credential_folder(void)
+/* NULL: no variable, or an empty one. */
+static const char *given_folder(void)
 {
     const char *folder = secure_getenv(VARIABLE);
+    return folder != NULL && folder[0] != '\0' ? folder : NULL;
+}
+
+/* What is wrong with the folder; NULL: nothing. Who else could write there could give us keys of his own. */
+static const char *fault_of(const char *folder)
+{
     struct stat facts;
-    /* Who else could write there could give us keys of his own. */
-    return folder != NULL && folder[0] == '/' && lstat(folder, &facts) == 0 &&
-                   S_ISDIR(facts.st_mode) && is_ours(&facts) &&
-                   (facts.st_mode & (S_IWGRP | S_IRWXO)) == 0
-               ? folder
+    if (folder[0] != '/') {
+        return "it is no absolute path";
+    }
+    if (lstat(folder, &facts) != 0) {
+        return "it cannot be read";
+    }
+    return !S_ISDIR(facts.st_mode) ? "it is no folder"
+           : !is_ours(&facts)      ? "it belongs to another user"
+           : (facts.st_mode & (S_IWGRP | S_IRWXO)) != 0
+               ? "others can enter or write it: run chmod 500 on it"
                : NULL;
+}
+
+const char *xt_credential_folder(void)
+{
+    const char *folder = given_folder();
+    return folder != NULL && fault_of(folder) == NULL ? folder : NULL;
 }
 
 bool xt_is_credential(const char *path)
@@ -44,7 +62,12 @@ enum xt_status xt_key_path(const char *dir, const char *name, char path[XT_PATH_
 {
     char keys[XT_PATH_MAX];
     struct stat facts;
-    const char *folder = xt_credential_folder();
+    const char *folder = given_folder();
+    const char *fault = folder == NULL ? NULL : fault_of(folder);
+    if (fault != NULL) { /* the keys meant are there; those of DIR/keys may be older ones */
+        return xt_fail(failure, XT_DENIED, "$" VARIABLE " is %s, which is not used: %s", folder,
+                       fault);
+    }
     if (folder != NULL && xt_path_join(path, folder, name) == XT_OK && lstat(path, &facts) == 0) {
         return XT_OK;
     }

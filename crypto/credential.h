@@ -13,7 +13,8 @@
 #include "crypto/file.h"
 
 /* Where a deployment's key file `name` ("master.keys") is read: the credential of that name where there
- * is one, else DIR/keys/name. */
+ * is one, else DIR/keys/name. XT_DENIED: the variable names a folder that is not as the service manager
+ * makes it; DIR/keys is not fallen back to then, since its keys may be older ones. */
 XT_MUST_USE enum xt_status xt_key_path(const char *dir, const char *name, char path[XT_PATH_MAX],
                                        struct xt_failure *failure);
 

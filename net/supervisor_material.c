@@ -31,8 +31,11 @@ enum xt_status xt_material_settings(const char *dir, const struct xt_overrides *
 static enum xt_status name_files(const char *dir, const struct xt_settings *settings,
                                  struct xt_identity_files *identity, struct xt_failure *failure)
 {
+    enum xt_status status = xt_key_path(dir, "server.key", identity->key, failure);
+    if (status != XT_OK) {
+        return status;
+    }
     bool fits = xt_path_join(identity->certificate, dir, "server.crt") == XT_OK &&
-                xt_key_path(dir, "server.key", identity->key, NULL) == XT_OK &&
                 xt_path_join(identity->authority, dir, "ca.crt") == XT_OK &&
                 (settings->revocations[0] == '\0' ||
                  xt_path_join(identity->revocations, dir, settings->revocations) == XT_OK);

@@ -350,7 +350,11 @@ static void keys_that_the_service_manager_gives_are_taken_from_its_folder_alone(
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {
         assert_int_equal(chmod(scratch("credentials"), folders[i]), 0);
         assert_null(xt_credential_folder());
-        assert_int_equal(read_credential("master.keys"), XT_OK); /* of DIR/keys */
+        /* Nor are the keys in DIR, which may be older, taken instead. */
+        failure.text[0] = '\0';
+        assert_int_equal(xt_key_path(scratch("deployment"), "master.keys", path, &failure),
+                         XT_DENIED);
+        assert_non_null(strstr(failure.text, "CREDENTIALS_DIRECTORY"));
     }
     assert_int_equal(chmod(scratch("credentials"), 0700), 0);
     if (geteuid() == 0) {
@@ -361,6 +365,9 @@ static void keys_that_the_service_manager_gives_are_taken_from_its_folder_alone(
     }
     assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "credentials", 1), 0);
     assert_null(xt_credential_folder());
+    assert_int_equal(xt_key_path(scratch("deployment"), "master.keys", path, &failure), XT_DENIED);
+    assert_int_equal(setenv("CREDENTIALS_DIRECTORY", "", 1), 0);
+    assert_int_equal(read_credential("master.keys"), XT_OK); /* of DIR/keys */
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
 }
 

@@ -545,6 +545,12 @@ static void keys_can_come_as_credentials_of_the_service_manager(void **state)
     kill(server.pid, SIGHUP);
     assert_true(server_log_has("\"event\":\"reloaded\"", 5000));
     assert_int_equal(server_stop(&server), 0);
+    does("chmod 755 $D/../credentials", 0);
+    text = shell("$X serve $D 2>&1 || true; $X audit verify $D --quiet 2>&1 || true", 0);
+    char *told = strstr(text, "others can enter or write it");
+    assert_non_null(told);
+    assert_non_null(strstr(told + 1, "others can enter or write it"));
+    free(text);
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
     does("$X serve $D", 1); /* without them there are no keys */
     does("chmod 700 $D/../credentials && chmod 600 $D/../credentials/* && "
