@@ -137,7 +137,10 @@ enum xt_status xt_answer_key_rotate(const char *path, struct xt_failure *failure
 {
     uint8_t *old = NULL;
     size_t size = 0;
-    enum xt_status status = xt_answer_key_read(path, &old, &size, failure);
+    enum xt_status status = xt_file_is_no_link(path, failure);
+    if (status == XT_OK) {
+        status = xt_answer_key_read(path, &old, &size, failure);
+    }
     if (status != XT_OK) {
         return status;
     }

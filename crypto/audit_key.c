@@ -281,6 +281,12 @@ enum xt_status xt_audit_key_rotate(const char *dir, uint32_t *id, struct xt_fail
     struct xt_audit_public *keys = NULL;
     enum xt_status status = make_paths(dir, key_path, public_path, head, list, failure);
     if (status == XT_OK) {
+        status = xt_file_is_no_link(key_path, failure);
+    }
+    if (status == XT_OK) {
+        status = xt_file_is_no_link(public_path, failure);
+    }
+    if (status == XT_OK) {
         status = xt_audit_key_make(dir, failure);
     }
     if (status == XT_OK) {

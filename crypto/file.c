@@ -99,6 +99,17 @@ static int rename_new(const char *from, const char *to)
     return unlink(from);
 }
 
+enum xt_status xt_file_is_no_link(const char *path, struct xt_failure *failure)
+{
+    struct stat facts;
+    return lstat(path, &facts) == 0 && S_ISLNK(facts.st_mode)
+               ? xt_fail(failure, XT_DENIED,
+                         "%s is a symbolic link, which a new file would replace: put the file "
+                         "itself there, or change the keys where it lies",
+                         path)
+               : XT_OK;
+}
+
 enum xt_status xt_file_write(const char *path, struct xt_span content, mode_t mode, bool replace,
                              struct xt_failure *failure)
 {

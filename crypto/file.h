@@ -11,6 +11,10 @@
 #include "core/span.h"
 #include "core/status.h"
 
+/* XT_DENIED: path is a symbolic link, which a file written in its place would replace, so that what it led to
+ * would not have the new keys. To be asked before keys are made anew. */
+XT_MUST_USE enum xt_status xt_file_is_no_link(const char *path, struct xt_failure *failure);
+
 /* Writes content to path atomically with the given mode (0600 for secrets). replace false: refuses
  * an existing file with XT_EXISTS. A symbolic link at path is replaced, never followed. */
 XT_MUST_USE enum xt_status xt_file_write(const char *path, struct xt_span content, mode_t mode,

@@ -153,8 +153,11 @@ enum xt_status xt_keyring_add(const char *path, uint32_t *id, struct xt_failure 
     uint8_t *content;
     size_t size;
     struct xt_keyring *present = NULL;
-    enum xt_status status = xt_file_read_secret(path, (size_t)XT_KEYRING_KEYS_MAX * LINE_SIZE,
-                                                &content, &size, failure);
+    enum xt_status status = xt_file_is_no_link(path, failure);
+    if (status == XT_OK) {
+        status = xt_file_read_secret(path, (size_t)XT_KEYRING_KEYS_MAX * LINE_SIZE, &content, &size,
+                                     failure);
+    }
     if (status != XT_OK) {
         return status;
     }
@@ -187,8 +190,11 @@ enum xt_status xt_keyring_remove(const char *path, uint32_t id, struct xt_failur
     uint8_t *content;
     size_t size;
     struct xt_keyring *present = NULL;
-    enum xt_status status = xt_file_read_secret(path, (size_t)XT_KEYRING_KEYS_MAX * LINE_SIZE,
-                                                &content, &size, failure);
+    enum xt_status status = xt_file_is_no_link(path, failure);
+    if (status == XT_OK) {
+        status = xt_file_read_secret(path, (size_t)XT_KEYRING_KEYS_MAX * LINE_SIZE, &content, &size,
+                                     failure);
+    }
     if (status != XT_OK) {
         return status;
     }

@@ -7,6 +7,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crypto/answer_key.h"
 #include "crypto/audit_key.h"
 #include "crypto/credential.h"
 #include "crypto/keyring.h"
@@ -371,6 +372,59 @@ static void keys_that_the_service_manager_gives_are_taken_from_its_folder_alone(
     assert_int_equal(unsetenv("CREDENTIALS_DIRECTORY"), 0);
 }
 
+/* Path as it was, once it is a link to where it was moved to. */
+static void make_link(const char *name, const char *target)
+{
+    char from[XT_PATH_MAX];
+    snprintf(from, sizeof(from), "%s", scratch(name));
+    assert_int_equal(rename(from, scratch(target)), 0);
+    assert_int_equal(symlink(scratch(target), from), 0);
+}
+
+static void assert_still_a_link(const char *name)
+{
+    struct stat facts;
+    assert_int_equal(lstat(scratch(name), &facts), 0);
+    assert_true(S_ISLNK(facts.st_mode));
+    assert_non_null(strstr(failure.text, "is a symbolic link"));
+    failure.text[0] = '\0';
+}
+
+static void keys_behind_a_link_are_not_changed_and_the_link_stays(void **state)
+{
+    (void)state;
+    uint32_t id = 0, older;
+    make_folders("linked");
+    char path[XT_PATH_MAX];
+    snprintf(path, sizeof(path), "%s", scratch("linked/keys/master.keys"));
+    assert_int_equal(xt_keyring_create(path, &failure), XT_OK);
+    struct xt_keyring *keyring = NULL;
+    assert_int_equal(xt_keyring_open(path, &keyring, &failure), XT_OK);
+    older = xt_keyring_current(keyring);
+    xt_keyring_close(keyring);
+    assert_int_equal(xt_keyring_add(path, &id, &failure), XT_OK);
+    make_link("linked/keys/master.keys", "linked/master.keys");
+    assert_int_equal(xt_keyring_add(path, &id, &failure), XT_DENIED);
+    assert_still_a_link("linked/keys/master.keys");
+    assert_int_equal(xt_keyring_remove(path, older, &failure), XT_DENIED);
+    assert_still_a_link("linked/keys/master.keys");
+
+    snprintf(path, sizeof(path), "%s", scratch("linked/keys/signing.key"));
+    assert_int_equal(xt_answer_key_make(path, &failure), XT_OK);
+    make_link("linked/keys/signing.key", "linked/signing.key");
+    assert_int_equal(xt_answer_key_rotate(path, &failure), XT_DENIED);
+    assert_still_a_link("linked/keys/signing.key");
+
+    snprintf(path, sizeof(path), "%s", scratch("linked"));
+    assert_int_equal(xt_audit_key_make(path, &failure), XT_OK);
+    make_link("linked/keys/audit.pub", "linked/audit.pub");
+    assert_int_equal(xt_audit_key_rotate(path, &id, &failure), XT_DENIED);
+    assert_still_a_link("linked/keys/audit.pub");
+    make_link("linked/keys/audit.key", "linked/audit.key");
+    assert_int_equal(xt_audit_key_rotate(path, &id, &failure), XT_DENIED);
+    assert_still_a_link("linked/keys/audit.key");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -382,6 +436,7 @@ int main(void)
         cmocka_unit_test(two_at_once_are_excluded_and_one_that_died_excludes_nobody),
         cmocka_unit_test(who_kept_the_first_public_key_trusts_those_that_follow_and_no_others),
         cmocka_unit_test(keys_that_the_service_manager_gives_are_taken_from_its_folder_alone),
+        cmocka_unit_test(keys_behind_a_link_are_not_changed_and_the_link_stays),
     };
     return cmocka_run_group_tests_name("crypto/key_rotation", tests, scratch_make, scratch_remove);
 }
