@@ -1,6 +1,7 @@
 #include "net/miss_alarm.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "net/log.h"
 
@@ -20,6 +21,7 @@ struct watched {
 struct xt_miss_alarm {
     uint64_t began_ms; /* of the newest part */
     unsigned newest;
+    bool is_off; /* at the last look: nobody was watched */
     struct xt_log_limit limit;
     struct watched cells[XT_CELLS];
 };
@@ -71,6 +73,14 @@ static uint64_t grown(uint64_t now, uint64_t before)
     return now > before ? now - before : 0;
 }
 
+/* What was counted until now, maybe since the start, is of no window. */
+static void begin_anew(struct watched *watched, const struct counts *sum)
+{
+    for (unsigned i = 0; i < PARTS; i++) {
+        watched->before[i] = *sum;
+    }
+}
+
 static void look_at(struct xt_miss_alarm *alarm, const struct xt_shared *shared, uint32_t cell,
                     bool next_part, const struct xt_settings *settings, uint64_t now_ms)
 {
@@ -83,6 +93,9 @@ static void look_at(struct xt_miss_alarm *alarm, const struct xt_shared *shared,
     struct counts sum = sum_of(shared, cell, epoch);
     if (watched->epoch != epoch) { /* another partner, whose counts began at zero */
         *watched = (struct watched){.epoch = epoch};
+        if (alarm->is_off) {
+            begin_anew(watched, &sum);
+        }
     }
     if (next_part) {
         watched->before[alarm->newest] = sum;
@@ -102,8 +115,15 @@ static void look_at(struct xt_miss_alarm *alarm, const struct xt_shared *shared,
 void xt_miss_alarm_tick(struct xt_miss_alarm *alarm, const struct xt_shared *shared,
                         const struct xt_settings *settings, uint64_t now_ms)
 {
-    if (alarm == NULL || settings->miss_alarm_percent == 0) {
+    if (alarm == NULL) {
         return;
+    }
+    if (settings->miss_alarm_percent == 0) {
+        alarm->is_off = true;
+        return;
+    }
+    if (alarm->is_off) {
+        memset(alarm->cells, 0, sizeof(alarm->cells));
     }
     bool next_part = now_ms - alarm->began_ms >= settings->miss_alarm_ms / PARTS;
     if (next_part) {
@@ -113,4 +133,5 @@ void xt_miss_alarm_tick(struct xt_miss_alarm *alarm, const struct xt_shared *sha
     for (uint32_t cell = 0; cell < XT_CELLS; cell++) {
         look_at(alarm, shared, cell, next_part, settings, now_ms);
     }
+    alarm->is_off = false;
 }

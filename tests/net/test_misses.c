@@ -1,5 +1,6 @@
 /* A partner whose answers mostly match in nothing is told of in the log, once, and counted; quotas are told in
  * the metrics. */
+#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -103,6 +104,21 @@ static void the_alarm_can_be_switched_off(void **state)
     ask_misses(demo, 100);
     sleep_ms(2200);
     assert_int_equal(server_log_count(told), before);
+    /* Switched on, it does not count what was before. */
+    char *conf = read_text(deployment("DIR/xacthuc.conf")), changed[16384];
+    char *off = strstr(conf, "miss_alarm_percent = 0\nmiss_alarm_min = 1\n");
+    assert_non_null(off);
+    *off = '\0';
+    snprintf(changed, sizeof(changed), "%smiss_alarm_percent = 60\nmiss_alarm_min = 40\n", conf);
+    write_text(deployment("DIR/xacthuc.conf"), changed);
+    free(conf);
+    kill(server.pid, SIGHUP);
+    assert_true(server_log_has("\"event\":\"reloaded\"", 5000));
+    sleep_ms(2200);
+    assert_int_equal(server_log_count(told), before);
+    ask_misses(demo, 50);
+    assert_true(server_log_has("\"answers\":50,\"misses\":50,", 5000));
+    assert_int_equal(server_log_count(told), before + 1);
     test_client_close(demo);
     assert_int_equal(server_stop(&server), 0);
 }
