@@ -72,6 +72,18 @@ static void follow_key(struct xt_audit_checkpoints *made)
     xt_audit_key_close(key);
 }
 
+/* A key that was made elsewhere and came without its list verifies nothing that the one before has signed. */
+static bool lacks_key(const struct xt_audit_checkpoints *made)
+{
+    char path[XT_PATH_MAX];
+    struct xt_audit_public *keys = NULL;
+    bool lacks = xt_key_path(made->dir, "audit.pub", path, NULL) == XT_OK &&
+                 xt_audit_public_open(path, &keys, NULL) == XT_OK &&
+                 xt_audit_public_order(keys, xt_audit_key_id(made->key)) < 0;
+    xt_audit_public_close(keys);
+    return lacks;
+}
+
 static enum xt_status open_list(struct xt_audit_checkpoints *made, struct xt_failure *failure)
 {
     char folder[XT_PATH_MAX];
@@ -81,6 +93,11 @@ static enum xt_status open_list(struct xt_audit_checkpoints *made, struct xt_fai
     }
     struct xt_audit_head head;
     status = xt_audit_head_read(made->head, made->keys, &head, failure);
+    if (status == XT_CORRUPT && lacks_key(made)) {
+        return xt_fail(failure, XT_INVALID,
+                       "keys/audit.pub lacks key %08x: copy the one made with it",
+                       (unsigned)xt_audit_key_id(made->key));
+    }
     if (status != XT_OK) {
         return status == XT_NOT_FOUND
                    ? xt_fail(failure, XT_CORRUPT,

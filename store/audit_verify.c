@@ -8,6 +8,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "crypto/credential.h"
 #include "store/audit_internal.h"
 #include "store/audit_reader.h"
 #include "store/crew.h"
@@ -335,8 +336,9 @@ static enum xt_status open_public(const struct job *job, struct xt_audit_public 
     char path[XT_PATH_MAX];
     const char *file = job->plan->public_key;
     if (file == NULL) {
-        if (xt_path_join(path, job->dir, "keys/audit.pub") != XT_OK) {
-            return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+        enum xt_status named = xt_key_path(job->dir, "audit.pub", path, failure);
+        if (named != XT_OK) {
+            return named;
         }
         file = path;
     }
@@ -344,7 +346,7 @@ static enum xt_status open_public(const struct job *job, struct xt_audit_public 
     /* Whoever kept an older copy learns of the keys since from the signatures of those he has. */
     struct xt_audit_public *present = NULL;
     if (status == XT_OK && job->plan->public_key != NULL &&
-        xt_path_join(path, job->dir, "keys/audit.pub") == XT_OK &&
+        xt_key_path(job->dir, "audit.pub", path, NULL) == XT_OK &&
         xt_audit_public_open(path, &present, NULL) == XT_OK) {
         xt_audit_public_extend(*keys, present);
         xt_audit_public_close(present);

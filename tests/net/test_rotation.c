@@ -545,6 +545,21 @@ static void keys_can_come_as_credentials_of_the_service_manager(void **state)
     kill(server.pid, SIGHUP);
     assert_true(server_log_has("\"event\":\"reloaded\"", 5000));
     assert_int_equal(server_stop(&server), 0);
+    /* The audit key rotated at its source: its list has to come with it. */
+    does("mkdir -p $D/../source/keys $D/../source/audit && chmod 700 $D/../credentials && "
+         "cp $D/../credentials/audit.key $D/keys/audit.pub $D/../source/keys && "
+         "chmod 600 $D/../source/keys/audit.key && "
+         "env -u CREDENTIALS_DIRECTORY $X keys rotate $D/../source audit && "
+         "cp $D/../source/keys/audit.key $D/../credentials",
+         0);
+    text = shell("$X serve $D 2>&1 || true", 0);
+    assert_non_null(strstr(text, "keys/audit.pub lacks key"));
+    free(text);
+    does("cp $D/../source/keys/audit.pub $D/../credentials", 0);
+    server_start_with(&server, NULL, two_workers);
+    assert_verified(&server);
+    assert_int_equal(server_stop(&server), 0);
+    does("$X audit verify $D --quiet", 0);
     does("chmod 755 $D/../credentials", 0);
     text = shell("$X serve $D 2>&1 || true; $X audit verify $D --quiet 2>&1 || true", 0);
     char *told = strstr(text, "others can enter or write it");
