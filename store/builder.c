@@ -7,6 +7,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "crypto/credential.h"
 #include "store/builder_internal.h"
 #include "store/identity.h"
 #include "store/manifest.h"
@@ -142,6 +143,24 @@ static enum xt_status open_spills(struct xt_builder *builder, struct xt_failure 
     return status;
 }
 
+/* With the lock held: a key that was taken out before would seal what nobody can open. Whoever retires one
+ * holds the lock too, so none goes from here on. */
+static enum xt_status check_current_key(const char *dir, uint32_t id, struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    struct xt_keyring *now = NULL;
+    enum xt_status status = xt_key_path(dir, "master.keys", path, failure);
+    if (status == XT_OK) {
+        status = xt_keyring_open(path, &now, failure);
+    }
+    if (status == XT_OK && xt_keyring_current(now) != id) {
+        status = xt_fail(failure, XT_AGAIN,
+                         "the master key was changed just now: start again with the new one");
+    }
+    xt_keyring_close(now);
+    return status;
+}
+
 enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring,
                                const struct xt_builder_options *options, struct xt_builder **opened,
                                struct xt_failure *failure)
@@ -168,6 +187,9 @@ enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring
     }
     if (status == XT_OK) {
         status = xt_identity_lock(dir, &builder->lock, failure);
+    }
+    if (status == XT_OK) {
+        status = check_current_key(dir, builder->manifest.key_id, failure);
     }
     if (status == XT_OK) {
         status = xt_identity_prepare(dir, &builder->manifest.number, &builder->before, failure);

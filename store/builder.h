@@ -59,7 +59,8 @@ struct xt_builder_options {
                                           NULL */
 };
 
-/* options: NULL for all defaults, quiet. */
+/* options: NULL for all defaults, quiet. XT_AGAIN: the current master key of the deployment is no longer that
+ * of keyring. */
 XT_MUST_USE enum xt_status xt_builder_open(const char *dir, const struct xt_keyring *keyring,
                                            const struct xt_builder_options *options,
                                            struct xt_builder **builder, struct xt_failure *failure);

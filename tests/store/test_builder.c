@@ -444,6 +444,26 @@ static void only_one_builder_works_at_a_time(void **state)
     xt_builder_close(second);
 }
 
+/* Rotated, and the old key perhaps retired, between reading the keys and taking the lock. */
+static void nothing_is_sealed_under_a_key_that_is_not_current_any_more(void **state)
+{
+    (void)state;
+    struct xt_builder *builder = NULL;
+    uint32_t id = 0, old = xt_keyring_current(deployment_keyring());
+    const char *path = deployment_path("keys/master.keys");
+    assert_int_equal(xt_keyring_add(path, &id, &failure), XT_OK);
+    assert_int_equal(xt_keyring_remove(path, old, &failure), XT_OK);
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure),
+                     XT_AGAIN);
+    assert_non_null(strstr(failure.text, "master key was changed"));
+    assert_int_equal(count_names("identity", "building-"), 0);
+    struct xt_keyring *fresh = NULL;
+    assert_int_equal(xt_keyring_open(path, &fresh, &failure), XT_OK);
+    assert_int_equal(xt_builder_open(deployment(), fresh, NULL, &builder, &failure), XT_OK);
+    xt_builder_close(builder);
+    xt_keyring_close(fresh);
+}
+
 static void the_generation_before_stays_and_older_ones_go(void **state)
 {
     (void)state;
@@ -829,6 +849,7 @@ int main(void)
         EACH(memory_that_is_missing_is_named_before_it_is_needed),
         EACH(people_in_several_units_are_all_found),
         EACH(only_one_builder_works_at_a_time),
+        EACH(nothing_is_sealed_under_a_key_that_is_not_current_any_more),
         EACH(the_generation_before_stays_and_older_ones_go),
         EACH(what_killed_imports_left_is_cleared_away),
         EACH(a_switch_that_fails_leaves_nothing),
