@@ -22,10 +22,10 @@
 #define XT_PARTNER_CERTIFICATES_MAX 8
 #define XT_PARTNER_NETWORKS_MAX 32
 #define XT_PARTNER_JSON_MAX 65536
-#define XT_SPKI_DIGEST 32             /* bytes of SHA-256 over the SubjectPublicKeyInfo */
-#define XT_CERTIFICATE_NOTE_MAX 128   /* bytes: for the reviewer ("valid to 2027-05") */
-#define XT_RATE_MAX 10000000          /* requests/s and burst; far above what a node answers */
-#define XT_QUOTA_MAX 100000000ULL /* everybody; 16 bytes each on the disk (store/quota) */
+#define XT_SPKI_DIGEST 32           /* bytes of SHA-256 over the SubjectPublicKeyInfo */
+#define XT_CERTIFICATE_NOTE_MAX 128 /* bytes: for the reviewer ("valid to 2027-05") */
+#define XT_RATE_MAX 10000000        /* requests/s and burst; far above what a node answers */
+#define XT_QUOTA_MAX 100000000ULL   /* everybody; 16 bytes each on the disk (store/quota) */
 
 enum xt_right {
     XT_RIGHT_PER_CLAIM = 1 << 0,

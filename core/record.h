@@ -89,7 +89,7 @@ XT_MUST_USE enum xt_status xt_cold_links(struct xt_span record, uint64_t *number
 #define XT_ALIAS_MAX 128       /* bytes */
 struct xt_alias {
     struct xt_id old;
-    unsigned count; /* 1: that person; more: ambiguous, answered as unknown */
+    unsigned count;                       /* 1: that person; more: ambiguous, answered as unknown */
     uint64_t people[XT_ALIAS_PEOPLE_MAX]; /* past the count: anything */
 };
 void xt_alias_encode(const struct xt_alias *alias, struct xt_writer *writer);

@@ -153,6 +153,7 @@ enum xt_status xt_keyring_derive(const struct xt_keyring *keyring, uint32_t id, 
                                             master->bytes, XT_KEY_BYTES);
     xt_require(result == 0);
     xt_wipe_registers();
-    sodium_stackzero(STACK_USED); /* the hash works on copies of the master key, and leaves them there */
+    sodium_stackzero(
+        STACK_USED); /* the hash works on copies of the master key, and leaves them there */
     return XT_OK;
 }

@@ -71,8 +71,8 @@ enum xt_key_use {
     XT_USE_PSEUDONYM, /* subjects in the audit log */
     XT_USE_TICKET,    /* TLS session tickets */
     XT_USE_SPILL,
-    XT_USE_LIVE_SEAL, /* records of the live store */
-    XT_USE_LIVE_HASH, /* its keys; + 1: the MAC of its header */
+    XT_USE_LIVE_SEAL,  /* records of the live store */
+    XT_USE_LIVE_HASH,  /* its keys; + 1: the MAC of its header */
     XT_USE_AUDIT_SEAL, /* batches of an audit segment; + 1: the MAC of its header */
     XT_USE_QUOTA       /* what each partner asked in a day */
 };

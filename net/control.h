@@ -46,7 +46,7 @@ enum xt_control_type {
     XT_CONTROL_DRAIN,   /* numbers[0] enum xt_drain; a later one may ask for more */
     XT_CONTROL_AUDIT, /* blobs[0] struct xt_audit_header; fds[0] a new segment of the audit log, to go on
                          * in */
-    XT_CONTROL_QUOTA,   /* what the partners' daily quotas are kept in from now on: numbers[0] a serial
+    XT_CONTROL_QUOTA, /* what the partners' daily quotas are kept in from now on: numbers[0] a serial
                          * number; fds as xt_quota_book_hand gives them */
 
     /* numbers[0] a serial number that the answer repeats, [1] the period of the ticket seed; blobs[0] the
@@ -61,8 +61,8 @@ enum xt_control_type {
                             * [2] 0: it has no generation to go on by, and another process would have
                             * none either; blobs[0] why, in words of ours */
     XT_CONTROL_KEYS_TAKEN, /* numbers[0] the serial number: it seals under the current key from now on */
-    XT_CONTROL_LEAVING,    /* from a worker that was told to end by somebody else: it drains */
-    XT_CONTROL_AUDITING,   /* it goes on in the segment that it was given */
+    XT_CONTROL_LEAVING,  /* from a worker that was told to end by somebody else: it drains */
+    XT_CONTROL_AUDITING, /* it goes on in the segment that it was given */
     XT_CONTROL_STOPPED, /* drained: nothing is under way any more. A child ends then, but a worker of a
                          * draining service goes on answering probes until XT_DRAIN_NOW */
 
@@ -79,11 +79,11 @@ enum xt_control_type {
 };
 
 enum xt_start_number {
-    XT_START_PLACE,      /* of this process in the shared memory */
-    XT_START_INDEX,      /* of the worker: 0 to workers - 1 */
-    XT_START_WORKERS,    /* how many there are; for the writer: how many places they have */
-    XT_START_CPU,        /* to be pinned to; XT_START_NO_CPU: none */
-    XT_START_SERIAL,     /* of the snapshot, as in RELOAD; for the writer: of the keys, as in KEYS */
+    XT_START_PLACE,   /* of this process in the shared memory */
+    XT_START_INDEX,   /* of the worker: 0 to workers - 1 */
+    XT_START_WORKERS, /* how many there are; for the writer: how many places they have */
+    XT_START_CPU,     /* to be pinned to; XT_START_NO_CPU: none */
+    XT_START_SERIAL,  /* of the snapshot, as in RELOAD; for the writer: of the keys, as in KEYS */
     XT_START_GENERATION, /* to open first; 0: there is none yet */
     XT_START_TICKET_PERIOD,
     XT_START_LOCK_WAIT_MS, /* for the writer: how long to wait for one that has the store; 0: for ever */
@@ -124,7 +124,8 @@ struct xt_control_message {
     struct xt_span blobs[XT_CONTROL_BLOBS]; /* borrowed, aligned to 8 bytes when received */
     int fds[XT_CONTROL_FDS];                /* received: the receiver's to close, cloexec */
     unsigned fd_count;
-    uint8_t *memory; /* of a received message, from xt_secret_alloc where there was room; NULL: none */
+    uint8_t
+        *memory; /* of a received message, from xt_secret_alloc where there was room; NULL: none */
     size_t memory_size;
     bool memory_locked; /* it was */
 };

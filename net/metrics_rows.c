@@ -274,8 +274,8 @@ void xt_metric_quota_row(struct xt_scrape *scrape, const struct xt_metric *metri
             : NULL;
     if (partner != NULL && partner->daily_quota > 0) {
         bool first = true;
-        uint64_t used = xt_quota_used(service->quotas, xt_quota_seat(service->quotas, name),
-                                      service->day);
+        uint64_t used =
+            xt_quota_used(service->quotas, xt_quota_seat(service->quotas, name), service->day);
         xt_metric_begin(writer, metric, "");
         label(writer, &first, "partner", name);
         end(writer, first, metric->place == 0 ? used : partner->daily_quota, XT_UNIT_ONE);

@@ -91,6 +91,5 @@ bool xt_shared_is_ready(const struct xt_shared *shared, struct xt_readiness *rea
     readiness->draining =
         state_of(shared, xt_shared_supervisor_place(shared->workers)) == XT_PROCESS_DRAINING;
     return readiness->with_generation == slots && readiness->logging == slots &&
-           !readiness->draining &&
-           (readiness->writer_serving || !readiness->writer_wanted);
+           !readiness->draining && (readiness->writer_serving || !readiness->writer_wanted);
 }

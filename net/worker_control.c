@@ -183,8 +183,7 @@ static void on_reload(struct xt_worker *worker, const struct xt_control_message 
     struct xt_failure failure = {0};
     enum xt_status status = XT_INVALID;
     if (message->fd_count == 1 && xt_control_copy(message, 0, &settings, sizeof(settings))) {
-        status =
-            xt_worker_take(worker, &settings, message->fds[0], message->blobs[1], &failure);
+        status = xt_worker_take(worker, &settings, message->fds[0], message->blobs[1], &failure);
     }
     answer(worker, message, status, XT_CONTROL_RELOADED, &failure);
 }
@@ -193,8 +192,8 @@ static void on_quota(struct xt_worker *worker, const struct xt_control_message *
 {
     struct xt_failure failure = {0};
     struct xt_quota_view *view = NULL;
-    enum xt_status status = xt_quota_view_open(message->fds, message->fd_count, worker->keyring,
-                                               &view, &failure);
+    enum xt_status status =
+        xt_quota_view_open(message->fds, message->fd_count, worker->keyring, &view, &failure);
     if (status == XT_OK) {
         xt_service_take_quotas(&worker->service, view);
     } else {

@@ -176,7 +176,8 @@ static void take_keys(struct writing *writing, const struct xt_control_message *
     if (reseal(writing, keyring) == XT_OK) {
         tell_keys_taken(message->numbers[0]);
     }
-    xt_keyring_take(writing->keyring, keyring); /* under a full disk too: generations do not wait for it */
+    xt_keyring_take(writing->keyring,
+                    keyring); /* under a full disk too: generations do not wait for it */
 }
 
 static void on_control(uv_poll_t *poll, int status, int events)

@@ -29,7 +29,13 @@ struct xt_key_printer {
 };
 
 /* A further kind of keys is a place in the enumeration, a line in `kinds` and these three. */
-enum xt_key_kind_place { XT_KEYS_MASTER, XT_KEYS_AUDIT, XT_KEYS_TICKETS, XT_KEYS_SIGNING, XT_KEYS_KINDS };
+enum xt_key_kind_place {
+    XT_KEYS_MASTER,
+    XT_KEYS_AUDIT,
+    XT_KEYS_TICKETS,
+    XT_KEYS_SIGNING,
+    XT_KEYS_KINDS
+};
 struct xt_key_kind {
     const char *name;
     const char *file; /* in DIR/keys */

@@ -35,7 +35,7 @@
 #include "crypto/keyring.h"
 #include "store/live_event.h"
 
-#define XT_LIVE_VERSION 2 /* 1: the key of the hashes is derived; xt_live_reseal makes it 2 */
+#define XT_LIVE_VERSION 2     /* 1: the key of the hashes is derived; xt_live_reseal makes it 2 */
 #define XT_LIVE_GROUP_MAX 256 /* events in one transaction */
 #define XT_LIVE_READERS                                                                            \
     1024 /* places in the reader table: processes at a time, upgrades included */

@@ -20,8 +20,8 @@
 #define HEADER_KEY "header"
 
 static enum xt_status make_mac(const struct xt_keyring *keyring, uint32_t key_id,
-                               const uint8_t salt[XT_SALT_BYTES],
-                               struct xt_span header, uint8_t mac[XT_DIGEST_BYTES])
+                               const uint8_t salt[XT_SALT_BYTES], struct xt_span header,
+                               uint8_t mac[XT_DIGEST_BYTES])
 {
     uint8_t key[XT_KEY_BYTES];
     enum xt_status status = xt_keyring_derive(keyring, key_id, XT_USE_LIVE_HASH, 1, salt, key);
@@ -42,8 +42,8 @@ static void make_header(const struct xt_keyring *keyring, uint32_t key_id,
     xt_put(&writer, key_id, 4);
     xt_write(&writer, salt, XT_SALT_BYTES);
     xt_live_sealer_wrap_hash(sealer, xt_span_of(header, HEADER_PLAIN), header + HEADER_PLAIN);
-    enum xt_status status = make_mac(keyring, key_id, salt, xt_span_of(header, HEADER_SIGNED),
-                                     header + HEADER_SIGNED);
+    enum xt_status status =
+        make_mac(keyring, key_id, salt, xt_span_of(header, HEADER_SIGNED), header + HEADER_SIGNED);
     xt_require(status == XT_OK);
 }
 

@@ -381,9 +381,9 @@ enum xt_status xt_partner_read(const char *dir, const char *name, struct xt_part
     if (status == XT_NOT_FOUND) {
         return xt_fail(failure, status, "there is no partner %s: see xacthuc partner list", name);
     }
-    return status == XT_OK ? XT_OK
-                           : xt_fail(failure, status, "partners/%s" SUFFIX ": %.300s", name,
-                                     why.text);
+    return status == XT_OK
+               ? XT_OK
+               : xt_fail(failure, status, "partners/%s" SUFFIX ": %.300s", name, why.text);
 }
 
 enum xt_status xt_partner_delete(const char *dir, const char *name, struct xt_failure *failure)
@@ -397,10 +397,10 @@ enum xt_status xt_partner_delete(const char *dir, const char *name, struct xt_fa
         return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
     }
     if (unlink(path) != 0) {
-        return errno == ENOENT ? xt_fail(failure, XT_NOT_FOUND,
-                                         "there is no partner %s: see xacthuc partner list", name)
-                               : xt_fail(failure, XT_IO, "cannot remove %s: %s", path,
-                                         strerror(errno));
+        return errno == ENOENT
+                   ? xt_fail(failure, XT_NOT_FOUND,
+                             "there is no partner %s: see xacthuc partner list", name)
+                   : xt_fail(failure, XT_IO, "cannot remove %s: %s", path, strerror(errno));
     }
     return xt_folder_sync(folder, failure);
 }

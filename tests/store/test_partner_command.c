@@ -394,16 +394,22 @@ static void a_wrong_change_is_one_line_and_changes_nothing(void **state)
     const struct {
         const char *option, *value;
         int status;
-    } bad[] = {{"--daily-quota", "0", 2},          {"--daily-quota", "100000001", 2},
-               {"--daily-quota", "x", 2},          {"--state", "asleep", 2},
-               {"--rate", "0", 2},                 {"--right", "all", 2},
-               {"--network", "10.0.0.1/8", 2},     {"--note", "x", 2},
-               {"--remove-purpose", "nothing", 1}, {"--purpose", "fresh", 1},
-               {"--remove-cert", "nowhere", 1},    {"--cert", "nowhere", 1},
+    } bad[] = {{"--daily-quota", "0", 2},
+               {"--daily-quota", "100000001", 2},
+               {"--daily-quota", "x", 2},
+               {"--state", "asleep", 2},
+               {"--rate", "0", 2},
+               {"--right", "all", 2},
+               {"--network", "10.0.0.1/8", 2},
+               {"--note", "x", 2},
+               {"--remove-purpose", "nothing", 1},
+               {"--purpose", "fresh", 1},
+               {"--remove-cert", "nowhere", 1},
+               {"--cert", "nowhere", 1},
                {"--days", "0", 2}};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        assert_int_equal(
-            run("partner", "set", "DIR", "bank", bad[i].option, bad[i].value, NULL), bad[i].status);
+        assert_int_equal(run("partner", "set", "DIR", "bank", bad[i].option, bad[i].value, NULL),
+                         bad[i].status);
         assert_string_equal(run_out, "");
         assert_ptr_equal(strchr(run_err, '\n'), run_err + strlen(run_err) - 1);
     }
