@@ -191,6 +191,17 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
+static void do_nothing(uv_work_t *work)
+{
+    (void)work;
+}
+
+static void did_nothing(uv_work_t *work, int cancelled)
+{
+    (void)work;
+    (void)cancelled;
+}
+
 /* ---- files ------------------------------------------------------------------------------------ */
 
 enum xt_status xt_audit_trail_open(struct xt_audit_trail *trail, uv_loop_t *loop,
@@ -211,7 +222,9 @@ enum xt_status xt_audit_trail_open(struct xt_audit_trail *trail, uv_loop_t *loop
     }
     trail->timer.data = trail;
     xt_counter_set(&counters->now.audit_full, 1); /* until it has a file */
-    return XT_OK;
+    /* The pool's threads are made now and not with the first answer: where they cannot be, libuv ends the
+     * process. */
+    return uv_queue_work(loop, &trail->starter, do_nothing, did_nothing) == 0 ? XT_OK : XT_IO;
 }
 
 static enum xt_status go_on_in(struct xt_audit_trail *trail, int fd,

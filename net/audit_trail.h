@@ -41,7 +41,7 @@ struct xt_audit_trail {
     uint64_t counted; /* bytes of this segment that metrics know of */
     uv_timer_t timer;
     bool passing; /* a thread has pass */
-    uv_work_t work;
+    uv_work_t work, starter;
     struct xt_audit_pass pass;
     enum xt_status passed;
     uint64_t pass_began_ns;

@@ -180,7 +180,9 @@ static int make(void **state)
     assert_int_equal(mkdir(path, 0700), 0);
     in_dir(path, "identity");
     assert_int_equal(mkdir(path, 0700), 0);
-    in_dir(path, "master.keys");
+    in_dir(path, "keys");
+    assert_int_equal(mkdir(path, 0700), 0);
+    in_dir(path, "keys/master.keys");
     assert_int_equal(xt_keyring_create(path, &failure), XT_OK);
     assert_int_equal(xt_keyring_open(path, &world.keyring, &failure), XT_OK);
     assert_int_equal(xt_shared_create(WORKERS, &world.shared, &failure), XT_OK);
@@ -194,7 +196,7 @@ static int make(void **state)
 static int remove_all(void **state)
 {
     static const char *const names[] = {"live/live.mdb", "live/live.mdb-lock", "live/.lock",
-                                        "live/ballast", "master.keys"};
+                                        "live/ballast", "keys/master.keys"};
     char path[XT_PATH_MAX];
     (void)state;
     if (world.writer > 0) {
@@ -221,6 +223,8 @@ static int remove_all(void **state)
     in_dir(path, "identity/.lock");
     (void)unlink(path);
     in_dir(path, "identity");
+    assert_int_equal(rmdir(path), 0);
+    in_dir(path, "keys");
     assert_int_equal(rmdir(path), 0);
     assert_int_equal(rmdir(world.dir), 0);
     return 0;
@@ -491,7 +495,7 @@ static void rotate_keys(void)
     struct xt_keyring *with_new = NULL;
     struct xt_writer writer = xt_writer_over(keys, sizeof(keys));
     struct xt_control_message message = {.type = XT_CONTROL_KEYS, .numbers = {7}};
-    in_dir(path, "master.keys");
+    in_dir(path, "keys/master.keys");
     assert_int_equal(xt_keyring_add(path, &id, &failure), XT_OK);
     assert_int_equal(xt_keyring_open(path, &with_new, &failure), XT_OK);
     xt_keyring_take(world.keyring, with_new);
