@@ -101,14 +101,14 @@ static unsigned count_words(const char *text, const char *word)
 /* Defined as a test, and in the list of those that run. */
 static bool has_test(const char *source, const char *name)
 {
-    char definition[256];
+    char definition[1100];
     snprintf(definition, sizeof(definition), "static void %s(void **state)", name);
     return strstr(source, definition) != NULL && count_words(source, name) >= 2;
 }
 
 static bool has_case(const char *source, const char *name)
 {
-    char definition[256];
+    char definition[1100];
     snprintf(definition, sizeof(definition), "CASE(\"%s\",", name);
     return strstr(source, definition) != NULL;
 }
