@@ -353,6 +353,9 @@ static void a_large_segment_is_followed_by_another_and_old_ones_may_go(void **st
     (void)state;
     struct server server;
     unsigned before = segments();
+    /* The log is that of all tests here, and a full disk may have failed one. */
+    unsigned failed = server_log_count("\"event\":\"checkpoint_failed\"");
+    unsigned killed = server_log_count("\"event\":\"worker_killed\"");
     server_start_with(&server, "[audit]\nsegment_size = 1\n", one_worker);
     fill_segments(&server, before + 3);
     /* All but the open one, while the worker still tells of the one before. */
@@ -376,8 +379,8 @@ static void a_large_segment_is_followed_by_another_and_old_ones_may_go(void **st
     test_client_close(client);
     assert_int_equal(server_stop(&server), 0);
     is_sound();
-    assert_int_equal(server_log_count("\"event\":\"checkpoint_failed\""), 0);
-    assert_int_equal(server_log_count("\"event\":\"worker_killed\""), 0);
+    assert_int_equal(server_log_count("\"event\":\"checkpoint_failed\""), failed);
+    assert_int_equal(server_log_count("\"event\":\"worker_killed\""), killed);
 }
 
 /* ---- what happens to the disk ------------------------------------------------------------------- */
