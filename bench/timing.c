@@ -26,10 +26,10 @@ static enum xt_status measure_in_process(const struct xt_timing_options *options
     if (status != XT_OK) {
         return status;
     }
-    status = xt_timing_in_process(deployment->generation, cases, options->deploy.seed,
-                                  options->deploy.quiet, &samples, failure);
+    status = xt_timing_in_process(deployment, cases, options->deploy.seed, options->deploy.quiet,
+                                  &samples, failure);
     if (status == XT_OK) {
-        status = xt_timing_judge(&samples, run, failure);
+        status = xt_timing_judge(&samples, cases, XT_TIMING_RESOLVES, run, failure);
     }
     xt_timing_samples_close(&samples);
     return status;
@@ -47,7 +47,7 @@ static enum xt_status measure_over_tls(const struct xt_timing_options *options,
     }
     status = xt_timing_over_tls(options, deployment, cases, TLS_CLASSES, &samples, failure);
     if (status == XT_OK) {
-        status = xt_timing_judge(&samples, run, failure);
+        status = xt_timing_judge(&samples, cases, XT_TIMING_RESOLVES_TLS, run, failure);
     }
     xt_timing_samples_close(&samples);
     return status;

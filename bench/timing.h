@@ -24,7 +24,8 @@
 #include "bench/welch.h"
 
 #define XT_TIMING_SIZES_MAX 4U
-#define XT_TIMING_POOL 8192U   /* cases of a class, at most */
+/* Cases of a class, at most: so many that each is asked a few times only (bench/welch.h says why). */
+#define XT_TIMING_POOL 65536U
 #define XT_TIMING_BODY_MAX 768 /* bytes of a request's JSON */
 #define XT_TIMING_WARM 3U      /* times that every case is asked before it counts */
 
@@ -87,7 +88,8 @@ struct xt_timing_samples {
     uint32_t capacity; /* of each class */
     uint32_t counts[XT_TIMING_CLASSES];
     uint32_t *list[XT_TIMING_CLASSES];
-    double ns; /* of a tick */
+    uint32_t *cases[XT_TIMING_CLASSES]; /* which case each is of */
+    double ns;                          /* of a tick */
 };
 XT_MUST_USE enum xt_status xt_timing_samples_open(uint32_t capacity,
                                                   struct xt_timing_samples *samples,
@@ -98,13 +100,14 @@ void xt_timing_samples_close(struct xt_timing_samples *samples);
  * false: all are full. */
 struct xt_timing_turn {
     enum xt_timing_class class;
+    uint32_t place; /* of the case in its class */
     const struct xt_timing_case *asked;
 };
 bool xt_timing_next(const struct xt_timing_cases *cases, const struct xt_timing_samples *samples,
                     uint32_t classes, struct xt_stream *stream, struct xt_timing_turn *turn);
 
 /* Answers in this process. XT_CORRUPT: an answer told what it must not. */
-XT_MUST_USE enum xt_status xt_timing_in_process(struct xt_generation *generation,
+XT_MUST_USE enum xt_status xt_timing_in_process(const struct xt_micro_deployment *deployment,
                                                 const struct xt_timing_cases *cases, uint64_t seed,
                                                 bool quiet, struct xt_timing_samples *samples,
                                                 struct xt_failure *failure);
@@ -133,7 +136,8 @@ struct xt_timing_pair {
 };
 
 struct xt_timing_run {
-    double ns; /* of a tick */
+    double ns;       /* of a tick */
+    double resolves; /* share of the time; 0: whatever it is */
     uint64_t requests;
     unsigned pair_count;
     struct xt_timing_pair pairs[XT_TIMING_PAIRS_MAX];
@@ -153,11 +157,20 @@ struct xt_timing_result {
     struct xt_timing_size sizes[XT_TIMING_SIZES_MAX];
 };
 
-/* Compares all pairs that there are samples of. */
+/* A pair that seems alike proves nothing where only a larger difference than this, as a share of the time of
+ * an answer, would have been seen. A lookup or an unsealing that is left out is a tenth of it in process,
+ * and a hundredth over TLS. */
+#define XT_TIMING_RESOLVES 0.02
+#define XT_TIMING_RESOLVES_TLS 0.005
+
+/* Compares all pairs that there are samples of. resolves: as above. */
 XT_MUST_USE enum xt_status xt_timing_judge(const struct xt_timing_samples *samples,
+                                           const struct xt_timing_cases *cases, double resolves,
                                            struct xt_timing_run *run, struct xt_failure *failure);
 bool xt_timing_pair_passes(const struct xt_timing_pair *pair);
-/* Pairs that do not; *blind: the control was not found. */
+/* The least difference of a pair that would have been seen, in ns. */
+double xt_timing_resolution(const struct xt_timing_run *run, const struct xt_timing_pair *pair);
+/* Pairs that do not; *blind: the control was not found, or one that is alike was not seen well enough. */
 unsigned xt_timing_failures(const struct xt_timing_result *result, bool *blind);
 
 void xt_timing_print(const struct xt_timing_result *result);

@@ -2,10 +2,12 @@
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 #include "bench/load_run.h"
 #include "bench/timing.h"
 #include "net/verification.h"
+#include "store/command_line.h"
 #include "store/progress.h"
 
 #define PROGRESS_STEP 4096U
@@ -48,7 +50,8 @@ enum xt_status xt_timing_samples_open(uint32_t capacity, struct xt_timing_sample
     *samples = (struct xt_timing_samples){.capacity = capacity, .ns = 1};
     for (unsigned i = 0; i < XT_TIMING_CLASSES; i++) {
         samples->list[i] = calloc(capacity, sizeof(uint32_t));
-        if (samples->list[i] == NULL) {
+        samples->cases[i] = calloc(capacity, sizeof(uint32_t));
+        if (samples->list[i] == NULL || samples->cases[i] == NULL) {
             xt_timing_samples_close(samples);
             return xt_fail(failure, XT_NO_MEMORY, "not enough memory; ask for fewer --requests");
         }
@@ -60,7 +63,8 @@ void xt_timing_samples_close(struct xt_timing_samples *samples)
 {
     for (unsigned i = 0; i < XT_TIMING_CLASSES; i++) {
         free(samples->list[i]);
-        samples->list[i] = NULL;
+        free(samples->cases[i]);
+        samples->list[i] = samples->cases[i] = NULL;
     }
 }
 
@@ -80,17 +84,24 @@ bool xt_timing_next(const struct xt_timing_cases *cases, const struct xt_timing_
     }
     unsigned class = open[xt_stream_below(stream, count)];
     turn->class = (enum xt_timing_class) class;
-    turn->asked = &cases->list[class][xt_stream_below(stream, cases->counts[class])];
+    turn->place = xt_stream_below(stream, cases->counts[class]);
+    turn->asked = &cases->list[class][turn->place];
     return true;
 }
 
 /* ---- requests ---- */
 
 struct desk {
+    struct xt_generation *generation; /* borrowed */
+    struct xt_audit_log *log;         /* nothing is written to it: entries are made */
+    int log_file;
+    struct xt_audit_entry entry;
+    uint8_t entry_bytes[XT_AUDIT_ENTRY_MAX];
     struct xt_partner *partner;
     struct xt_json_arena arena;
     uint8_t body[XT_TIMING_BODY_MAX + 8];
     struct xt_verification verification;
+    enum xt_status noted;
     char answered_at[XT_TIMESTAMP];
     uint8_t answer[XT_VERIFY_ANSWER_MAX];
     size_t answer_size;
@@ -115,8 +126,7 @@ static struct xt_partner *make_partner(void)
 }
 
 /* Everything between the request's bytes and the answer's: as net/verify does it. */
-static __attribute__((noinline)) uint64_t answer(struct desk *desk,
-                                                 struct xt_generation *generation, size_t size)
+static __attribute__((noinline)) uint64_t answer(struct desk *desk, size_t size)
 {
     static const uint8_t address[16] = {[10] = 0xff, [11] = 0xff, [12] = 127, [15] = 1};
     static const char answer_id[XT_ANSWER_ID + 1] = "01M7ZZ3DR28S9K00G2DT89MJSZ";
@@ -127,8 +137,11 @@ static __attribute__((noinline)) uint64_t answer(struct desk *desk,
     verification->body = desk->body;
     verification->body_size = size;
     xt_verification_read(verification, desk->arena);
-    xt_verifications_find(verification, 1, generation, xt_date_of_unix_ms(UNIX_MS));
+    xt_verifications_find(verification, 1, desk->generation, xt_date_of_unix_ms(UNIX_MS));
     if (verification->problem == XT_PROBLEM_NONE) {
+        struct xt_writer entry = xt_writer_over(desk->entry_bytes, sizeof(desk->entry_bytes));
+        xt_verification_note(verification, desk->log, &desk->entry);
+        desk->noted = xt_audit_entry_encode(&desk->entry, &entry);
         struct xt_writer writer = xt_writer_over(desk->answer, sizeof(desk->answer));
         xt_verification_write(verification, answer_id, desk->answered_at, &writer);
         desk->answer_size = writer.size;
@@ -140,7 +153,7 @@ static enum xt_status check_answer(struct desk *desk, enum xt_timing_class class
                                    struct xt_failure *failure)
 {
     const struct xt_verification *verification = &desk->verification;
-    bool same = verification->problem == XT_PROBLEM_NONE &&
+    bool same = verification->problem == XT_PROBLEM_NONE && desk->noted == XT_OK &&
                 verification->outcome.verdict == XT_VERDICT_NOT_VERIFIED &&
                 verification->outcome.card == XT_CARD_ANSWER_NONE;
     for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
@@ -156,18 +169,18 @@ static enum xt_status check_answer(struct desk *desk, enum xt_timing_class class
                           xt_timing_class_name(class));
 }
 
-static enum xt_status ask(struct desk *desk, struct xt_generation *generation,
-                          const struct xt_timing_cases *cases, const struct xt_timing_turn *turn,
-                          uint64_t *time, struct xt_failure *failure)
+static enum xt_status ask(struct desk *desk, const struct xt_timing_cases *cases,
+                          const struct xt_timing_turn *turn, uint64_t *time,
+                          struct xt_failure *failure)
 {
     memcpy(desk->body, cases->bodies + turn->asked->offset, turn->asked->size);
-    *time = answer(desk, generation, turn->asked->size);
+    *time = answer(desk, turn->asked->size);
     return check_answer(desk, turn->class, failure);
 }
 
 /* Every case a few times, so that none is the first to touch its page. */
-static enum xt_status warm(struct desk *desk, struct xt_generation *generation,
-                           const struct xt_timing_cases *cases, struct xt_failure *failure)
+static enum xt_status warm(struct desk *desk, const struct xt_timing_cases *cases,
+                           struct xt_failure *failure)
 {
     enum xt_status status = XT_OK;
     uint64_t unused;
@@ -176,16 +189,16 @@ static enum xt_status warm(struct desk *desk, struct xt_generation *generation,
             for (uint32_t i = 0; i < cases->counts[class] && status == XT_OK; i++) {
                 struct xt_timing_turn turn = {.class = (enum xt_timing_class) class,
                                               .asked = &cases->list[class][i]};
-                status = ask(desk, generation, cases, &turn, &unused, failure);
+                status = ask(desk, cases, &turn, &unused, failure);
             }
         }
     }
     return status;
 }
 
-static enum xt_status measure(struct desk *desk, struct xt_generation *generation,
-                              const struct xt_timing_cases *cases, uint64_t seed, bool quiet,
-                              struct xt_timing_samples *samples, struct xt_failure *failure)
+static enum xt_status measure(struct desk *desk, const struct xt_timing_cases *cases, uint64_t seed,
+                              bool quiet, struct xt_timing_samples *samples,
+                              struct xt_failure *failure)
 {
     struct xt_stream stream = xt_stream_of(seed, 4);
     struct xt_progress progress;
@@ -199,7 +212,8 @@ static enum xt_status measure(struct desk *desk, struct xt_generation *generatio
     double began = seconds();
     enum xt_status status = XT_OK;
     while (status == XT_OK && xt_timing_next(cases, samples, UINT32_MAX, &stream, &turn)) {
-        status = ask(desk, generation, cases, &turn, &time, failure);
+        status = ask(desk, cases, &turn, &time, failure);
+        samples->cases[turn.class][samples->counts[turn.class]] = turn.place;
         samples->list[turn.class][samples->counts[turn.class]++] =
             time < UINT32_MAX ? (uint32_t)time : UINT32_MAX;
         if (++done % PROGRESS_STEP == 0) {
@@ -212,31 +226,73 @@ static enum xt_status measure(struct desk *desk, struct xt_generation *generatio
     return status;
 }
 
-enum xt_status xt_timing_in_process(struct xt_generation *generation,
+/* A segment of the audit log, for its pseudonyms: of the deployment, which is removed after. */
+static enum xt_status open_log(struct desk *desk, const char *dir, struct xt_failure *failure)
+{
+    struct xt_keyring *keyring = NULL;
+    struct xt_audit_header header = {.unix_ms = UNIX_MS};
+    enum xt_status status = xt_deployment_keyring(dir, &keyring, failure);
+    if (status == XT_OK) {
+        status = xt_audit_create(dir, &header, &desk->log_file, failure);
+    }
+    if (status == XT_OK) {
+        status = xt_audit_open(desk->log_file, keyring, &header, NULL, &desk->log);
+        if (status != XT_OK) {
+            (void)xt_fail(failure, status, "cannot begin an audit log in %s", dir);
+        }
+    }
+    xt_keyring_close(keyring);
+    desk->entry = (struct xt_audit_entry){
+        .unix_ms = UNIX_MS, .partner = xt_span_of_string(desk->partner->name), .status = 200};
+    return status;
+}
+
+static void close_desk(struct desk *desk)
+{
+    if (desk == NULL) {
+        return;
+    }
+    xt_audit_close(desk->log);
+    if (desk->log_file >= 0) {
+        close(desk->log_file);
+    }
+    free(desk->arena.memory);
+    free(desk->partner);
+    free(desk);
+}
+
+static enum xt_status open_desk(const struct xt_micro_deployment *deployment, struct desk **desk,
+                                struct xt_failure *failure)
+{
+    struct desk *made = calloc(1, sizeof(*made));
+    *desk = made;
+    if (made == NULL) {
+        return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
+    }
+    made->log_file = -1;
+    made->generation = deployment->generation;
+    made->partner = make_partner();
+    made->arena =
+        (struct xt_json_arena){.memory = malloc(XT_VERIFY_ARENA), .size = XT_VERIFY_ARENA};
+    if (made->partner == NULL || made->arena.memory == NULL) {
+        return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
+    }
+    xt_timestamp_format(UNIX_MS, made->answered_at);
+    return open_log(made, deployment->dir, failure);
+}
+
+enum xt_status xt_timing_in_process(const struct xt_micro_deployment *deployment,
                                     const struct xt_timing_cases *cases, uint64_t seed, bool quiet,
                                     struct xt_timing_samples *samples, struct xt_failure *failure)
 {
-    struct desk *desk = calloc(1, sizeof(*desk));
-    enum xt_status status = XT_NO_MEMORY;
-    if (desk != NULL) {
-        desk->partner = make_partner();
-        desk->arena =
-            (struct xt_json_arena){.memory = malloc(XT_VERIFY_ARENA), .size = XT_VERIFY_ARENA};
-        status = desk->partner != NULL && desk->arena.memory != NULL ? XT_OK : XT_NO_MEMORY;
+    struct desk *desk;
+    enum xt_status status = open_desk(deployment, &desk, failure);
+    if (status == XT_OK) {
+        status = warm(desk, cases, failure);
     }
     if (status == XT_OK) {
-        xt_timestamp_format(UNIX_MS, desk->answered_at);
-        status = warm(desk, generation, cases, failure);
-        if (status == XT_OK) {
-            status = measure(desk, generation, cases, seed, quiet, samples, failure);
-        }
-    } else {
-        status = xt_fail(failure, status, "not enough memory");
+        status = measure(desk, cases, seed, quiet, samples, failure);
     }
-    if (desk != NULL) {
-        free(desk->arena.memory);
-        free(desk->partner);
-        free(desk);
-    }
+    close_desk(desk);
     return status;
 }

@@ -38,10 +38,26 @@ bool xt_timing_pair_passes(const struct xt_timing_pair *pair)
            (pair->welch.worst < XT_WELCH_LIMIT) == (pair->need == XT_TIMING_ALIKE);
 }
 
-enum xt_status xt_timing_judge(const struct xt_timing_samples *samples, struct xt_timing_run *run,
-                               struct xt_failure *failure)
+double xt_timing_resolution(const struct xt_timing_run *run, const struct xt_timing_pair *pair)
 {
-    *run = (struct xt_timing_run){.ns = samples->ns};
+    return XT_WELCH_LIMIT * pair->welch.error * run->ns;
+}
+
+static struct xt_welch_class class_of(const struct xt_timing_samples *samples,
+                                      const struct xt_timing_cases *cases,
+                                      enum xt_timing_class class)
+{
+    return (struct xt_welch_class){.values = samples->list[class],
+                                   .cases = samples->cases[class],
+                                   .count = samples->counts[class],
+                                   .case_count = cases->counts[class]};
+}
+
+enum xt_status xt_timing_judge(const struct xt_timing_samples *samples,
+                               const struct xt_timing_cases *cases, double resolves,
+                               struct xt_timing_run *run, struct xt_failure *failure)
+{
+    *run = (struct xt_timing_run){.ns = samples->ns, .resolves = resolves};
     for (unsigned i = 0; i < XT_TIMING_CLASSES; i++) {
         run->requests += samples->counts[i];
     }
@@ -52,13 +68,21 @@ enum xt_status xt_timing_judge(const struct xt_timing_samples *samples, struct x
             samples->counts[pair->b] < XT_WELCH_LEAST) {
             continue;
         }
-        if (!xt_welch_compare(samples->list[pair->a], samples->counts[pair->a],
-                              samples->list[pair->b], samples->counts[pair->b], &pair->welch)) {
+        struct xt_welch_class a = class_of(samples, cases, pair->a);
+        struct xt_welch_class b = class_of(samples, cases, pair->b);
+        if (!xt_welch_compare(&a, &b, &pair->welch)) {
             return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
         }
         run->pair_count++;
     }
     return XT_OK;
+}
+
+/* It seems alike, but no more was looked for than what everybody would see. */
+static bool is_unseen(const struct xt_timing_run *run, const struct xt_timing_pair *pair)
+{
+    return pair->need == XT_TIMING_ALIKE && run->resolves > 0 &&
+           XT_WELCH_LIMIT * pair->welch.error > run->resolves * pair->welch.mean;
 }
 
 unsigned xt_timing_failures(const struct xt_timing_result *result, bool *blind)
@@ -69,9 +93,10 @@ unsigned xt_timing_failures(const struct xt_timing_result *result, bool *blind)
         for (unsigned r = 0; r < 2; r++) {
             const struct xt_timing_run *run = &result->sizes[i].runs[r];
             for (unsigned p = 0; p < run->pair_count; p++) {
-                bool passes = xt_timing_pair_passes(&run->pairs[p]);
-                failures += !passes;
-                *blind |= !passes && run->pairs[p].need == XT_TIMING_DIFFERENT;
+                const struct xt_timing_pair *pair = &run->pairs[p];
+                bool passes = xt_timing_pair_passes(pair), unseen = is_unseen(run, pair);
+                failures += !passes || unseen;
+                *blind |= unseen || (!passes && pair->need == XT_TIMING_DIFFERENT);
             }
         }
     }
@@ -80,12 +105,12 @@ unsigned xt_timing_failures(const struct xt_timing_result *result, bool *blind)
 
 /* ---- for people ---- */
 
-static const char *verdict(const struct xt_timing_pair *pair)
+static const char *verdict(const struct xt_timing_run *run, const struct xt_timing_pair *pair)
 {
     bool passes = xt_timing_pair_passes(pair);
     switch (pair->need) {
     case XT_TIMING_ALIKE:
-        return passes ? "alike" : "DIFFERENT";
+        return !passes ? "DIFFERENT" : is_unseen(run, pair) ? "NOT SEEN" : "alike";
     case XT_TIMING_DIFFERENT:
         return passes ? "found, as it must be" : "NOT FOUND";
     case XT_TIMING_TOLD:
@@ -100,17 +125,18 @@ static void print_run(const struct xt_timing_run *run, const char *title)
         return;
     }
     printf(" %s, %s requests\n", title, xt_number_count(run->requests).text);
-    printf("  %-32s %9s %7s %9s %9s %9s %9s\n", "", "ns apart", "+-", "t raw", "cropped", "t2 raw",
-           "cropped");
+    printf("  %-32s %9s %7s %9s %9s %9s %9s %9s\n", "", "ns apart", "+-", "t raw", "cropped",
+           "t2 raw", "cropped", "naive");
     for (unsigned i = 0; i < run->pair_count; i++) {
         const struct xt_timing_pair *pair = &run->pairs[i];
         const struct xt_welch *welch = &pair->welch;
         char name[64];
         (void)snprintf(name, sizeof(name), "%s - %s", xt_timing_class_name(pair->a),
                        xt_timing_class_name(pair->b));
-        printf("  %-32s %9.1f %7.1f %9.2f %9.2f %9.2f %9.2f  %s\n", name,
-               welch->difference * run->ns, XT_WELCH_LIMIT * welch->error * run->ns, welch->raw,
-               welch->cropped, welch->raw_second, welch->cropped_second, verdict(pair));
+        printf("  %-32s %9.1f %7.1f %9.2f %9.2f %9.2f %9.2f %9.2f  %s\n", name,
+               welch->difference * run->ns, xt_timing_resolution(run, pair), welch->raw,
+               welch->cropped, welch->raw_second, welch->cropped_second, welch->naive,
+               verdict(run, pair));
     }
 }
 
@@ -127,9 +153,12 @@ void xt_timing_print(const struct xt_timing_result *result)
             print_run(&size->runs[r], run_titles[r]);
         }
     }
-    printf("\n%s\n", blind      ? "failed: the control was not found, so this proves nothing"
-                     : failures ? "failed: classes can be told apart by time"
-                                : "passed: the control was found, and nothing else");
+    printf(
+        "\n%s\n",
+        blind
+            ? "failed: the control was not found, or too little could be seen: this proves nothing"
+        : failures ? "failed: classes can be told apart by time"
+                   : "passed: the control was found, and nothing else");
 }
 
 /* ---- the file ---- */
@@ -152,10 +181,10 @@ static void put_pair(struct xt_report_page *page, const struct xt_timing_run *ru
                 (unsigned long long)welch->count_b);
     xt_page_put(page,
                 "\"difference_ns\":%.5g,\"error_ns\":%.5g,\"t\":%.5g,\"t_cropped\":%.5g,"
-                "\"crop\":%.3f,\"t2\":%.5g,\"t2_cropped\":%.5g,\"crop2\":%.3f}",
+                "\"crop\":%.3f,\"t2\":%.5g,\"t2_cropped\":%.5g,\"crop2\":%.3f,\"naive\":%.5g}",
                 welch->difference * run->ns, welch->error * run->ns, bounded(welch->raw),
                 bounded(welch->cropped), welch->crop / 1000.0, bounded(welch->raw_second),
-                bounded(welch->cropped_second), welch->crop_second / 1000.0);
+                bounded(welch->cropped_second), welch->crop_second / 1000.0, bounded(welch->naive));
 }
 
 static void put_size(struct xt_report_page *page, const struct xt_timing_size *size)

@@ -302,6 +302,7 @@ static enum xt_status measure(const struct xt_timing_options *options, struct cl
     enum xt_status status = connect_to_server(client, failure);
     while (status == XT_OK && xt_timing_next(cases, samples, classes, &stream, &turn)) {
         status = ask(client, cases, &turn, &time, failure);
+        samples->cases[turn.class][samples->counts[turn.class]] = turn.place;
         samples->list[turn.class][samples->counts[turn.class]++] =
             time < UINT32_MAX ? (uint32_t)time : UINT32_MAX;
         if (++done % PROGRESS_STEP == 0) {

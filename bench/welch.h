@@ -11,6 +11,13 @@
  *
  * A difference shows in the largest |t| of all of them. Nothing is proved by a small one alone: it says
  * that a difference above `error` times 4.5 would have been seen.
+ *
+ * A class is asked about by cases (people), each of them several times, and each has a time of its own: its
+ * record lies on this page and not that, in a near cache or a far one. So values of one case are not
+ * independent, and what Welch's formula takes for many values are few. The standard error is therefore
+ * that of cases (Liang, Zeger 1986; Cameron, Miller 2015, "A practitioner's guide to cluster-robust
+ * inference"): residuals are summed by case before they are squared. With one value a case it is Welch's.
+ * Both are told; a verdict is by the former, since that is what tells classes from particular people.
  */
 #ifndef XT_BENCH_WELCH_H
 #define XT_BENCH_WELCH_H
@@ -42,11 +49,21 @@ struct xt_welch {
     unsigned crop, crop_second;     /* of these: thousandths of the values that were kept */
     double difference; /* mean of a less mean of b, of the lower nine tenths of the values */
     double error;      /* its standard error */
-    double worst;      /* the largest |t| of all of the above */
+    double mean;       /* of the same values of a */
+    double worst;      /* the largest |t| of all of the above, which are by cases */
+    double naive;      /* the same with every value taken for independent */
 };
 
-/* Compares two classes. XT_WELCH_LEAST values each at least. false: not enough memory. */
-bool xt_welch_compare(const uint32_t *a, size_t count_a, const uint32_t *b, size_t count_b,
+/* Values of one class, and which case each is of. */
+struct xt_welch_class {
+    const uint32_t *values, *cases;
+    size_t count;
+    uint32_t case_count; /* cases are below it */
+};
+
+/* Compares two classes. XT_WELCH_LEAST values each at least, of two cases or more. false: not enough
+ * memory. */
+bool xt_welch_compare(const struct xt_welch_class *a, const struct xt_welch_class *b,
                       struct xt_welch *result);
 
 #endif

@@ -157,3 +157,28 @@ void xt_verification_write(const struct xt_verification *verification,
     xt_verify_answer_at_to_json(&verification->request, &verification->outcome,
                                 verification->partner->rights, answer_id, answered_at, writer);
 }
+
+void xt_verification_note(const struct xt_verification *verification,
+                          const struct xt_audit_log *log, struct xt_audit_entry *entry)
+{
+    const struct xt_verify_request *request = &verification->request;
+    const struct xt_found *found = &verification->lookup.found;
+    struct xt_id id = request->id;
+    entry->purpose = request->purpose;
+    entry->legal_basis = request->legal_basis;
+    entry->consent_ref = request->consent_ref;
+    entry->asked = request->claims.asked;
+    if (verification->problem == XT_PROBLEM_NONE) {
+        xt_audit_entry_outcome(entry, request->claims.asked, &verification->outcome);
+        /* Without a branch, as everything that depends on it (core/branchless). One pseudonym is made in
+         * any case. */
+        uint64_t mask = xt_mask64(found->found);
+        id.value = (found->hot.number & mask) | (id.value & ~mask);
+        id.kind = (enum xt_id_kind)(((unsigned)XT_ID_PERSONAL & (unsigned)mask) |
+                                    ((unsigned)id.kind & ~(unsigned)mask));
+    }
+    if (log != NULL) {
+        entry->has_subject = true;
+        xt_audit_subject(log, id, entry->subject);
+    }
+}

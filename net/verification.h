@@ -14,6 +14,7 @@
 #define XT_NET_VERIFICATION_H
 
 #include "net/problem.h"
+#include "store/audit.h"
 #include "store/generation.h"
 
 struct xt_verification {
@@ -44,5 +45,11 @@ void xt_verifications_find(struct xt_verification *list, size_t count,
 void xt_verification_write(const struct xt_verification *verification,
                            const char answer_id[XT_ANSWER_ID], const char answered_at[XT_TIMESTAMP],
                            struct xt_writer *writer);
+
+/* What the audit log is to hold of it, once it was read: fills the entry's purpose, legal basis, consent
+ * reference, claims, results and, where there is a log to make its pseudonym, subject: the person found,
+ * whatever number of his was asked by, else the number that was asked by. Texts are borrowed. */
+void xt_verification_note(const struct xt_verification *verification,
+                          const struct xt_audit_log *log, struct xt_audit_entry *entry);
 
 #endif

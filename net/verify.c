@@ -5,7 +5,6 @@
  */
 #include <strings.h>
 
-#include "core/branchless.h"
 #include "net/route.h"
 #include "net/verification.h"
 
@@ -93,30 +92,10 @@ static void log_damage(const struct xt_call *call, enum xt_status status)
     }
 }
 
-/* What the audit log holds of it: who asked what about whom. The subject is the person found, whatever number
- * of his was asked by, else the number that was asked by: one pseudonym is made in any case. */
 static void note(struct xt_call *call, const struct xt_verification *verification)
 {
-    struct xt_audit_entry *entry = &call->entry;
-    const struct xt_verify_request *request = &verification->request;
-    const struct xt_found *found = &verification->lookup.found;
-    entry->purpose = request->purpose;
-    entry->legal_basis = request->legal_basis;
-    entry->consent_ref = request->consent_ref;
-    entry->asked = request->claims.asked;
-    struct xt_id id = request->id;
-    if (verification->problem == XT_PROBLEM_NONE) {
-        xt_audit_entry_outcome(entry, request->claims.asked, &verification->outcome);
-        /* Without a branch, as everything that depends on it (core/branchless). */
-        uint64_t mask = xt_mask64(found->found);
-        id.value = (found->hot.number & mask) | (id.value & ~mask);
-        id.kind = (enum xt_id_kind)(((unsigned)XT_ID_PERSONAL & (unsigned)mask) |
-                                    ((unsigned)id.kind & ~(unsigned)mask));
-    }
-    if (call->service->trail != NULL && call->service->trail->log != NULL) {
-        entry->has_subject = true;
-        xt_audit_subject(call->service->trail->log, id, entry->subject);
-    }
+    const struct xt_audit_trail *trail = call->service->trail;
+    xt_verification_note(verification, trail == NULL ? NULL : trail->log, &call->entry);
 }
 
 /* Counts the id that is asked about, whether anybody has it or not. */

@@ -58,6 +58,23 @@ static void make_series(uint64_t key, uint32_t shift, uint32_t spread, uint32_t 
     }
 }
 
+/* Every value of a case of its own. */
+static struct xt_welch_class class_of(const uint32_t *values)
+{
+    static uint32_t cases[VALUES];
+    for (uint32_t i = 0; i < VALUES; i++) {
+        cases[i] = i;
+    }
+    return (struct xt_welch_class){
+        .values = values, .cases = cases, .count = VALUES, .case_count = VALUES};
+}
+
+static bool compare(const uint32_t *a, const uint32_t *b, struct xt_welch *welch)
+{
+    struct xt_welch_class first = class_of(a), other = class_of(b);
+    return xt_welch_compare(&first, &other, welch);
+}
+
 static void equal_series_are_alike(void **state)
 {
     (void)state;
@@ -66,8 +83,9 @@ static void equal_series_are_alike(void **state)
     for (uint64_t key = 0; key < 20; key++) {
         make_series(2 * key, 0, 200, a);
         make_series(2 * key + 1, 0, 200, b);
-        assert_true(xt_welch_compare(a, VALUES, b, VALUES, &welch));
+        assert_true(compare(a, b, &welch));
         assert_true(welch.worst < XT_WELCH_LIMIT);
+        assert_true(fabs(welch.worst - welch.naive) < 0.01); /* one value a case: the same */
         assert_int_equal(welch.count_a, VALUES);
     }
 }
@@ -79,7 +97,7 @@ static void a_small_difference_under_large_outliers_is_found(void **state)
     struct xt_welch welch;
     make_series(1, 0, 200, a);
     make_series(2, 5, 200, b);
-    assert_true(xt_welch_compare(a, VALUES, b, VALUES, &welch));
+    assert_true(compare(a, b, &welch));
     assert_true(fabs(welch.raw) < XT_WELCH_LIMIT); /* drowned */
     assert_true(welch.cropped < -XT_WELCH_LIMIT);
     assert_true(welch.worst > XT_WELCH_LIMIT);
@@ -93,8 +111,56 @@ static void another_spread_about_the_same_mean_is_found(void **state)
     struct xt_welch welch;
     make_series(3, 0, 200, a);
     make_series(4, 0, 220, b);
-    assert_true(xt_welch_compare(a, VALUES, b, VALUES, &welch));
+    assert_true(compare(a, b, &welch));
     assert_true(fabs(welch.cropped_second) > XT_WELCH_LIMIT);
+}
+
+#define PEOPLE 100U
+
+/* Each of 100 people has a time of his own, up to 100 more or less, and is asked 200 times. */
+static void make_people(uint64_t key, uint32_t shift, uint32_t *values, uint32_t *cases)
+{
+    struct xt_stream stream = xt_stream_of(20260102, key);
+    uint32_t own[PEOPLE];
+    for (unsigned i = 0; i < PEOPLE; i++) {
+        own[i] = 1000 + xt_stream_below(&stream, 200);
+    }
+    for (unsigned i = 0; i < VALUES; i++) {
+        cases[i] = xt_stream_below(&stream, PEOPLE);
+        values[i] = own[cases[i]] + xt_stream_below(&stream, 200) + shift;
+    }
+}
+
+static struct xt_welch compare_people(uint64_t key, uint32_t shift)
+{
+    static uint32_t a[VALUES], b[VALUES], cases_a[VALUES], cases_b[VALUES];
+    struct xt_welch welch;
+    make_people(2 * key, 0, a, cases_a);
+    make_people(2 * key + 1, shift, b, cases_b);
+    struct xt_welch_class first = {a, cases_a, VALUES, PEOPLE};
+    struct xt_welch_class other = {b, cases_b, VALUES, PEOPLE};
+    assert_true(xt_welch_compare(&first, &other, &welch));
+    return welch;
+}
+
+static void what_differs_between_people_is_not_taken_for_a_class(void **state)
+{
+    (void)state;
+    unsigned fooled = 0;
+    for (uint64_t key = 0; key < 40; key++) {
+        struct xt_welch welch = compare_people(key, 0);
+        assert_true(welch.worst < XT_WELCH_LIMIT);
+        fooled += welch.naive > XT_WELCH_LIMIT;
+    }
+    assert_true(fooled > 20); /* whoever takes each value for independent nearly always is */
+}
+
+static void a_class_that_differs_is_found_behind_its_people(void **state)
+{
+    (void)state;
+    for (uint64_t key = 0; key < 40; key++) {
+        assert_true(compare_people(key, 100).worst > XT_WELCH_LIMIT);
+    }
 }
 
 /* ---- verdicts ---- */
@@ -115,6 +181,15 @@ static void a_control_that_is_not_found_proves_nothing(void **state)
     run->pairs[1].welch.worst = 4.6;
     assert_int_equal(xt_timing_failures(&result, &blind), 1);
     assert_false(blind);
+    /* Alike, but only 60 ns of 1000 would have been seen. */
+    run->pairs[1].welch = (struct xt_welch){.worst = 1, .error = 60 / XT_WELCH_LIMIT, .mean = 1000};
+    run->ns = 1;
+    run->resolves = 0.05;
+    assert_int_equal(xt_timing_failures(&result, &blind), 1);
+    assert_true(blind);
+    run->resolves = 0.07;
+    assert_int_equal(xt_timing_failures(&result, &blind), 0);
+    run->pairs[1].welch.worst = 4.6;
     run->pairs[0].welch.worst = 4.4;
     assert_int_equal(xt_timing_failures(&result, &blind), 2);
     assert_true(blind);
@@ -124,6 +199,7 @@ static void samples_of_classes_are_put_into_pairs(void **state)
 {
     (void)state;
     struct xt_timing_samples samples;
+    struct xt_timing_cases cases = {.bodies = NULL};
     struct xt_timing_run run;
     struct xt_failure failure = {""};
     assert_int_equal(xt_timing_samples_open(VALUES, &samples, &failure), XT_OK);
@@ -133,8 +209,12 @@ static void samples_of_classes_are_put_into_pairs(void **state)
         make_series(100 + i, classes[i] == XT_TIMING_CONTROL ? 20 : 0, 200,
                     samples.list[classes[i]]);
         samples.counts[classes[i]] = VALUES;
+        cases.counts[classes[i]] = 1000;
+        for (uint32_t j = 0; j < VALUES; j++) {
+            samples.cases[classes[i]][j] = j % 1000;
+        }
     }
-    assert_int_equal(xt_timing_judge(&samples, &run, &failure), XT_OK);
+    assert_int_equal(xt_timing_judge(&samples, &cases, 0, &run, &failure), XT_OK);
     assert_int_equal(run.pair_count, 4); /* the others have no samples */
     assert_int_equal(run.requests, 4 * VALUES);
     for (unsigned i = 0; i < run.pair_count; i++) {
@@ -218,6 +298,8 @@ int main(void)
         cmocka_unit_test(equal_series_are_alike),
         cmocka_unit_test(a_small_difference_under_large_outliers_is_found),
         cmocka_unit_test(another_spread_about_the_same_mean_is_found),
+        cmocka_unit_test(what_differs_between_people_is_not_taken_for_a_class),
+        cmocka_unit_test(a_class_that_differs_is_found_behind_its_people),
         cmocka_unit_test(a_control_that_is_not_found_proves_nothing),
         cmocka_unit_test(samples_of_classes_are_put_into_pairs),
         cmocka_unit_test(the_program_measures_and_tells),
