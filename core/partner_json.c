@@ -25,10 +25,11 @@ static const struct xt_json_member IN_CERTIFICATE[] = {
     XT_JSON_MEMBER("spki_sha256", SPKI_SHA256),
     XT_JSON_MEMBER("note", NOTE),
 };
-enum { PURPOSE_NAME, CLAIMS, LEGAL_BASIS_REQUIRED, CONSENT_REQUIRED };
+enum { PURPOSE_NAME, CLAIMS, CLAIMS_REQUIRED, LEGAL_BASIS_REQUIRED, CONSENT_REQUIRED };
 static const struct xt_json_member IN_PURPOSE[] = {
     XT_JSON_MEMBER("name", PURPOSE_NAME),
     XT_JSON_MEMBER("claims", CLAIMS),
+    XT_JSON_MEMBER("claims_required", CLAIMS_REQUIRED),
     XT_JSON_MEMBER("legal_basis_required", LEGAL_BASIS_REQUIRED),
     XT_JSON_MEMBER("consent_required", CONSENT_REQUIRED),
 };
@@ -245,6 +246,8 @@ static enum xt_status read_purpose_member(struct reader *reader, unsigned what, 
     }
     case CLAIMS:
         return read_list(reader, value, where, XT_CLAIM_COUNT, read_claim, &purpose->claims);
+    case CLAIMS_REQUIRED:
+        return read_list(reader, value, where, XT_CLAIM_COUNT, read_claim, &purpose->required);
     case LEGAL_BASIS_REQUIRED:
         return read_boolean(reader, value, where, &purpose->legal_basis_required);
     default:
@@ -257,9 +260,15 @@ static enum xt_status read_purpose(struct reader *reader, yyjson_val *value, con
 {
     (void)into;
     struct xt_partner *partner = reader->partner;
-    enum xt_status status = read_object(reader, value, where, IN_PURPOSE, COUNT_OF(IN_PURPOSE),
-                                        SEEN(PURPOSE_NAME) | SEEN(CLAIMS), read_purpose_member,
-                                        &partner->purposes[partner->purpose_count]);
+    struct xt_purpose *purpose = &partner->purposes[partner->purpose_count];
+    enum xt_status status =
+        read_object(reader, value, where, IN_PURPOSE, COUNT_OF(IN_PURPOSE),
+                    SEEN(PURPOSE_NAME) | SEEN(CLAIMS), read_purpose_member, purpose);
+    if (status == XT_OK && (purpose->required & ~purpose->claims) != 0) {
+        char path[WHERE_MAX];
+        (void)snprintf(path, sizeof path, "%s.claims_required", where);
+        return refuse(reader, path, "must be among the purpose's claims");
+    }
     partner->purpose_count += status == XT_OK;
     return status;
 }

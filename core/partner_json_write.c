@@ -49,6 +49,18 @@ static void write_certificates(const struct xt_partner *partner, struct xt_write
     end_list(writer, partner->certificate_count);
 }
 
+static void write_claims(uint32_t claims, struct xt_writer *writer)
+{
+    const char *comma = "";
+    for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
+        if ((claims & XT_CLAIM_BIT(claim)) != 0) {
+            xt_write_string(writer, comma);
+            write_text(writer, xt_claim_name((enum xt_claim)claim));
+            comma = ", ";
+        }
+    }
+}
+
 static void write_purposes(const struct xt_partner *partner, struct xt_writer *writer)
 {
     xt_write_literal(writer, ",\n  \"purposes\": [");
@@ -58,13 +70,10 @@ static void write_purposes(const struct xt_partner *partner, struct xt_writer *w
         xt_write_literal(writer, "{\n      \"name\": ");
         write_text(writer, purpose->name);
         xt_write_literal(writer, ",\n      \"claims\": [");
-        const char *comma = "";
-        for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
-            if ((purpose->claims & XT_CLAIM_BIT(claim)) != 0) {
-                xt_write_string(writer, comma);
-                write_text(writer, xt_claim_name((enum xt_claim)claim));
-                comma = ", ";
-            }
+        write_claims(purpose->claims, writer);
+        if (purpose->required != 0) {
+            xt_write_literal(writer, "],\n      \"claims_required\": [");
+            write_claims(purpose->required, writer);
         }
         xt_write_literal(writer, "],\n      \"legal_basis_required\": ");
         xt_write_string(writer, purpose->legal_basis_required ? "true" : "false");

@@ -192,5 +192,6 @@ enum xt_decision xt_policy_decide(const struct xt_partner *partner, const uint8_
     if (found->consent_required && request->consent_ref.size == 0) {
         return XT_DENY_CONSENT_MISSING;
     }
-    return XT_ALLOW;
+    *denied = found->required & ~request->claims.asked;
+    return *denied != 0 ? XT_DENY_CLAIM_MISSING : XT_ALLOW;
 }

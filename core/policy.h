@@ -4,12 +4,15 @@
  *   {"name":"viettel","state":"active",
  *    "certificates":[{"spki_sha256":"<64 hex>","note":"..."}],
  *    "purposes":[{"name":"sim.register","claims":["full_name","date_of_birth","phone"],
+ *                 "claims_required":["full_name","date_of_birth"],
  *                 "legal_basis_required":true,"consent_required":false}],
  *    "rights":["per_claim","card_state"],
  *    "rate":{"per_second":1000,"burst":2000},"daily_quota":5000000,
  *    "networks":["10.0.0.0/8","2001:db8::/32"]}
  * Only name, certificates (at least one) and purposes (none is fine for a partner that only feeds the
  * registry, say) are required; a purpose needs its name and claims. burst is per_second when absent.
+ * claims_required, some of claims, are those without which a request is refused: who has to know several
+ * things of somebody cannot learn them one by one.
  */
 #ifndef XT_CORE_POLICY_H
 #define XT_CORE_POLICY_H
@@ -43,7 +46,8 @@ enum xt_right {
 
 struct xt_purpose {
     char name[XT_PURPOSE_NAME_MAX + 1];
-    uint32_t claims; /* XT_CLAIM_BIT set: what may be asked for this purpose */
+    uint32_t claims;   /* XT_CLAIM_BIT set: what may be asked for this purpose */
+    uint32_t required; /* of these: what every request must state */
     bool legal_basis_required, consent_required;
 };
 
@@ -104,12 +108,13 @@ enum xt_decision {
     XT_DENY_CLAIM,      /* *denied tells which: XT_CLAIM_BIT set */
     XT_DENY_NAME_LEVEL, /* an advisory level without the right */
     XT_DENY_LEGAL_BASIS_MISSING,
-    XT_DENY_CONSENT_MISSING
+    XT_DENY_CONSENT_MISSING,
+    XT_DENY_CLAIM_MISSING /* *denied tells which are missing */
 };
 
 /* May this partner, calling from address (IPv6 or mapped IPv4), have this verify answered?
  * The first reason against it, in the order of the enumerators. *purpose is the partner's entry (NULL
- * when there is none), *denied 0 but for XT_DENY_CLAIM. */
+ * when there is none), *denied 0 but for XT_DENY_CLAIM and XT_DENY_CLAIM_MISSING. */
 enum xt_decision xt_policy_decide(const struct xt_partner *partner, const uint8_t address[16],
                                   const struct xt_verify_request *request,
                                   const struct xt_purpose **purpose, uint32_t *denied);

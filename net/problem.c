@@ -40,6 +40,9 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
                                     "This purpose needs a consent reference",
                                     "Mục đích này cần tham chiếu sự đồng ý",
                                     "Send consent_ref with the request.", 0},
+    [XT_PROBLEM_CLAIM_MISSING] = {400, "claim_missing", "This purpose needs more claims",
+                                  "Mục đích này cần thêm thông tin để đối chiếu",
+                                  "Send the claims that errors names as well.", 0},
     [XT_PROBLEM_UNKNOWN_CERTIFICATE] =
         {401, "unknown_certificate", "The client certificate belongs to no partner",
          "Chứng thư không thuộc đối tác nào",
@@ -184,6 +187,8 @@ enum xt_problem xt_problem_of_decision(enum xt_decision decision)
         return XT_PROBLEM_LEGAL_BASIS_MISSING;
     case XT_DENY_CONSENT_MISSING:
         return XT_PROBLEM_CONSENT_MISSING;
+    case XT_DENY_CLAIM_MISSING:
+        return XT_PROBLEM_CLAIM_MISSING;
     }
     return XT_PROBLEM_INTERNAL;
 }

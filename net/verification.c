@@ -17,10 +17,11 @@ static void point_at(struct xt_request_errors *errors, const char *code, const c
 static void point_at_denied(struct xt_request_errors *errors, enum xt_decision decision,
                             uint32_t denied)
 {
-    if (decision == XT_DENY_CLAIM) {
+    if (decision == XT_DENY_CLAIM || decision == XT_DENY_CLAIM_MISSING) {
+        const char *code = decision == XT_DENY_CLAIM ? "not_permitted" : "missing_member";
         for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
             if ((denied & XT_CLAIM_BIT(claim)) != 0) {
-                point_at(errors, "not_permitted", "/claims/", xt_claim_name((enum xt_claim)claim));
+                point_at(errors, code, "/claims/", xt_claim_name((enum xt_claim)claim));
             }
         }
     } else if (decision == XT_DENY_PURPOSE) {

@@ -22,6 +22,8 @@ static const char help[] =
     "  --purpose P              a purpose this partner may state; may be repeated\n"
     "  --claims A,B,...         what may be asked for the purpose before it (set: that and no "
     "other)\n"
+    "  --claims-required A,...  of these, what each request must state for the purpose before it,\n"
+    "                           or none\n"
     "  --legal-basis-required   the purpose before it needs a legal basis in each request\n"
     "  --consent-required       the purpose before it needs a consent reference in each request\n"
     "  --no-legal-basis-required, --no-consent-required   it does not\n"

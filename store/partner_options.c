@@ -51,12 +51,19 @@ static int add_purpose(struct xt_partner_asked *asked, const char *text)
     return -1;
 }
 
-static int add_claims(struct xt_partner_asked *asked, const char *text)
+static int add_claims(struct xt_partner_asked *asked, int option, const char *text)
 {
     struct xt_purpose *purpose = last_purpose(asked);
     struct xt_span item;
     if (purpose == NULL) {
-        return xt_usage_error("partner", "--claims belongs behind a --purpose");
+        return xt_usage_error("partner", "--claims%s belongs behind a --purpose",
+                              option == 'c' ? "" : "-required");
+    }
+    if (option == 'e') {
+        asked->required_given |= 1U << (asked->partner.purpose_count - 1);
+        if (is_none(text)) {
+            return -1;
+        }
     }
     while (next_item(&text, &item)) {
         enum xt_claim claim;
@@ -64,7 +71,7 @@ static int add_claims(struct xt_partner_asked *asked, const char *text)
             return xt_usage_error("partner", "there is no claim '%.*s'", (int)item.size,
                                   (const char *)item.data);
         }
-        purpose->claims |= XT_CLAIM_BIT(claim);
+        *(option == 'c' ? &purpose->claims : &purpose->required) |= XT_CLAIM_BIT(claim);
     }
     return -1;
 }
@@ -209,7 +216,8 @@ static int take_option(struct xt_partner_asked *asked, int option, char **argv)
     case 'p':
         return add_purpose(asked, optarg);
     case 'c':
-        return add_claims(asked, optarg);
+    case 'e':
+        return add_claims(asked, option, optarg);
     case 'l':
     case 'k':
     case 'C':
@@ -266,6 +274,11 @@ static int check_add(const struct xt_partner_asked *asked)
             return xt_usage_error("partner", "--purpose %s has no --claims",
                                   asked->partner.purposes[i].name);
         }
+        if ((asked->partner.purposes[i].required & ~asked->partner.purposes[i].claims) != 0) {
+            return xt_usage_error("partner",
+                                  "--purpose %s: --claims-required must be among its --claims",
+                                  asked->partner.purposes[i].name);
+        }
     }
     if ((asked->certificate_count > 0) == (asked->issue != NULL)) {
         return xt_usage_error("partner", "give either --cert FILE or --issue OUT");
@@ -306,6 +319,7 @@ static const struct {
 /* For which actions each option is; in the order of `options`. */
 static const struct option options[] = {{"purpose", required_argument, NULL, 'p'},
                                         {"claims", required_argument, NULL, 'c'},
+                                        {"claims-required", required_argument, NULL, 'e'},
                                         {"legal-basis-required", no_argument, NULL, 'l'},
                                         {"no-legal-basis-required", no_argument, NULL, 'k'},
                                         {"consent-required", no_argument, NULL, 'C'},
@@ -326,6 +340,7 @@ static const struct option options[] = {{"purpose", required_argument, NULL, 'p'
                                         {"version", no_argument, NULL, 'v'},
                                         {NULL, 0, NULL, 0}};
 static const uint32_t option_actions[] = {BOTH,
+                                          BOTH,
                                           BOTH,
                                           BOTH,
                                           BOTH,

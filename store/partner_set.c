@@ -51,11 +51,22 @@ static enum xt_status set_purposes(const struct xt_partner_asked *asked, struct 
         }
         struct xt_purpose *purpose = &partner->purposes[found - partner->purposes];
         purpose->claims = said->claims != 0 ? said->claims : purpose->claims;
+        purpose->required =
+            (asked->required_given & 1U << i) != 0 ? said->required : purpose->required;
         if ((asked->legal_basis_given & 1U << i) != 0) {
             purpose->legal_basis_required = said->legal_basis_required;
         }
         if ((asked->consent_given & 1U << i) != 0) {
             purpose->consent_required = said->consent_required;
+        }
+    }
+    for (unsigned i = 0; i < partner->purpose_count; i++) {
+        const struct xt_purpose *purpose = &partner->purposes[i];
+        if ((purpose->required & ~purpose->claims) != 0) {
+            return xt_fail(failure, XT_INVALID,
+                           "%s would have to state claims for %s that it may not ask: change "
+                           "--claims and --claims-required together",
+                           partner->name, purpose->name);
         }
     }
     return XT_OK;

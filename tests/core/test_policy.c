@@ -208,6 +208,8 @@ static void every_fault_in_a_file_is_named(void **state)
          "purposes[1].name is there twice"},
         {PURPOSE("{\"name\":\"p\",\"claims\":[],\"legal_basis_required\":1}"),
          "purposes[0].legal_basis_required must be true or false"},
+        {PURPOSE("{\"name\":\"p\",\"claims\":[\"sex\"],\"claims_required\":[\"phone\"]}"),
+         "purposes[0].claims_required must be among the purpose's claims"},
         {PURPOSE("{\"name\":\"p\",\"claims\":[],\"consent_required\":\"no\"}"),
          "purposes[0].consent_required must be true or false"},
         {WITH("\"rights\":[\"per_claim\",\"root\"]"), "rights[1] must be one of per_claim"},
@@ -416,6 +418,12 @@ static void the_first_reason_against_a_request_decides(void **state)
     assert_int_equal(DECIDE(inside), XT_DENY_CONSENT_MISSING);
     request.consent_ref = xt_span_of_string("c");
     assert_int_equal(DECIDE(inside), XT_ALLOW);
+    partner.purposes[0].required = XT_CLAIM_BIT(XT_CLAIM_FULL_NAME) | XT_CLAIM_BIT(XT_CLAIM_PHONE);
+    assert_int_equal(DECIDE(inside), XT_DENY_CLAIM_MISSING);
+    assert_int_equal(denied, XT_CLAIM_BIT(XT_CLAIM_FULL_NAME));
+    request.claims.asked |= XT_CLAIM_BIT(XT_CLAIM_FULL_NAME);
+    assert_int_equal(DECIDE(inside), XT_ALLOW);
+    assert_int_equal(denied, 0);
     request.claims.name_level = XT_NAME_EXACT;
     assert_int_equal(DECIDE(inside), XT_ALLOW);
     assert_int_equal(DECIDE(outside), XT_DENY_NETWORK);

@@ -129,6 +129,14 @@ static void needs_change(void **state)
     expect(400, "consent_missing");
     change("set", "--purpose", "demo.verify", "--no-consent-required", NULL);
     expect(200, "verified");
+    change("set", "--purpose", "demo.verify", "--claims", "full_name,date_of_birth,sex");
+    change("set", "--purpose", "demo.verify", "--claims-required", "full_name,sex");
+    expect(400, "claim_missing");
+    assert_non_null(strstr(last_body, "\"pointer\":\"/claims/sex\""));
+    assert_null(strstr(last_body, "/claims/full_name"));
+    change("set", "--purpose", "demo.verify", "--claims-required", "none");
+    expect(200, "verified");
+    change("set", "--purpose", "demo.verify", "--claims", "full_name,date_of_birth");
 }
 
 static void rights_change(void **state)

@@ -77,6 +77,34 @@ static void issuing_writes_a_certificate_a_secret_key_and_the_authority(void **s
     expect_json_array_of(2);
 }
 
+static void a_purpose_may_demand_some_of_its_claims(void **state)
+{
+    (void)state;
+    assert_int_equal(run("partner", "add", "DIR", "bank", "--purpose", "kyc", "--claims",
+                         "full_name,sex", "--claims-required", "full_name,phone", "--issue",
+                         deployment_path("out"), NULL),
+                     2);
+    assert_non_null(strstr(run_err, "--claims-required must be among its --claims"));
+    assert_int_equal(run("partner", "add", "DIR", "bank", "--purpose", "kyc", "--claims",
+                         "full_name,sex,phone", "--claims-required", "full_name,phone", "--issue",
+                         deployment_path("out"), NULL),
+                     0);
+    assert_int_equal(run("partner", "show", "DIR", "bank", NULL), 0);
+    assert_non_null(strstr(run_out, "\"claims_required\": [\"full_name\", \"phone\"]"));
+    /* What is demanded cannot be taken from what may be asked. */
+    assert_int_equal(
+        run("partner", "set", "DIR", "bank", "--purpose", "kyc", "--claims", "full_name,sex", NULL),
+        1);
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--purpose", "kyc", "--claims",
+                         "full_name,sex", "--claims-required", "full_name", NULL),
+                     0);
+    struct xt_partners *partners = NULL;
+    assert_int_equal(xt_partners_load(deployment(), NULL, NULL, NULL, &partners, &failure), XT_OK);
+    const struct xt_partner *bank = xt_partners_by_name(partners, "bank");
+    assert_int_equal(bank->purposes[0].required, XT_CLAIM_BIT(XT_CLAIM_FULL_NAME));
+    xt_partners_free(partners);
+}
+
 static void each_purpose_has_its_own_claims_and_needs(void **state)
 {
     (void)state;
@@ -95,6 +123,7 @@ static void each_purpose_has_its_own_claims_and_needs(void **state)
                                                    XT_CLAIM_BIT(XT_CLAIM_SEX) |
                                                    XT_CLAIM_BIT(XT_CLAIM_PHONE));
     assert_true(bank->purposes[0].consent_required && !bank->purposes[0].legal_basis_required);
+    assert_int_equal(bank->purposes[0].required, 0);
     assert_int_equal(bank->purposes[1].claims, XT_CLAIM_BIT(XT_CLAIM_TAX));
     assert_true(bank->purposes[1].legal_basis_required && !bank->purposes[1].consent_required);
     assert_int_equal(bank->rights, 0);
@@ -596,6 +625,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(issuing_writes_a_certificate_a_secret_key_and_the_authority),
         EACH(each_purpose_has_its_own_claims_and_needs),
+        EACH(a_purpose_may_demand_some_of_its_claims),
         EACH(a_certificate_of_the_partners_own_is_taken),
         EACH(what_fails_leaves_no_file),
         EACH(a_name_is_registered_once),
