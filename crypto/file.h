@@ -34,6 +34,10 @@ XT_MUST_USE enum xt_status xt_file_read_secret(const char *path, size_t max, uin
                                                size_t *size, struct xt_failure *failure);
 void xt_file_release_secret(uint8_t *content); /* NULL is fine */
 
+/* In a deployment: what the supervisor of `serve` alone writes, so that neither a worker nor the writer that was
+ * taken over can change it: quotas of the day, rates, which keys are in use. */
+#define XT_SUPERVISOR_FOLDER "supervisor"
+
 /* mkdir with mode; an existing folder is fine. */
 XT_MUST_USE enum xt_status xt_folder_make(const char *path, mode_t mode,
                                           struct xt_failure *failure);

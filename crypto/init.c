@@ -50,8 +50,8 @@ struct plan {
 
 /* What a deployment consists of, in the order in which it is moved into place: the settings last, so
  * that a folder without them is not a deployment. */
-static const char *const parts[] = {"keys",     "ca.crt", "server.crt", "partners",
-                                    "identity", "live",   "audit",      "xacthuc.conf"};
+static const char *const parts[] = {"keys", "ca.crt",     "server.crt", "partners",    "identity",
+                                    "live", "supervisor", "audit",      "xacthuc.conf"};
 #define PART_COUNT (sizeof(parts) / sizeof(parts[0]))
 
 static bool add_name(const char **list, size_t *count, const char *name)
@@ -242,7 +242,8 @@ static enum xt_status make_certificates(struct plan *plan, const char *folder,
 
 static enum xt_status build(struct plan *plan, const char *folder, struct xt_failure *failure)
 {
-    static const char *const folders[] = {"keys", "partners", "identity", "live", "audit"};
+    static const char *const folders[] = {"keys", "partners",   "identity",
+                                          "live", "supervisor", "audit"};
     char path[XT_PATH_MAX];
     enum xt_status status;
     for (size_t i = 0; i < sizeof(folders) / sizeof(folders[0]); i++) {

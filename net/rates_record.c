@@ -24,7 +24,7 @@ struct record {
 
 static enum xt_status path_of(const char *dir, char path[XT_PATH_MAX])
 {
-    return xt_path_join(path, dir, "live/rates");
+    return xt_path_join(path, dir, XT_SUPERVISOR_FOLDER "/rates");
 }
 
 /* ---- reading ---------------------------------------------------------------------------------- */

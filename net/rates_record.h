@@ -1,7 +1,7 @@
 /* net/rates_record: what partners have used of their rates, kept from one start of the service to the
  * next, so that a restart gives nobody a fresh burst.
  *
- *   DIR/live/rates   text, one partner a line: how far his theoretical arrival time is ahead, in ns
+ *   DIR/supervisor/rates   text, one partner a line: how far his theoretical arrival time is ahead, in ns
  *
  * When the service has drained the file tells how it is then, and the next start takes that up, less the
  * time that has passed on the wall clock (none, if that was set back). While it serves the file only

@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "crypto/credential.h"
+#include "crypto/file.h"
 
 #ifndef PR_SET_MDWE /* since Linux 6.3 */
 #define PR_SET_MDWE 65
@@ -87,8 +88,11 @@ enum xt_status xt_sandbox_writer(const char *dir, struct xt_sandbox_report *repo
 enum xt_status xt_sandbox_supervisor(const char *dir, const char *program,
                                      struct xt_sandbox_report *report, struct xt_failure *failure)
 {
-    char live[XT_PATH_MAX], audit[XT_PATH_MAX], folder[XT_PATH_MAX];
+    char live[XT_PATH_MAX], audit[XT_PATH_MAX], own[XT_PATH_MAX], folder[XT_PATH_MAX];
     enum xt_status status = join(live, dir, "live", failure);
+    if (status == XT_OK) {
+        status = join(own, dir, XT_SUPERVISOR_FOLDER, failure);
+    }
     if (status == XT_OK) {
         status = join(audit, dir, "audit", failure);
     }
@@ -106,6 +110,7 @@ enum xt_status xt_sandbox_supervisor(const char *dir, const char *program,
         {credentials != NULL ? credentials : dir, XT_SANDBOX_READ, true},
         {live, XT_SANDBOX_WRITE, true},
         {audit, XT_SANDBOX_WRITE, true},
+        {own, XT_SANDBOX_WRITE, true},
         {folder[0] == '\0' ? "/" : folder, XT_SANDBOX_RUN, false},
         {"/usr", XT_SANDBOX_RUN, true},
         {"/lib", XT_SANDBOX_RUN, true},

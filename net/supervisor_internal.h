@@ -173,7 +173,7 @@ struct xt_supervisor {
     uint32_t ticket_order;       /* the last rotation of the ticket keys that was obeyed */
     struct xt_signing_text signing;
     uint64_t keys_serial; /* of all three */
-    uint64_t keys_told;   /* that stands in DIR/live/keys.taken */
+    uint64_t keys_told;   /* that stands in DIR/supervisor/keys.taken */
     struct xt_identity_files *identity;
     struct xt_partners *partners;
     int snapshot; /* of both */

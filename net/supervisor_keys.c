@@ -1,7 +1,7 @@
 /* Master, ticket and signing keys that change while the service runs: from DIR/keys to every process.
  *
  *   DIR/keys changed --> read, checked --> KEYS to all workers and the writer --> KEYS_TAKEN from all
- *                                                                             --> DIR/live/keys.taken
+ *                                                                             --> DIR/supervisor/keys.taken
  *
  * A keyring is taken whole or not at all, and never one that lacks a key which something here is sealed
  * under. Whoever is started meanwhile gets the new keys with START.

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "core/settings.h"
+#include "crypto/file.h"
 #include "net/sandbox.h"
 #include "store/command_line.h"
 
@@ -229,11 +230,16 @@ static void close_loop(struct xt_supervisor *supervisor)
 static enum xt_status serve(struct xt_supervisor *supervisor, struct xt_failure *failure)
 {
     struct xt_sandbox_report report;
-    enum xt_status status =
-        supervisor->plan->take_over /* it inherited its sandbox; layers are few */
-            ? XT_OK
-            : xt_sandbox_supervisor(supervisor->plan->dir, supervisor->plan->program, &report,
-                                    failure);
+    char own[XT_PATH_MAX];
+    enum xt_status status = xt_path_join(own, supervisor->plan->dir, XT_SUPERVISOR_FOLDER);
+    if (status == XT_OK) {
+        status =
+            xt_folder_make(own, 0700, failure); /* deployments made by an older program have none */
+    }
+    if (status == XT_OK && !supervisor->plan->take_over) { /* else inherited; layers are few */
+        status = xt_sandbox_supervisor(supervisor->plan->dir, supervisor->plan->program, &report,
+                                       failure);
+    }
     if (status != XT_OK) {
         return status;
     }

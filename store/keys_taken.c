@@ -6,7 +6,7 @@
 
 #include "store/live.h"
 
-#define NAME "live/keys.taken"
+#define NAME XT_SUPERVISOR_FOLDER "/keys.taken"
 #define TEXT_MAX 64
 
 enum xt_status xt_keys_taken_write(const char *dir, const struct xt_keys_taken *taken,

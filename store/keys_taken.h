@@ -1,4 +1,4 @@
-/* store/keys_taken: DIR/live/keys.taken, by which a running server tells `xacthuc keys` what it has taken up.
+/* store/keys_taken: DIR/supervisor/keys.taken, by which a running server tells `xacthuc keys` what it has taken up.
  *
  *   master 0123abcd      current master key of every process
  *   tickets 4567cdef     0: none was ever asked for

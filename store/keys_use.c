@@ -201,10 +201,10 @@ static enum xt_status look_at_quotas(struct xt_keys_use *use, const char *dir,
 {
     char path[XT_PATH_MAX];
     int32_t day;
-    DIR *list = xt_path_join(path, dir, "live") == XT_OK ? opendir(path) : NULL;
+    DIR *list = xt_path_join(path, dir, XT_SUPERVISOR_FOLDER) == XT_OK ? opendir(path) : NULL;
     enum xt_status status = XT_OK;
     if (list == NULL) {
-        return XT_OK; /* then there is no live store either */
+        return XT_OK; /* no server ran here yet */
     }
     for (const struct dirent *entry; status == XT_OK && (entry = readdir(list)) != NULL;) {
         const char *dot = strrchr(entry->d_name, '.');

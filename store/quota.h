@@ -1,9 +1,9 @@
 /* store/quota: which identity numbers each partner has asked about today, so that no partner asks about
  * more of them than his daily quota: exactly, over all workers, across a restart and whoever dies.
  *
- *   DIR/live/quota-20261122         counters, then the partners' sets: mapped by all workers
- *   DIR/live/quota-20261122.index   which partner has which of them; written by the supervisor, under a MAC
- *   DIR/live/quota.lock             held by the supervisor that may change any of it
+ *   DIR/supervisor/quota-20261122         counters, then the partners' sets: mapped by all workers
+ *   DIR/supervisor/quota-20261122.index   which partner has which of them; written by the supervisor, under a MAC
+ *   DIR/supervisor/quota.lock             held by the supervisor that may change any of it
  *
  *   counters    one for each partner of the index, each in a cache line of its own
  *   region      2 slots of 8 bytes for each id that it is for, so it is half full at most; a slot is

@@ -287,11 +287,12 @@ enum xt_status xt_quota_book_open(const char *dir, const struct xt_keyring *keyr
     }
     *made = (struct xt_quota_book){
         .lock = -1, .handed = -1, .days = {XT_QUOTA_NO_DAY, XT_QUOTA_NO_DAY}};
-    enum xt_status status = xt_path_join(made->folder, dir, "live");
+    enum xt_status status = xt_path_join(made->folder, dir, XT_SUPERVISOR_FOLDER);
+    if (status != XT_OK) {
+        (void)xt_fail(failure, status, "the path %s is too long", dir);
+    }
     if (status == XT_OK) {
         status = xt_disk_check(made->folder, XT_DISK_SHARED_MAPS, failure);
-    } else {
-        (void)xt_fail(failure, status, "the path %s is too long", dir);
     }
     if (status == XT_OK) {
         take_lock(made);

@@ -78,7 +78,7 @@ struct xt_quota_day {
 };
 #define XT_QUOTA_NO_DAY ((struct xt_quota_day){.fd = -1})
 
-/* The day that a file's name in live/ tells; false: it is not called after one. */
+/* The day that a file's name tells; false: it is not called after one. */
 bool xt_quota_day_of(const char *name, int32_t *day);
 
 /* What lies there. owner: nobody else may change it, so that places are counted again where no worker

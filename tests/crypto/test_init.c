@@ -92,7 +92,8 @@ static void assert_usable(const char *name)
     struct xt_keyring *keyring;
     static const char *const secret[] = {"keys/master.keys", "keys/ca.key", "keys/server.key",
                                          "keys/signing.key", "xacthuc.conf"};
-    static const char *const folders[] = {"", "keys", "partners", "identity", "live", "audit"};
+    static const char *const folders[] = {"",     "keys",       "partners", "identity",
+                                          "live", "supervisor", "audit"};
     for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++) {
         snprintf(path, sizeof(path), "%s/%s", name, secret[i]);
         assert_int_equal(mode_of(path), 0600);
@@ -101,7 +102,7 @@ static void assert_usable(const char *name)
         snprintf(path, sizeof(path), "%s/%s", name, folders[i]);
         assert_int_equal(mode_of(path), 0700);
     }
-    assert_int_equal(scratch_count(name), 8); /* and nothing else */
+    assert_int_equal(scratch_count(name), 9); /* and nothing else */
     snprintf(path, sizeof(path), "%s/keys/master.keys", name);
     assert_int_equal(xt_keyring_open(scratch(path), &keyring, &failure), XT_OK);
     xt_keyring_close(keyring);

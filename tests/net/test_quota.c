@@ -335,7 +335,7 @@ static void nobody_reads_a_number_from_the_files(void **state)
     }
     fclose(file);
     snprintf(command, sizeof(command), "test -n \"$(ls %s/quota-*)\" && ! grep -raqF -f %s %s",
-             deployment("DIR/live"), deployment("patterns"), deployment("DIR/live"));
+             deployment("DIR/supervisor"), deployment("patterns"), deployment("DIR/supervisor"));
     assert_int_equal(run("/bin/sh", "-c", command, NULL), 0);
 }
 

@@ -30,7 +30,7 @@ static int set_up(void **state)
 {
     int status = deployment_make(state);
     keyring = deployment_keyring();
-    return status != 0 ? status : mkdir(deployment_path("live"), 0700);
+    return status != 0 ? status : mkdir(deployment_path("supervisor"), 0700);
 }
 
 /* ---- partners with a quota -------------------------------------------------------------------- */
@@ -132,7 +132,7 @@ static void as_many_ids_as_the_quota_and_not_one_more(void **state)
     (void)state;
     struct xt_quota_book *book = book_open(MORNING);
     assert_int_equal(xt_quota_book_serial(book), 0); /* nobody has a quota: nothing is made */
-    assert_int_equal(count_names("live", "quota-"), 0);
+    assert_int_equal(count_names("supervisor", "quota-"), 0);
     settle(book, 1000, MORNING);
     struct xt_quota_view *view = view_of(book);
     assert_int_equal(let_through(view, 1000, 1, 1500, MORNING), 1000);
@@ -175,7 +175,7 @@ static void partners_do_not_share_and_cannot_be_compared(void **state)
     xt_partners_free(partners);
 
     /* All words of the file that are neither 0 nor counters: no two alike, though both asked 1-10. */
-    int fd = open(deployment_path("live/quota-20261122"), O_RDONLY);
+    int fd = open(deployment_path("supervisor/quota-20261122"), O_RDONLY);
     struct stat facts;
     assert_int_equal(fstat(fd, &facts), 0);
     uint64_t *words = malloc((size_t)facts.st_size);
@@ -252,16 +252,17 @@ static void a_new_day_is_a_new_set(void **state)
     assert_int_equal(xt_quota_day(night), xt_quota_day(evening) + 1);
     struct xt_quota_book *book = book_open(MORNING);
     settle(book, 10, MORNING);
-    assert_int_equal(count_names("live", "quota-"), 2);
+    assert_int_equal(count_names("supervisor", "quota-"), 2);
     settle(book, 10, evening); /* the next one's is there before it begins */
-    assert_int_equal(count_names("live", "quota-"), 4);
+    assert_int_equal(count_names("supervisor", "quota-"), 4);
     struct xt_quota_view *view = view_of(book);
     assert_int_equal(let_through(view, 10, 1, 20, evening), 10);
     assert_int_equal(let_through(view, 10, 1, 20, night), 10); /* no settle in between */
     assert_int_equal(let_through(view, 10, 11, 10, evening), 0);
     assert_int_equal(ask(view, 10, 1, night + DAY_MS), XT_AGAIN); /* a day that nobody made */
     settle(book, 10, night);
-    assert_int_equal(count_names("live", "quota-"), 4); /* the old one is kept, one day long */
+    assert_int_equal(count_names("supervisor", "quota-"),
+                     4); /* the old one is kept, one day long */
     xt_quota_view_close(view);
     view = view_of(book);
     assert_int_equal(let_through(view, 10, 1, 20, night), 10);
@@ -282,7 +283,7 @@ static void a_new_day_is_a_new_set(void **state)
     xt_quota_book_close(book);
     book = book_open(MORNING + 3 * DAY_MS);
     settle(book, 10, MORNING + 3 * DAY_MS);
-    assert_int_equal(count_names("live", "quota-"),
+    assert_int_equal(count_names("supervisor", "quota-"),
                      6); /* that day, the newest past, and the one to come */
     view = view_of(book);
     assert_int_equal(let_through(view, 10, 11, 10, MORNING + 3 * DAY_MS), 10);
@@ -358,8 +359,8 @@ static void a_leap_of_the_clock_and_back_gives_no_second_quota(void **state)
         assert_int_equal(let_through(view, 10, 11, 20, MORNING), 0);
         xt_quota_view_close(view);
         xt_quota_book_close(book);
-        xt_quota_day_remove(deployment_path("live"), xt_quota_day(MORNING));
-        xt_quota_day_remove(deployment_path("live"), xt_quota_day(wrong));
+        xt_quota_day_remove(deployment_path("supervisor"), xt_quota_day(MORNING));
+        xt_quota_day_remove(deployment_path("supervisor"), xt_quota_day(wrong));
     }
 }
 
@@ -505,7 +506,8 @@ static void flip(const char *name, off_t at)
 static void a_damaged_index_is_told_and_the_day_begins_anew(void **state)
 {
     (void)state;
-    static const char index[] = "live/quota-20261122.index", file[] = "live/quota-20261122";
+    static const char index[] = "supervisor/quota-20261122.index",
+                      file[] = "supervisor/quota-20261122";
     struct xt_failure why;
     size_t size = sizeof(struct xt_quota_head) + sizeof(struct xt_quota_entry) + XT_DIGEST_BYTES;
     for (unsigned i = 0; i < size + 4; i += i < 72 ? 1 : 13) {
