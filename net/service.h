@@ -25,6 +25,7 @@ struct xt_service {
     struct xt_quota_view *quotas;       /* NULL: nobody has a daily quota */
     struct xt_answer_keys *answer_keys; /* NULL: answers cannot be signed */
     bool draining;
+    bool replaced; /* draining, while others serve in its place: the service is ready */
 
     struct xt_shared *shared;         /* NULL: of no server (a test of parts) */
     unsigned worker;                  /* its place there */

@@ -266,6 +266,7 @@ void xt_worker_told(struct xt_worker *worker, struct xt_control_message *message
         on_audit(worker, message);
         break;
     case XT_CONTROL_DRAIN:
+        worker->service.replaced = message->numbers[0] == XT_DRAIN_LEAVE;
         xt_worker_drain(worker, (int)message->numbers[0]);
         break;
     default: /* of a message that this worker does not know nothing depends */

@@ -313,9 +313,18 @@ static void service_stays_ready_through_an_upgrade(void **state)
              "Content-Length: %zu\r\n\r\n",
              strlen(question));
     assert_true(test_client_send_text(busy, head));
+    /* And a probe that the one before has begun to read. */
+    struct test_client *early = connect_plain(server.admin_port);
+    assert_true(test_client_send_text(early, "GET /readyz HTTP/1.1\r\nHost: a\r\n"));
     sleep_ms(200);
     kill(server.pid, SIGUSR2);
     assert_true(logged_again("upgraded", upgraded));
+    sleep_ms(200);
+    assert_true(test_client_send_text(early, "\r\n"));
+    assert_true(test_client_response(early, false, &response));
+    assert_int_equal(response.status, 200);
+    test_response_release(&response);
+    test_client_close(early);
     for (unsigned i = 0; i < 20; i++) {
         struct test_client *probe = connect_plain(server.admin_port);
         assert_true(test_client_request(probe, "GET", "/readyz", NULL, NULL, &response));
