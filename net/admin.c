@@ -63,8 +63,8 @@ void xt_handle_readyz(struct xt_call *call, struct xt_answer *answer)
     bool all_ready = service->shared == NULL || xt_shared_is_ready(service->shared, &all);
     /* One that was told to leave may belong to a supervisor that has handed over: what it shares with that one
      * says nothing of those who serve now. */
-    bool ready = service->generation != NULL &&
-                 (service->replaced || (!service->draining && all_ready));
+    bool ready =
+        service->generation != NULL && (service->replaced || (!service->draining && all_ready));
     xt_write_string(&writer, ready ? "{\"status\":\"ready\"" : "{\"status\":\"not_ready\"");
     if (!ready) {
         write_reasons(service, &all, &writer);
