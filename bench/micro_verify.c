@@ -82,7 +82,8 @@ static uint64_t answer_group(struct desk *desk, const struct xt_micro_place *pla
     }
     xt_timestamp_format(UNIX_MS,
                         desk->answered_at); /* once a group, as a server does once a turn */
-    xt_verifications_find(desk->list, count, place->generation, xt_date_of_unix_ms(UNIX_MS));
+    const struct xt_register people = {.generation = place->generation};
+    xt_verifications_find(desk->list, count, &people, xt_date_of_unix_ms(UNIX_MS));
     for (unsigned i = 0; i < count; i++) {
         if (desk->list[i].problem == XT_PROBLEM_NONE) {
             *bytes += write_one(desk, i, text, sizeof(text)).size;

@@ -137,7 +137,8 @@ static __attribute__((noinline)) uint64_t answer(struct desk *desk, size_t size)
     verification->body = desk->body;
     verification->body_size = size;
     xt_verification_read(verification, desk->arena);
-    xt_verifications_find(verification, 1, desk->generation, xt_date_of_unix_ms(UNIX_MS));
+    const struct xt_register people = {.generation = desk->generation};
+    xt_verifications_find(verification, 1, &people, xt_date_of_unix_ms(UNIX_MS));
     if (verification->problem == XT_PROBLEM_NONE) {
         struct xt_writer entry = xt_writer_over(desk->entry_bytes, sizeof(desk->entry_bytes));
         xt_verification_note(verification, desk->log, &desk->entry);

@@ -27,6 +27,11 @@ void xt_handle_healthz(struct xt_call *call, struct xt_answer *answer)
     answer_json(answer, 200, &writer);
 }
 
+static bool is_blind(const struct xt_service *service)
+{
+    return service->follows && (service->live == NULL || service->live_failed);
+}
+
 /* A worker whose generation is another than this one's serves all the same: a switch takes a moment. */
 static void write_reasons(const struct xt_service *service, const struct xt_readiness *all,
                           struct xt_writer *writer)
@@ -36,6 +41,7 @@ static void write_reasons(const struct xt_service *service, const struct xt_read
         const char *word;
     } reasons[] = {
         {service->generation == NULL || all->with_generation < all->serving, "no_generation"},
+        {is_blind(service), "live_store_not_readable"},
         {all->logging < all->serving, "audit_log_full"},
         {service->draining || all->draining, "draining"},
         {all->serving < all->workers, "workers_not_serving"},
@@ -63,8 +69,8 @@ void xt_handle_readyz(struct xt_call *call, struct xt_answer *answer)
     bool all_ready = service->shared == NULL || xt_shared_is_ready(service->shared, &all);
     /* One that was told to leave may belong to a supervisor that has handed over: what it shares with that one
      * says nothing of those who serve now. */
-    bool ready =
-        service->generation != NULL && (service->replaced || (!service->draining && all_ready));
+    bool ready = service->generation != NULL &&
+                 (service->replaced || (!service->draining && !is_blind(service) && all_ready));
     xt_write_string(&writer, ready ? "{\"status\":\"ready\"" : "{\"status\":\"not_ready\"");
     if (!ready) {
         write_reasons(service, &all, &writer);

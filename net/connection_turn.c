@@ -51,6 +51,7 @@ static void on_turn_end(uv_prepare_t *prepare)
     all->turn_began_ns = 0;
     all->turn_excused = false;
     all->service->clock_ns = 0; /* the loop may wait now */
+    xt_service_rest(all->service);
     all->handshakes_left = all->settings->handshakes_per_turn;
     admit_shakes(all);
     if (xt_ring_is_empty(&all->turns)) {

@@ -2,6 +2,8 @@
 
 #include <stdlib.h>
 
+#include "net/writer.h"
+
 enum xt_status xt_service_open(struct xt_service *service, const struct xt_settings *settings)
 {
     *service = (struct xt_service){.settings = settings};
@@ -67,6 +69,48 @@ void xt_service_take_quotas(struct xt_service *service, struct xt_quota_view *qu
     service->quotas = quotas;
 }
 
+void xt_service_follow(struct xt_service *service, struct xt_live *live)
+{
+    service->follows = true;
+    service->live = live;
+}
+
+/* Epoch 0: our writer waits for the one of a server before this one, whose changes we are not told of: then
+ * every look is a new one. */
+enum xt_status xt_service_register(struct xt_service *service, struct xt_register *people)
+{
+    *people = (struct xt_register){.generation = service->generation};
+    if (!service->follows) {
+        return XT_OK;
+    }
+    if (service->live == NULL) {
+        return XT_BUSY;
+    }
+    uint64_t epoch = xt_writer_epoch(service->shared);
+    if (epoch == 0) {
+        xt_live_rest(service->live);
+    } else if (epoch == service->live_epoch && xt_live_is_bare(service->live)) {
+        return XT_OK;
+    }
+    enum xt_status status = xt_live_refresh(service->live, epoch);
+    if (status != XT_OK) { /* with XT_DENIED the keys are on their way, perhaps */
+        xt_live_rest(service->live);
+        service->live_epoch = 0;
+        service->live_failed = status != XT_NO_MEMORY && status != XT_DENIED;
+        return status;
+    }
+    service->live_epoch = epoch;
+    people->live = service->live;
+    return XT_OK;
+}
+
+void xt_service_rest(struct xt_service *service)
+{
+    if (service->live != NULL) {
+        xt_live_rest(service->live);
+    }
+}
+
 void xt_service_take_answer_keys(struct xt_service *service, struct xt_answer_keys *keys)
 {
     xt_answer_keys_close(service->answer_keys);
@@ -79,6 +123,7 @@ void xt_service_close(struct xt_service *service)
     xt_rates_close(service->rates);
     xt_partners_free(service->partners);
     xt_generation_close(service->generation);
+    xt_live_close(service->live);
     xt_quota_view_close(service->quotas);
     free(service->arena.memory);
     free(service->own_counters);

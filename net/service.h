@@ -13,12 +13,17 @@
 #include "net/shared.h"
 #include "store/generation.h"
 #include "store/partners.h"
+#include "store/register.h"
 
 #define XT_SCRATCH 8192 /* bytes: the body of one answer */
 
 struct xt_service {
     const struct xt_settings *settings;
     struct xt_generation *generation;   /* NULL: none imported yet */
+    bool follows;                       /* the register is looked up with what changed since */
+    struct xt_live *live;               /* a reader of that; NULL: none could be opened */
+    uint64_t live_epoch;                /* that it saw last */
+    bool live_failed;                   /* it cannot be read: another process must take over */
     struct xt_partners *partners;       /* never NULL while serving */
     struct xt_rates *rates;             /* of these partners; NULL: not shared, no limits */
     struct xt_audit_trail *trail;       /* NULL: nothing is written down (a test of parts) */
@@ -65,6 +70,17 @@ XT_MUST_USE enum xt_status xt_service_take_partners(struct xt_service *service,
                                                     const uint32_t *cells);
 void xt_service_take_generation(struct xt_service *service, struct xt_generation *generation);
 void xt_service_take_quotas(struct xt_service *service, struct xt_quota_view *quotas);
+
+/* From now on people are looked up in `live` first; NULL: it could not be opened, and nothing is looked up. */
+void xt_service_follow(struct xt_service *service, struct xt_live *live);
+
+/* The register as it is now, to look people up in until xt_service_rest: every change that was acknowledged
+ * before this call is in it. Anything but XT_OK: it cannot be read (503); live_failed tells that it will
+ * not be. With nothing changed it costs the look at one counter. */
+XT_MUST_USE enum xt_status xt_service_register(struct xt_service *service,
+                                               struct xt_register *people);
+/* Before the loop waits: what was looked up is held no longer. */
+void xt_service_rest(struct xt_service *service);
 
 /* The same for the keys that sign answers; NULL: none. Cannot fail. */
 void xt_service_take_answer_keys(struct xt_service *service, struct xt_answer_keys *keys);

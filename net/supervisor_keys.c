@@ -202,10 +202,24 @@ enum xt_status xt_member_keys_sync(struct xt_member *member)
     return status;
 }
 
+static bool workers_have_them(const struct xt_supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->workers; i++) {
+        for (unsigned j = 0; j < 2; j++) {
+            const struct xt_member *member = &supervisor->slots[i].members[j];
+            if (member->child != NULL && member->keys.taken != supervisor->keys_serial) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+/* The last to get them: what it seals anew the workers must be able to read. */
 enum xt_status xt_writer_slot_keys_sync(struct xt_supervisor *supervisor)
 {
     struct xt_writer_slot *writer = &supervisor->writer;
-    if (writer->keys.sent == supervisor->keys_serial) {
+    if (writer->keys.sent == supervisor->keys_serial || !workers_have_them(supervisor)) {
         return XT_OK;
     }
     enum xt_status status = send_keys(supervisor, writer->child, false);
@@ -220,20 +234,16 @@ enum xt_status xt_writer_slot_keys_sync(struct xt_supervisor *supervisor)
 static bool all_have_them(const struct xt_supervisor *supervisor)
 {
     const struct xt_writer_slot *writer = &supervisor->writer;
-    for (unsigned i = 0; i < supervisor->workers; i++) {
-        for (unsigned j = 0; j < 2; j++) {
-            const struct xt_member *member = &supervisor->slots[i].members[j];
-            if (member->child != NULL && member->keys.taken != supervisor->keys_serial) {
-                return false;
-            }
-        }
-    }
-    return writer->child != NULL && writer->keys.taken == supervisor->keys_serial;
+    return writer->child != NULL && writer->keys.taken == supervisor->keys_serial &&
+           workers_have_them(supervisor);
 }
 
 void xt_supervisor_keys_progress(struct xt_supervisor *supervisor)
 {
     struct xt_failure failure = {0};
+    if (supervisor->writer.keys.sent != supervisor->keys_serial) {
+        xt_writer_slot_sync(supervisor);
+    }
     if (supervisor->keys_told == supervisor->keys_serial || !supervisor->serving ||
         !all_have_them(supervisor)) {
         return;

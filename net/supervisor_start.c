@@ -154,6 +154,9 @@ static enum xt_status prepare(struct xt_supervisor *supervisor, struct xt_failur
         status = catch_up_with_keys(supervisor, failure);
     }
     if (status == XT_OK) {
+        status = xt_live_make(dir, supervisor->keyring, failure); /* the workers read it */
+    }
+    if (status == XT_OK) {
         status = xt_writer_record_open(&supervisor->record, dir, supervisor->keyring,
                                        supervisor->shared, supervisor->writer.channel, failure);
     }

@@ -72,7 +72,7 @@ static bool asks_for_documents(const struct xt_verification *verification)
 
 /* links is filled only when a document is asked for; then the cold part is looked up exactly once,
  * whether the person exists, has such a document, or not. */
-static void compare(struct xt_verification *verification, struct xt_generation *generation,
+static void compare(struct xt_verification *verification, const struct xt_register *as,
                     xt_date today)
 {
     const struct xt_found *found = &verification->lookup.found;
@@ -80,7 +80,7 @@ static void compare(struct xt_verification *verification, struct xt_generation *
     struct xt_links links;
     bool documents = asks_for_documents(verification);
     if (documents) {
-        enum xt_status status = xt_generation_links(generation, found->hot.number, &links);
+        enum xt_status status = xt_register_links(as, found->hot.number, &links);
         /* One branch: which of the two it is must not show. */
         if ((xt_opaque(status != XT_OK) & xt_opaque(status != XT_NOT_FOUND)) != 0) {
             fail_lookup(verification, status);
@@ -93,7 +93,7 @@ static void compare(struct xt_verification *verification, struct xt_generation *
 }
 
 static void find_group(struct xt_verification *const *group, unsigned count,
-                       struct xt_generation *generation, xt_date today)
+                       const struct xt_register *as, xt_date today)
 {
     struct xt_lookup *lookups[XT_TABLE_GROUP];
     uint64_t numbers[XT_TABLE_GROUP];
@@ -101,38 +101,38 @@ static void find_group(struct xt_verification *const *group, unsigned count,
     for (unsigned i = 0; i < count; i++) {
         lookups[i] = &group[i]->lookup;
     }
-    xt_generation_find_batch(generation, lookups, count);
+    xt_register_find_batch(as, lookups, count);
     for (unsigned i = 0; i < count; i++) {
         if (group[i]->lookup.status == XT_OK && asks_for_documents(group[i])) {
             numbers[documents++] = group[i]->lookup.found.hot.number;
         }
     }
     if (documents > 0) {
-        xt_generation_expect_links(generation, numbers, documents);
+        xt_register_expect_links(as, numbers, documents);
     }
     for (unsigned i = 0; i < count; i++) {
         if (group[i]->lookup.status == XT_OK) {
-            compare(group[i], generation, today);
+            compare(group[i], as, today);
         } else {
             fail_lookup(group[i], group[i]->lookup.status);
         }
     }
 }
 
-static void find_one(struct xt_verification *verification, struct xt_generation *generation,
+static void find_one(struct xt_verification *verification, const struct xt_register *as,
                      xt_date today)
 {
     enum xt_status status =
-        xt_generation_find(generation, verification->lookup.id, &verification->lookup.found);
+        xt_register_find(as, verification->lookup.id, &verification->lookup.found);
     if (status == XT_OK) {
-        compare(verification, generation, today);
+        compare(verification, as, today);
     } else {
         fail_lookup(verification, status);
     }
 }
 
-void xt_verifications_find(struct xt_verification *list, size_t count,
-                           struct xt_generation *generation, xt_date today)
+void xt_verifications_find(struct xt_verification *list, size_t count, const struct xt_register *as,
+                           xt_date today)
 {
     struct xt_verification *group[XT_TABLE_GROUP];
     unsigned size = 0;
@@ -141,12 +141,12 @@ void xt_verifications_find(struct xt_verification *list, size_t count,
             group[size++] = &list[i];
         }
         if (size == XT_TABLE_GROUP || (i + 1 == count && size > 1)) {
-            find_group(group, size, generation, today);
+            find_group(group, size, as, today);
             size = 0;
         }
     }
     if (size == 1) { /* nothing to overlap with */
-        find_one(group[0], generation, today);
+        find_one(group[0], as, today);
     }
 }
 

@@ -8,14 +8,14 @@
  * problem passes through the later steps untouched; the problem's own text is its caller's to write, and
  * so are the partner's certificate and rate.
  * Memory: request's texts are borrowed from body, which is changed and must stay in place until written.
- * Thread: none is kept; one generation belongs to one thread.
+ * Thread: none is kept; one register belongs to one thread.
  */
 #ifndef XT_NET_VERIFICATION_H
 #define XT_NET_VERIFICATION_H
 
 #include "net/problem.h"
 #include "store/audit.h"
-#include "store/generation.h"
+#include "store/register.h"
 
 struct xt_verification {
     /* Given. */
@@ -37,8 +37,8 @@ void xt_verification_read(struct xt_verification *verification, struct xt_json_a
 
 /* Looks up and compares what was read without a problem, count of them. Whatever the number names
  * (nobody, somebody dead, somebody else) the same steps are done in the same order. */
-void xt_verifications_find(struct xt_verification *list, size_t count,
-                           struct xt_generation *generation, xt_date today);
+void xt_verifications_find(struct xt_verification *list, size_t count, const struct xt_register *as,
+                           xt_date today);
 
 /* Writes the answer; verification must have no problem. answered_at: of xt_timestamp_format, which answers
  * of one moment share. XT_VERIFY_ANSWER_MAX bytes are always enough. */

@@ -92,6 +92,15 @@ static void log_damage(const struct xt_call *call, enum xt_status status)
     }
 }
 
+static bool see_register(const struct xt_call *call, struct xt_register *people)
+{
+    enum xt_status status = xt_service_register(call->service, people);
+    if (status != XT_OK) {
+        log_damage(call, status);
+    }
+    return status == XT_OK;
+}
+
 static void note(struct xt_call *call, const struct xt_verification *verification)
 {
     const struct xt_audit_trail *trail = call->service->trail;
@@ -136,7 +145,8 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
         xt_call_refuse(call, problem, NULL, answer);
         return;
     }
-    if (service->generation == NULL) {
+    struct xt_register people;
+    if (service->generation == NULL || !see_register(call, &people)) {
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
         return;
     }
@@ -167,7 +177,8 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
         take_quota(call, &verification);
     }
     if (verification.problem == XT_PROBLEM_NONE) {
-        xt_verifications_find(&verification, 1, service->generation, service->today);
+        xt_verifications_find(&verification, 1, &people, service->today);
+        service->live_failed |= verification.status == XT_IO;
     }
     if (is_read) {
         note(call, &verification);

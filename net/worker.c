@@ -9,6 +9,7 @@
 
 #define SWEEP_MS 250 /* how late a time limit may strike */
 #define TICK_MS 1000
+#define LIVE_RETRY_MS 2000 /* for a worker that cannot read the live store, before another tries */
 #define ADMIN_CONNECTIONS 64
 #define DESCRIPTOR_RESERVE 128 /* for the loop, files, the admin listener */
 #define CONNECTIONS_MOST 1000000
@@ -147,6 +148,22 @@ static void on_terminate(uv_signal_t *handle, int number)
     }
 }
 
+/* LMDB opens a file once in a process, and the sandbox has closed: only another process can. */
+static void leave_without_live(struct xt_worker *worker, uint64_t now)
+{
+    struct xt_log_line line;
+    if (!worker->service.live_failed || worker->drain_mode != XT_NOT_DRAINING ||
+        now - worker->opened_ms < LIVE_RETRY_MS) {
+        return;
+    }
+    xt_log_begin(&line, XT_LOG_ERROR, "live_not_readable");
+    xt_log_number(&line, "worker", worker->index);
+    xt_log_text(&line, "reason", "another worker takes over and opens it again");
+    xt_log_end(&line);
+    say(worker, XT_CONTROL_LEAVING);
+    xt_worker_drain(worker, XT_DRAIN_LEAVE);
+}
+
 static void on_sweep(uv_timer_t *timer)
 {
     struct xt_worker *worker = timer->data;
@@ -160,6 +177,7 @@ static void on_sweep(uv_timer_t *timer)
         xt_counter_set(&worker->service.counters->now.writer_queue,
                        xt_writer_channel_waiting(worker->writer));
     }
+    leave_without_live(worker, now);
     if (worker->drain_mode != XT_NOT_DRAINING && !worker->timed_out &&
         now - worker->drain_began_ms >= worker->settings.drain_ms) {
         worker->timed_out = true;
@@ -327,6 +345,28 @@ static enum xt_status open_generation(struct xt_worker *worker,
     return XT_OK;
 }
 
+/* As with the generation: one that nobody could take the place of answers 503, and tries again by another. */
+static enum xt_status open_live(struct xt_worker *worker, const struct xt_control_message *start,
+                                struct xt_failure *failure)
+{
+    struct xt_live *live = NULL;
+    struct xt_log_line line;
+    enum xt_status status = xt_live_open_reader(worker->dir, worker->keyring, &live, failure);
+    if (status != XT_OK && start->numbers[XT_START_ALONE] == 0) {
+        return status;
+    }
+    if (status != XT_OK) {
+        xt_log_begin(&line, XT_LOG_ERROR, "live_not_opened");
+        xt_log_number(&line, "worker", worker->index);
+        xt_log_text(&line, "reason", failure->text);
+        xt_log_end(&line);
+        worker->service.live_failed = true;
+    }
+    xt_service_follow(&worker->service, live);
+    worker->opened_ms = uv_now(&worker->loop);
+    return XT_OK;
+}
+
 enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
                               struct xt_control_message *start, struct xt_failure *failure)
 {
@@ -359,6 +399,9 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
     }
     if (status == XT_OK && start->numbers[XT_START_GENERATION] != 0) {
         status = open_generation(worker, start, failure);
+    }
+    if (status == XT_OK) {
+        status = open_live(worker, start, failure);
     }
     if (status == XT_OK) {
         status = open_trail(worker, start, failure);

@@ -280,6 +280,26 @@ static enum xt_status find_store(const struct paths *paths, bool writes,
                   : xt_fail(failure, XT_NOT_FOUND, "there is no live store yet");
 }
 
+enum xt_status xt_live_make(const char *dir, const struct xt_keyring *keyring,
+                            struct xt_failure *failure)
+{
+    struct paths paths;
+    int lock = -1;
+    enum xt_status status = find_paths(dir, &paths, failure);
+    if (status == XT_OK) {
+        status = find_store(&paths, false, keyring, failure);
+        if (status != XT_NOT_FOUND) {
+            return status;
+        }
+        status = xt_live_lock(dir, &lock, failure);
+    }
+    if (status == XT_OK) {
+        status = find_store(&paths, true, keyring, failure);
+        close(lock);
+    }
+    return status;
+}
+
 enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring, bool writes,
                             struct xt_live_sizes sizes, struct xt_live **opened,
                             struct xt_failure *failure)

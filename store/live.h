@@ -57,6 +57,11 @@ struct xt_live; /* opaque */
  * process ends, however it ends). Keep *fd open. XT_NOT_FOUND: DIR has no folder live. */
 XT_MUST_USE enum xt_status xt_live_lock(const char *dir, int *fd, struct xt_failure *failure);
 
+/* Makes an empty store where there is none, under the lock, so that readers can be opened before the first
+ * writer is there. XT_BUSY: none is there yet, and a writer has the lock. Else as xt_live_open_writer. */
+XT_MUST_USE enum xt_status xt_live_make(const char *dir, const struct xt_keyring *keyring,
+                                        struct xt_failure *failure);
+
 /* With the lock held. Makes an empty store where there is none; forgets readers that were killed;
  * reads the window (about 1 us an event). XT_UNSUPPORTED: of another version, or not on a local disk;
  * XT_DENIED: sealed under a master key that the keyring has not; XT_CORRUPT; XT_DISK_FULL; XT_IO.

@@ -149,15 +149,16 @@ static void free_tray(struct tray *tray)
 
 static void compare(const struct xt_partner *partner, unsigned group, unsigned *answered)
 {
+    const struct xt_register people = {.generation = generation};
     for (unsigned from = 0; from < ALL; from += group) {
         unsigned count = ALL - from < group ? ALL - from : group;
         struct tray together = make_tray(partner, from, count);
-        xt_verifications_find(together.list, count, generation, TODAY);
+        xt_verifications_find(together.list, count, &people, TODAY);
         for (unsigned i = 0; i < count; i++) {
             char expected[8192];
             char got[8192];
             struct tray alone = make_tray(partner, from + i, 1);
-            xt_verifications_find(alone.list, 1, generation, TODAY);
+            xt_verifications_find(alone.list, 1, &people, TODAY);
             describe(&alone.list[0], expected, sizeof(expected));
             describe(&together.list[i], got, sizeof(got));
             assert_string_equal(got, expected);
@@ -189,7 +190,7 @@ static void many_together_get_what_each_gets_alone(void **state)
 static void none_at_all_is_fine(void **state)
 {
     (void)state;
-    xt_verifications_find(NULL, 0, generation, TODAY);
+    xt_verifications_find(NULL, 0, NULL, TODAY);
 }
 
 static void a_refused_request_tells_where_it_is_wrong(void **state)
