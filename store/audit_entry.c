@@ -1,9 +1,11 @@
 #include "store/audit_entry.h"
 
 #include "core/little_endian.h"
+#include "core/registry_event.h"
 #include "core/utf8.h"
 
 #define FLAG_SUBJECT 1
+#define FLAG_EVENT 2
 #define FIXED 28 /* bytes before the texts */
 #define TEXTS 5
 
@@ -97,7 +99,10 @@ static bool numbers_are_sound(const struct xt_audit_entry *entry)
 {
     return entry->unix_ms < XT_AUDIT_MS_END && (unsigned)entry->route < XT_AUDIT_ROUTE_COUNT &&
            (unsigned)entry->verdict < XT_AUDIT_VERDICT_COUNT && entry->status >= 100 &&
-           entry->status <= 599 && (entry->asked & ~XT_CLAIM_ALL) == 0;
+           entry->status <= 599 && (entry->asked & ~XT_CLAIM_ALL) == 0 &&
+           (entry->event == 0
+                ? entry->sequence == 0
+                : entry->event >= XT_REGISTRY_FIRST && entry->event < XT_REGISTRY_END);
 }
 
 enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct xt_writer *writer)
@@ -113,7 +118,8 @@ enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct 
         return XT_NO_SPACE;
     }
     fixed[0] = XT_AUDIT_ENTRY_VERSION;
-    fixed[1] = entry->has_subject ? FLAG_SUBJECT : 0;
+    fixed[1] =
+        (uint8_t)((entry->has_subject ? FLAG_SUBJECT : 0) | (entry->event != 0 ? FLAG_EVENT : 0));
     for (unsigned i = 0; i < 6; i++) {
         fixed[2 + i] = (uint8_t)(entry->unix_ms >> (8 * i));
     }
@@ -131,6 +137,10 @@ enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct 
     }
     if (entry->has_subject) {
         xt_write(&made, entry->subject, XT_PSEUDONYM_BYTES);
+    }
+    if (entry->event != 0) {
+        xt_put(&made, entry->event, 1);
+        xt_put(&made, entry->sequence, 8);
     }
     xt_put(&made, entry->asked, 4);
     unsigned bits = 0;
@@ -194,8 +204,12 @@ enum xt_status xt_audit_entry_decode(struct xt_span bytes, struct xt_audit_entry
     if (entry->has_subject) {
         xt_take_copy(&taker, entry->subject, XT_PSEUDONYM_BYTES);
     }
+    bool is_event = (flags & FLAG_EVENT) != 0;
+    entry->event = is_event ? (uint8_t)xt_take(&taker, 1) : 0;
+    entry->sequence = is_event ? xt_take(&taker, 8) : 0;
     bool fine = take_results(&taker, entry) && version == XT_AUDIT_ENTRY_VERSION &&
-                (flags & ~FLAG_SUBJECT) == 0 && numbers_are_sound(entry);
+                (flags & ~(FLAG_SUBJECT | FLAG_EVENT)) == 0 && is_event == (entry->event != 0) &&
+                numbers_are_sound(entry);
     return fine ? XT_OK : XT_CORRUPT;
 }
 
@@ -218,6 +232,17 @@ static void write_hex(struct xt_writer *writer, const uint8_t *bytes, size_t siz
         xt_write_byte(writer, (uint8_t)digits[bytes[i] >> 4]);
         xt_write_byte(writer, (uint8_t)digits[bytes[i] & 15]);
     }
+}
+
+static void write_number(struct xt_writer *writer, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    xt_write(writer, digits + at, sizeof(digits) - at);
 }
 
 static void write_claims(struct xt_writer *writer, const struct xt_audit_entry *entry)
@@ -262,6 +287,12 @@ void xt_audit_entry_to_json(const struct xt_audit_entry *entry, struct xt_writer
         xt_write_literal(writer, ",\"subject\":\"");
         write_hex(writer, entry->subject, XT_PSEUDONYM_BYTES);
         xt_write_literal(writer, "\"");
+    }
+    if (entry->event != 0) {
+        write_member(writer, "event",
+                     xt_span_of_string(xt_registry_type_name((enum xt_registry_type)entry->event)));
+        xt_write_literal(writer, ",\"sequence\":");
+        write_number(writer, entry->sequence);
     }
     if (entry->verdict != XT_AUDIT_NO_VERDICT) {
         xt_write_string(writer, entry->verdict == XT_AUDIT_VERIFIED

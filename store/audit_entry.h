@@ -2,7 +2,7 @@
  *
  *   version 1 | flags 1 | time 6 | answer id 16 | route 1 | verdict 1 | status 2
  *   | partner, purpose, legal basis, consent reference, problem: length 1, UTF-8
- *   | subject 16, where flag 1 is set
+ *   | subject 16, where flag 1 is set | event: type 1, sequence 8, where flag 2 is
  *   | claims asked 4 | 2 bits for each of them in their order, the rest zero      integers little endian
  *
  * There is one way only to write an entry: what decodes is what was encoded, byte by byte. The subject is
@@ -21,7 +21,7 @@
 #define XT_AUDIT_ANSWER_ID 16            /* bytes: the ULID's 128 bits, big endian */
 #define XT_AUDIT_ENTRY_MAX                                                                         \
     (28 + 5 + XT_PARTNER_NAME_MAX + XT_PURPOSE_NAME_MAX + XT_LEGAL_BASIS_MAX +                     \
-     XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 4 + 8)
+     XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 9 + 4 + 8)
 
 /* Numbers are stored: never change or reuse one, append. */
 enum xt_audit_route {
@@ -66,6 +66,10 @@ struct xt_audit_entry {
     struct xt_span partner, purpose, legal_basis, consent_ref, problem;
     bool has_subject;
     uint8_t subject[XT_PSEUDONYM_BYTES];
+    /* Of a line of /v1/events: enum xt_registry_type (0: no such line), and the sequence of the event that
+     * was applied (0: none was). */
+    uint8_t event;
+    uint64_t sequence;
     uint32_t asked; /* set of XT_CLAIM_BIT */
     uint8_t
         results[XT_CLAIM_COUNT]; /* enum xt_audit_result; of claims not asked they do not count */
