@@ -161,6 +161,18 @@ static bool network_is_allowed(const struct xt_partner *partner, const uint8_t a
     return partner->network_count == 0;
 }
 
+enum xt_decision xt_policy_may(const struct xt_partner *partner, const uint8_t address[16],
+                               enum xt_right right)
+{
+    if (!partner->active) {
+        return XT_DENY_PARTNER_INACTIVE;
+    }
+    if (!network_is_allowed(partner, address)) {
+        return XT_DENY_NETWORK;
+    }
+    return (partner->rights & (uint32_t)right) != 0 ? XT_ALLOW : XT_DENY_RIGHT;
+}
+
 enum xt_decision xt_policy_decide(const struct xt_partner *partner, const uint8_t address[16],
                                   const struct xt_verify_request *request,
                                   const struct xt_purpose **purpose, uint32_t *denied)

@@ -109,8 +109,13 @@ enum xt_decision {
     XT_DENY_NAME_LEVEL, /* an advisory level without the right */
     XT_DENY_LEGAL_BASIS_MISSING,
     XT_DENY_CONSENT_MISSING,
-    XT_DENY_CLAIM_MISSING /* *denied tells which are missing */
+    XT_DENY_CLAIM_MISSING, /* *denied tells which are missing */
+    XT_DENY_RIGHT /* the endpoint needs a right that the partner has not */
 };
+
+/* May this partner, calling from address, use an endpoint that a right opens? */
+enum xt_decision xt_policy_may(const struct xt_partner *partner, const uint8_t address[16],
+                               enum xt_right right);
 
 /* May this partner, calling from address (IPv6 or mapped IPv4), have this verify answered?
  * The first reason against it, in the order of the enumerators. *purpose is the partner's entry (NULL

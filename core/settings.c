@@ -59,6 +59,9 @@ static const struct setting SETTINGS[] = {
      "From a request's first byte to the end of its headers, however it trickles in."},
     {"limits", "body_timeout", TIME, PLACE(body_ms), "10s", 100, 5 * MINUTE,
      "From the end of the headers to the end of the body."},
+    {"limits", "stream_timeout", TIME, PLACE(stream_ms), "30s", 100, 10 * MINUTE,
+     "A body of lines that is answered line by line may take any time, but not this long without a\n"
+     "# line taken or answered."},
     {"limits", "handshake_timeout", TIME, PLACE(handshake_ms), "5s", 100, MINUTE,
      "For a whole TLS handshake: it costs us more than the caller."},
     {"limits", "idle_timeout", TIME, PLACE(idle_ms), "75s", SECOND, HOUR,
