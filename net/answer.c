@@ -119,7 +119,10 @@ void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *
     } else if (answer->type == XT_TYPE_METRICS) {
         xt_write_literal(writer, "Content-Type: text/plain; version=0.0.4; charset=utf-8\r\n");
     }
-    if (answer->pieces != NULL) {
+    if (answer->type == XT_TYPE_LINES) {
+        xt_write_literal(writer, "Content-Type: application/x-ndjson\r\n");
+    }
+    if (answer->pieces != NULL || answer->stream != NULL) {
         if (!form.http10) {
             xt_write_literal(writer, "Transfer-Encoding: chunked\r\n");
         }

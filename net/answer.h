@@ -16,7 +16,13 @@
 #define XT_SIGNATURE_LINES_MAX 768 /* bytes of Content-Digest, Signature-Input and Signature */
 #define XT_ANSWER_HEAD_MAX (640 + XT_SIGNATURE_LINES_MAX) /* bytes of any head */
 
-enum xt_content_type { XT_TYPE_NONE, XT_TYPE_JSON, XT_TYPE_PROBLEM, XT_TYPE_METRICS };
+enum xt_content_type {
+    XT_TYPE_NONE,
+    XT_TYPE_JSON,
+    XT_TYPE_PROBLEM,
+    XT_TYPE_METRICS,
+    XT_TYPE_LINES
+};
 
 /* A body that is made piece by piece, as the client takes it. */
 #define XT_PIECE_MIN 8192 /* bytes that a writer has at least when the next piece is asked for */
@@ -31,6 +37,7 @@ struct xt_answer {
     enum xt_content_type type; /* NONE: no body */
     struct xt_span body;       /* borrowed until it is written */
     struct xt_pieces *pieces;  /* instead of a body; the exchange's from now on. NULL: none */
+    struct xt_stream *stream;  /* the same, where the request's body is streamed (net/stream) */
     const char *language;      /* Content-Language; NULL: none */
     uint32_t retry_after_s;    /* 0: none */
     uint32_t max_age_s;        /* may be kept for so long; 0: no-store */

@@ -18,11 +18,17 @@ _Static_assert(XT_OUTPUT_MAX <= XT_READ_BUFFER, "a lent buffer holds an output")
 
 /* ---- states ----------------------------------------------------------------------------------- */
 
+/* More of them is progress. */
+static uint32_t steps_of(const struct xt_connection *connection)
+{
+    return connection->exchange.answered + connection->exchange.stream_steps;
+}
+
 void xt_connection_set_phase(struct xt_connection *connection, enum xt_phase phase)
 {
     connection->phase = phase;
     connection->since_ms = uv_now(connection->all->loop);
-    connection->answered = connection->exchange.answered;
+    connection->steps = steps_of(connection);
     xt_ring_append(&connection->all->phases[phase], &connection->link);
 }
 
@@ -33,13 +39,15 @@ static void settle_phase(struct xt_connection *connection)
     enum xt_phase phase = XT_PHASE_IDLE;
     if (connection->shaking) {
         phase = XT_PHASE_HANDSHAKE;
+    } else if (connection->exchange.stream != NULL) {
+        phase = XT_PHASE_STREAM;
     } else if (connection->exchange.http.stage == XT_HTTP_BODY) {
         phase = XT_PHASE_BODY;
     } else if (connection->exchange.http.stage != XT_HTTP_BETWEEN ||
                !xt_ring_is_empty(&connection->turn)) {
         phase = XT_PHASE_HEAD; /* also with input left over: it is not idle */
     }
-    if (phase != connection->phase || connection->answered != connection->exchange.answered) {
+    if (phase != connection->phase || connection->steps != steps_of(connection)) {
         xt_connection_set_phase(connection, phase);
     }
 }
@@ -369,6 +377,7 @@ static enum xt_status pull(struct xt_connection *connection)
 /* Handles input until there is none, the output is full or the turn is over. */
 static enum xt_exchange_result consume(struct xt_connection *connection, struct xt_writer *output)
 {
+    bool stirred = connection->exchange.stream != NULL; /* it may have something to write */
     for (unsigned records = 0; records < RECORDS_PER_TURN; records++) {
         if (connection->shaking) {
             enum xt_exchange_result result = shake(connection);
@@ -376,7 +385,8 @@ static enum xt_exchange_result consume(struct xt_connection *connection, struct 
                 return result;
             }
         }
-        if (connection->input_size == 0 && connection->exchange.http.stage != XT_HTTP_READY) {
+        if (connection->input_size == 0 && connection->exchange.http.stage != XT_HTTP_READY &&
+            !stirred) {
             enum xt_status status = pull(connection);
             if (status == XT_AGAIN) {
                 return XT_EXCHANGE_MORE;
@@ -386,6 +396,7 @@ static enum xt_exchange_result consume(struct xt_connection *connection, struct 
             }
         }
         size_t used = 0;
+        stirred = false;
         enum xt_exchange_result result = xt_exchange_run(&connection->exchange, connection->input,
                                                          connection->input_size, &used, output);
         connection->input += used;
@@ -432,6 +443,27 @@ void xt_connection_forget_input(struct xt_connection *connection)
     connection->held_read = connection->held_plain = NULL;
 }
 
+/* Nothing is read until the stream wakes; who waits for the socket goes on when that has taken it all. */
+static void wait_for_stream(struct xt_connection *connection, enum xt_flow flow)
+{
+    xt_connection_set_reading(connection, false);
+    if (!hold_buffers(connection)) {
+        xt_counter_add(&connection->all->service->counters->shed[XT_SHED_NO_BUFFER], 1);
+        xt_connection_close(connection);
+    } else if (flow != XT_FLOW_WAITING) {
+        settle_phase(connection);
+    }
+}
+
+void xt_connection_wake(void *context)
+{
+    struct xt_connection *connection = context;
+    if (!connection->closing && !connection->writing && !connection->last &&
+        xt_ring_is_empty(&connection->turn)) {
+        xt_turn_wait(connection);
+    }
+}
+
 /* Ends waiting for more input, for the socket, for the next turn, or for the client's end. */
 void xt_connection_advance(struct xt_connection *connection)
 {
@@ -459,6 +491,10 @@ void xt_connection_advance(struct xt_connection *connection)
         }
         flow = xt_connection_push(connection, &output);
         if (flow == XT_FLOW_GONE) {
+            return;
+        }
+        if (result == XT_EXCHANGE_WAIT) {
+            wait_for_stream(connection, flow);
             return;
         }
         if (result == XT_EXCHANGE_FULL || result == XT_EXCHANGE_TURN) {

@@ -4,6 +4,8 @@
  *   HANDSHAKE ---------> IDLE ------------> HEAD -----------> BODY
  *                          ^                  |                 |
  *                          +---- answered ----+-----------------+
+ *   BODY of a stream (net/stream): STREAM, which begins anew with each line taken and answer written;
+ *        nothing is read while it takes no line
  *   any: the socket takes no more  -> WRITING (nothing is read) -> back
  *   any: the last answer is sent   -> LINGERING (read and thrown away, until the client closes)
  *
@@ -49,6 +51,7 @@ enum xt_phase {
     XT_PHASE_IDLE,
     XT_PHASE_HEAD,
     XT_PHASE_BODY,
+    XT_PHASE_STREAM,
     XT_PHASE_WRITING,
     XT_PHASE_LINGERING,
     XT_PHASE_COUNT

@@ -24,7 +24,7 @@ struct xt_connection {
     size_t output_at, output_size;
     const uint8_t *input; /* plaintext not handled yet, in one of the buffers */
     size_t input_size;
-    uint32_t answered;                             /* of the exchange, when the phase was set */
+    uint32_t steps;                                /* of the exchange, when the phase was set */
     bool shaking, reading, writing, last, closing; /* writing: libuv has the one uv_write_t */
     bool had_full_read;                            /* the next read waits for the next turn */
     bool admitted;                                 /* its handshake may take a step */
@@ -49,6 +49,9 @@ enum xt_flow xt_connection_flush(struct xt_connection *connection);
 
 /* Sends a turn's answers with one write. With connection->last set, nothing follows. */
 enum xt_flow xt_connection_push(struct xt_connection *connection, const struct xt_writer *output);
+
+/* Its stream has something to write, or takes lines again: its turn comes. */
+void xt_connection_wake(void *connection);
 
 /* After the last answer is with the kernel. */
 void xt_connection_linger(struct xt_connection *connection);

@@ -42,12 +42,22 @@ static void do_nothing(uv_idle_t *idle)
     (void)idle;
 }
 
+/* Entries of answers that nobody waits for: their clients have gone, or take nothing. */
+static void flush_log(struct xt_connections *all)
+{
+    struct xt_audit_trail *trail = all->service->trail;
+    if (trail != NULL && trail->log != NULL && xt_audit_pending(trail->log) > 0) {
+        (void)!xt_audit_trail_flush(trail);
+    }
+}
+
 static void on_turn_end(uv_prepare_t *prepare)
 {
     struct xt_connections *all = prepare->data;
     (void)xt_gates_release(all, NULL); /* nobody's turn comes while his output waits */
     serve_turns(all);
     (void)xt_gates_release(all, NULL);
+    flush_log(all);
     all->turn_began_ns = 0;
     all->turn_excused = false;
     all->service->clock_ns = 0; /* the loop may wait now */

@@ -86,6 +86,8 @@ void xt_connection_open(struct xt_connections *all, const struct xt_entrance *en
     xt_ring_open(&connection->gate);
     xt_exchange_open(&connection->exchange, &all->http, all->service, entrance->routes,
                      entrance->tls != NULL);
+    connection->exchange.wake = xt_connection_wake;
+    connection->exchange.wake_context = connection;
     memcpy(connection->exchange.peer.address, address, 16);
     xt_require(uv_tcp_init(all->loop, &connection->tcp) == 0); /* allocates nothing */
     connection->tcp.data = connection;
@@ -173,6 +175,14 @@ static void expire(struct xt_connection *connection, uint64_t now)
     case XT_PHASE_BODY:
         time_out(connection);
         break;
+    case XT_PHASE_STREAM:
+        if (xt_exchange_give_up(&connection->exchange)) {
+            xt_connection_set_phase(connection, XT_PHASE_STREAM);
+            xt_connection_wake(connection);
+        } else {
+            xt_connection_close(connection); /* in the middle of an answer */
+        }
+        break;
     case XT_PHASE_WRITING:
         if (is_stalled(connection, now)) {
             xt_connection_close(connection);
@@ -194,6 +204,7 @@ void xt_connections_sweep(struct xt_connections *all)
         [XT_PHASE_IDLE] = all->draining ? FIRST_REQUEST_MS : settings->idle_ms,
         [XT_PHASE_HEAD] = settings->header_ms,
         [XT_PHASE_BODY] = settings->body_ms,
+        [XT_PHASE_STREAM] = settings->stream_ms,
         [XT_PHASE_WRITING] = settings->write_stall_ms < settings->write_ms
                                  ? settings->write_stall_ms
                                  : settings->write_ms,
@@ -274,6 +285,10 @@ void xt_connections_drain(struct xt_connections *all)
     all->draining = true;
     for (struct xt_ring *link = idle->next; link != idle; link = link->next) {
         xt_ring_entry(link, struct xt_connection, link)->since_ms = uv_now(all->loop);
+    }
+    struct xt_ring *streams = &all->phases[XT_PHASE_STREAM];
+    for (struct xt_ring *link = streams->next; link != streams; link = link->next) {
+        xt_connection_wake(xt_ring_entry(link, struct xt_connection, link)); /* to end */
     }
 }
 

@@ -37,7 +37,7 @@ enum xt_control_type {
     XT_CONTROL_START = 1,
     /* numbers[0] a serial number that the answer repeats; blobs[0] struct xt_settings; blobs[1] the TLS
      * key in PEM, empty: certificate, key, authority and revocations are as before; fds[0] the
-     * snapshot. */
+     * snapshot. To the writer the snapshot alone. */
     XT_CONTROL_RELOAD,
     XT_CONTROL_GENERATION, /* numbers[0] the number of the generation to open, blobs[0] the digest of the
                             * one that was checked: what lies under the number now may be another */

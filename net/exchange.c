@@ -4,9 +4,17 @@
 #include "net/metrics.h"
 #include "net/signature.h"
 
+#define CONTINUE "HTTP/1.1 100 Continue\r\n\r\n"
 #define CHUNK_HEAD 6 /* bytes: four digits and CRLF */
 #define CHUNK_TAIL 7 /* bytes: CRLF, and the last chunk and its CRLF */
 #define ANSWER_ROOM (XT_ANSWER_HEAD_MAX + XT_SCRATCH) /* bytes any answer but a document needs */
+
+static bool is_streamed(const void *context, const struct xt_http_request *request)
+{
+    const struct xt_route *route =
+        request->method == XT_POST ? xt_route_find(context, request->path) : NULL;
+    return route != NULL && (route->methods & XT_STREAMED) != 0;
+}
 
 void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *shared,
                       struct xt_service *service, const struct xt_routes *routes, bool tls)
@@ -17,9 +25,23 @@ void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *share
     exchange->turn_left = UINT32_MAX;
     exchange->retire = exchange->overloaded = exchange->awaits_log = false;
     exchange->pieces = NULL;
+    exchange->stream = NULL;
+    exchange->stream_steps = 0;
+    exchange->wake = NULL;
     exchange->tls = tls;
     memset(&exchange->peer, 0, sizeof(exchange->peer));
     xt_http_open(&exchange->http, shared, tls);
+    exchange->http.is_streamed = is_streamed;
+    exchange->http.context = routes;
+}
+
+static void close_stream(struct xt_exchange *exchange)
+{
+    if (exchange->stream != NULL) {
+        exchange->stream->wake = NULL;
+        exchange->stream->kind->close(exchange->stream);
+        exchange->stream = NULL;
+    }
 }
 
 void xt_exchange_close(struct xt_exchange *exchange)
@@ -28,6 +50,7 @@ void xt_exchange_close(struct xt_exchange *exchange)
         exchange->pieces->close(exchange->pieces);
         exchange->pieces = NULL;
     }
+    close_stream(exchange);
     xt_http_close(&exchange->http);
 }
 
@@ -48,6 +71,9 @@ static void log_answer(struct xt_exchange *exchange, struct xt_call *call, struc
         if (answer->pieces != NULL) {
             answer->pieces->close(answer->pieces);
         }
+        if (answer->stream != NULL) {
+            answer->stream->kind->close(answer->stream);
+        }
         xt_call_refuse(call, XT_PROBLEM_NOT_LOGGED, NULL, answer);
     }
 }
@@ -55,7 +81,6 @@ static void log_answer(struct xt_exchange *exchange, struct xt_call *call, struc
 static void write_answer(struct xt_exchange *exchange, struct xt_call *call,
                          struct xt_answer *answer, bool close, struct xt_writer *output)
 {
-    log_answer(exchange, call, answer);
     xt_metrics_count(call, answer->status);
     struct xt_answer_form form = {.tls = exchange->tls,
                                   .close = close,
@@ -103,6 +128,34 @@ static const struct xt_route *find_route(struct xt_exchange *exchange, struct xt
     return NULL;
 }
 
+/* A chunk of an answer: its content is written between the two. */
+static struct xt_writer begin_chunk(const struct xt_writer *output)
+{
+    return xt_writer_over(output->data + output->size + CHUNK_HEAD,
+                          output->capacity - output->size - CHUNK_HEAD - CHUNK_TAIL);
+}
+
+static void end_chunk(struct xt_writer *output, const struct xt_writer *piece, bool chunked)
+{
+    uint8_t *start = output->data + output->size;
+    xt_require(!piece->overflow && piece->size <= 0xffff);
+    if (!chunked) {
+        memmove(start, piece->data, piece->size);
+        output->size += piece->size;
+    } else if (piece->size > 0) {
+        static const char hex[] = "0123456789abcdef";
+        const char head[CHUNK_HEAD] = {hex[piece->size >> 12],
+                                       hex[piece->size >> 8 & 15],
+                                       hex[piece->size >> 4 & 15],
+                                       hex[piece->size & 15],
+                                       '\r',
+                                       '\n'};
+        xt_write(output, head, sizeof(head));
+        output->size += piece->size;
+        xt_write_literal(output, "\r\n");
+    }
+}
+
 /* Goes on with the body under way. Gives false when it is not all written. */
 static bool write_pieces(struct xt_exchange *exchange, struct xt_writer *output)
 {
@@ -112,25 +165,10 @@ static bool write_pieces(struct xt_exchange *exchange, struct xt_writer *output)
         if (room < XT_PIECE_MIN + CHUNK_HEAD + CHUNK_TAIL) {
             return false;
         }
-        uint8_t *start = output->data + output->size;
-        struct xt_writer piece = xt_writer_over(start + CHUNK_HEAD, room - CHUNK_HEAD - CHUNK_TAIL);
+        struct xt_writer piece = begin_chunk(output);
         more = exchange->pieces->next(exchange->pieces, &piece);
-        xt_require(!piece.overflow && (piece.size > 0 || !more) && piece.size <= 0xffff);
-        if (!chunked) {
-            memmove(start, piece.data, piece.size);
-            output->size += piece.size;
-        } else if (piece.size > 0) {
-            static const char hex[] = "0123456789abcdef";
-            const char head[CHUNK_HEAD] = {hex[piece.size >> 12],
-                                           hex[piece.size >> 8 & 15],
-                                           hex[piece.size >> 4 & 15],
-                                           hex[piece.size & 15],
-                                           '\r',
-                                           '\n'};
-            xt_write(output, head, sizeof(head));
-            output->size += piece.size;
-            xt_write_literal(output, "\r\n");
-        }
+        xt_require(piece.size > 0 || !more);
+        end_chunk(output, &piece, chunked);
     }
     if (chunked) {
         xt_write_literal(output, "0\r\n\r\n");
@@ -148,6 +186,9 @@ static const struct xt_route *admit(struct xt_exchange *exchange, struct xt_call
     enum xt_problem problem =
         exchange->tls ? xt_signature_read(call->request, call->service->answer_keys, signing)
                       : XT_PROBLEM_NONE;
+    if (problem == XT_PROBLEM_NONE && exchange->http.streamed && signing->wanted) {
+        problem = XT_PROBLEM_SIGNATURE_NOT_POSSIBLE; /* its digest is not known when it begins */
+    }
     if (problem != XT_PROBLEM_NONE) {
         xt_call_refuse(call, problem, NULL, answer);
         return NULL;
@@ -203,7 +244,16 @@ static void sign_answer(struct xt_exchange *exchange, const struct xt_call *call
     exchange->turn_left -= exchange->turn_left > more ? more : exchange->turn_left - 1;
 }
 
-/* Answers the request that is whole. Gives false when its answer has no room yet. */
+static void begin_stream(struct xt_exchange *exchange, struct xt_stream *stream, bool last)
+{
+    exchange->stream = stream;
+    stream->wake = exchange->wake;
+    stream->context = exchange->wake_context;
+    exchange->pieces_http10 = exchange->http.request.is_http10;
+    exchange->pieces_last = last || exchange->pieces_http10;
+}
+
+/* Answers the request that is whole, or whose head is and whose body is streamed. Gives false when its answer has no room yet. */
 static bool answer_request(struct xt_exchange *exchange, struct xt_writer *output, bool *last)
 {
     struct xt_http_request *request = &exchange->http.request;
@@ -211,6 +261,9 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
     struct xt_answer answer;
     struct xt_signing signing = {0};
     const struct xt_route *route = NULL;
+    if (exchange->http.streamed) { /* a body that has not come yet has no digest */
+        request->content_digest = xt_span_of(NULL, 0);
+    }
     if (is_logged(exchange) && !xt_audit_trail_can(exchange->service->trail)) {
         xt_call_refuse(&call, XT_PROBLEM_NOT_LOGGED, NULL, &answer);
     } else if (exchange->overloaded) { /* the cheap way out: whoever waits behind it waits less */
@@ -225,12 +278,29 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
         xt_require(output->size > 0); /* every answer fits into an empty output */
         return false; /* only a fixed document: handlers of others have their room already */
     }
-    sign_answer(exchange, &call, &signing, &answer);
+    if (answer.stream == NULL) {
+        sign_answer(exchange, &call, &signing, &answer);
+    }
+    log_answer(exchange, &call, &answer);
     exchange->answered++;
     exchange->turn_left--;
-    *last = request->close || exchange->retire || (answer.pieces != NULL && request->is_http10) ||
+    bool unread = exchange->http.stage != XT_HTTP_READY && answer.stream == NULL;
+    *last = unread || request->close || exchange->retire ||
+            (answer.pieces != NULL && request->is_http10) ||
             exchange->answered >= exchange->service->settings->connection_requests;
+    if (exchange->http.expects && answer.stream != NULL) {
+        exchange->http.expects = false;
+        xt_write_literal(output, CONTINUE);
+    }
     write_answer(exchange, &call, &answer, *last, output);
+    if (answer.stream != NULL) {
+        begin_stream(exchange, answer.stream, *last);
+        *last = false;
+        return true;
+    }
+    if (unread) {
+        return true;
+    }
     if (answer.pieces != NULL && request->method == XT_HEAD) {
         answer.pieces->close(answer.pieces);
     } else if (answer.pieces != NULL) { /* the request stays READY until all of it is written */
@@ -250,6 +320,7 @@ void xt_exchange_refuse(struct xt_exchange *exchange, enum xt_problem problem,
     struct xt_call call = begin_call(exchange);
     struct xt_answer answer;
     xt_call_refuse(&call, problem, NULL, &answer);
+    log_answer(exchange, &call, &answer);
     write_answer(exchange, &call, &answer, true, output);
 }
 
@@ -259,11 +330,109 @@ static bool answer_expectation(struct xt_exchange *exchange, struct xt_writer *o
     struct xt_call call = begin_call(exchange);
     struct xt_answer answer;
     if (find_route(exchange, &call, &answer) == NULL) {
+        log_answer(exchange, &call, &answer);
         write_answer(exchange, &call, &answer, true, output);
         return false;
     }
-    xt_write_literal(output, "HTTP/1.1 100 Continue\r\n\r\n");
+    xt_write_literal(output, CONTINUE);
     return true;
+}
+
+bool xt_exchange_give_up(struct xt_exchange *exchange)
+{
+    return exchange->stream != NULL && exchange->stream->kind->give_up(exchange->stream);
+}
+
+/* ---- streams ---------------------------------------------------------------------------------- */
+
+/* Gives false when there is more to write than room. */
+static bool write_due(struct xt_exchange *exchange, struct xt_writer *output)
+{
+    struct xt_stream *stream = exchange->stream;
+    while (stream->kind->is_due(stream)) {
+        if (output->capacity - output->size < ANSWER_ROOM) {
+            return false;
+        }
+        struct xt_writer piece = begin_chunk(output);
+        while (stream->kind->is_due(stream) &&
+               piece.capacity - piece.size >= XT_STREAM_ANSWER_MAX) {
+            stream->kind->write(stream, &piece);
+            stream->no_room = false;
+            exchange->stream_steps++;
+        }
+        exchange->awaits_log = exchange->awaits_log || is_logged(exchange);
+        end_chunk(output, &piece, !exchange->pieces_http10);
+    }
+    return true;
+}
+
+static enum xt_exchange_result end_stream(struct xt_exchange *exchange, bool unread,
+                                          struct xt_writer *output)
+{
+    struct xt_writer piece = begin_chunk(output);
+    exchange->stream->kind->summarize(exchange->stream, unread, &piece);
+    end_chunk(output, &piece, !exchange->pieces_http10);
+    if (!exchange->pieces_http10) {
+        xt_write_literal(output, "0\r\n\r\n");
+    }
+    close_stream(exchange);
+    if (exchange->pieces_last || unread) {
+        return XT_EXCHANGE_LAST;
+    }
+    xt_http_done(&exchange->http);
+    return XT_EXCHANGE_MORE;
+}
+
+/* Goes on with the stream until it ends, waits, or has had its turn. With XT_EXCHANGE_MORE all input is
+ * used, or it has ended. */
+static enum xt_exchange_result run_stream(struct xt_exchange *exchange, const uint8_t *data,
+                                          size_t size, size_t *used, struct xt_writer *output)
+{
+    struct xt_http *http = &exchange->http;
+    struct xt_stream *stream = exchange->stream;
+    unsigned left = XT_STREAM_LINES_PER_TURN;
+    stream->kind->work(stream);
+    for (;;) {
+        if (!write_due(exchange, output)) {
+            return XT_EXCHANGE_FULL;
+        }
+        bool whole = http->stage == XT_HTTP_READY;
+        unsigned taken = 0;
+        if (!stream->no_room && !exchange->retire) {
+            size_t fed =
+                xt_stream_feed(stream, http->request.body, http->request.body_size, whole,
+                               http->request.body_size == http->body_capacity, left, &taken);
+            xt_http_take(http, fed);
+            left -= taken;
+            exchange->stream_steps += taken;
+            stream->kind->work(stream);
+        }
+        bool ended = (whole && http->request.body_size == 0) || exchange->retire;
+        if (stream->kind->is_due(stream)) {
+            continue;
+        }
+        if (ended && !stream->kind->is_busy(stream)) {
+            if (output->capacity - output->size < ANSWER_ROOM) {
+                return XT_EXCHANGE_FULL;
+            }
+            return end_stream(exchange, !whole || http->request.body_size > 0, output);
+        }
+        if (ended || stream->no_room) {
+            return XT_EXCHANGE_WAIT;
+        }
+        if (left == 0) {
+            return XT_EXCHANGE_TURN;
+        }
+        if (*used == size) {
+            return XT_EXCHANGE_MORE;
+        }
+        size_t read = 0;
+        enum xt_http_event event = xt_http_parse(http, data + *used, size - *used, &read);
+        *used += read;
+        if (event == XT_HTTP_ERROR) { /* nothing can be said in the middle of an answer */
+            return XT_EXCHANGE_LAST;
+        }
+    }
 }
 
 enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange, const uint8_t *data,
@@ -271,7 +440,7 @@ enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange, const uint
 {
     struct xt_http *http = &exchange->http;
     *used = 0;
-    while (*used < size || http->stage == XT_HTTP_READY) {
+    while (*used < size || http->stage == XT_HTTP_READY || exchange->stream != NULL) {
         if (output->capacity - output->size < ANSWER_ROOM) {
             return XT_EXCHANGE_FULL;
         }
@@ -281,6 +450,13 @@ enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange, const uint
             }
             if (exchange->pieces_last) {
                 return XT_EXCHANGE_LAST;
+            }
+            continue;
+        }
+        if (exchange->stream != NULL) {
+            enum xt_exchange_result result = run_stream(exchange, data, size, used, output);
+            if (result != XT_EXCHANGE_MORE || exchange->stream != NULL) {
+                return result;
             }
             continue;
         }
@@ -298,6 +474,13 @@ enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange, const uint
             if (!answer_request(exchange, output, &last)) {
                 return XT_EXCHANGE_FULL;
             }
+            break;
+        case XT_HTTP_OPENED:
+            if (!answer_request(exchange, output, &last)) {
+                return XT_EXCHANGE_FULL;
+            }
+            break;
+        case XT_HTTP_WINDOW: /* of a stream: it is run above */
             break;
         case XT_HTTP_CONTINUE:
             last = !answer_expectation(exchange, output);

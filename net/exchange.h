@@ -12,6 +12,7 @@
 #include "net/http.h"
 #include "net/route.h"
 #include "net/service.h"
+#include "net/stream.h"
 
 /* Bytes an output must hold; TLS has room for them and for what it adds. */
 #define XT_OUTPUT_MAX 61440
@@ -29,6 +30,10 @@ struct xt_exchange {
     bool overloaded; /* requests are answered 503 without looking at them (this turn is long) */
     struct xt_pieces *pieces; /* of the answer under way; NULL: none */
     bool pieces_http10, pieces_last;
+    struct xt_stream *stream;    /* of the request under way; NULL: none */
+    uint32_t stream_steps;       /* lines taken and answers written, of all of them */
+    void (*wake)(void *context); /* a stream has something to write, or takes lines again: run it */
+    void *wake_context;
 };
 
 void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *shared,
@@ -39,12 +44,16 @@ enum xt_exchange_result {
     XT_EXCHANGE_MORE, /* all input is used */
     XT_EXCHANGE_FULL, /* no room in the output; input may be left: call again once it is empty */
     XT_EXCHANGE_TURN, /* turn_left is 0 and input is left: others first */
+    XT_EXCHANGE_WAIT, /* a stream takes no more until it wakes; input may be left: read nothing */
     XT_EXCHANGE_LAST  /* the last answer is written: send it and close; the rest is not read */
 };
 
 XT_MUST_USE enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange,
                                                     const uint8_t *data, size_t size, size_t *used,
                                                     struct xt_writer *output);
+
+/* A stream has not moved for too long; false: it waits for its client. */
+XT_MUST_USE bool xt_exchange_give_up(struct xt_exchange *exchange);
 
 /* Writes the one answer to a request that did not arrive in time or cannot be taken now. */
 void xt_exchange_refuse(struct xt_exchange *exchange, enum xt_problem problem,

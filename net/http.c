@@ -31,6 +31,9 @@ static int on_chunk_header(llhttp_t *parser)
 {
     struct xt_http *http = xt_http_of(parser);
     http->last_chunk = parser->content_length == 0;
+    if (http->streamed) {
+        return 0;
+    }
     size_t left = http->body_limit - http->request.body_size;
     return parser->content_length <= left ? 0 : xt_http_refuse(http, XT_PROBLEM_BODY_TOO_LARGE);
 }
@@ -39,7 +42,10 @@ static int on_body(llhttp_t *parser, const char *at, size_t length)
 {
     struct xt_http *http = xt_http_of(parser);
     struct xt_http_request *request = &http->request;
-    if (length > http->body_capacity - request->body_size) {
+    if (http->streamed) { /* no more than has room was given to the parser */
+        xt_require(length <= http->body_capacity - request->body_size);
+        http->raw_bytes = 0; /* chunk syntax is limited between bytes of content */
+    } else if (length > http->body_capacity - request->body_size) {
         size_t capacity = http->shared->large.block_size - XT_HTTP_BODY_PADDING;
         if (http->large != NULL || request->body_size > capacity ||
             length > capacity - request->body_size) {
@@ -57,6 +63,24 @@ static int on_body(llhttp_t *parser, const char *at, size_t length)
     memcpy(request->body + request->body_size, at, length);
     request->body_size += length;
     return 0;
+}
+
+bool xt_http_open_window(struct xt_http *http)
+{
+    http->large = xt_pool_take(&http->shared->large);
+    http->request.body = http->large;
+    http->body_capacity = http->shared->large.block_size - XT_HTTP_BODY_PADDING;
+    return http->large != NULL;
+}
+
+void xt_http_take(struct xt_http *http, size_t size)
+{
+    struct xt_http_request *request = &http->request;
+    xt_require(http->streamed && size <= request->body_size);
+    if (size > 0) {
+        memmove(request->body, request->body + size, request->body_size - size);
+        request->body_size -= size;
+    }
 }
 
 static int on_message_complete(llhttp_t *parser)
@@ -150,6 +174,7 @@ static bool begin(struct xt_http *http)
     http->fields = http->seen = 0;
     http->name_length = 0;
     http->chunked = http->expects = http->last_chunk = http->has_extension_name = false;
+    http->streamed = http->opening = false;
     memset(&http->request, 0, sizeof(http->request));
     return true;
 }
@@ -210,6 +235,13 @@ static enum xt_http_event read_rest(struct xt_http *http, const uint8_t *data, s
                                 : XT_PROBLEM_HEADER_TOO_LARGE);
     }
     size_t give = size < allowed ? size : allowed;
+    if (http->streamed && before == XT_HTTP_BODY) {
+        size_t room = http->body_capacity - http->request.body_size;
+        if (room == 0) {
+            return XT_HTTP_WINDOW;
+        }
+        give = give < room ? give : room;
+    }
     http->problem = XT_PROBLEM_NONE;
     llhttp_errno_t error = llhttp_execute(&http->parser, (const char *)data, give);
     size_t taken = give;
@@ -230,6 +262,10 @@ static enum xt_http_event read_rest(struct xt_http *http, const uint8_t *data, s
     }
     if (error == HPE_PAUSED) {
         llhttp_resume(&http->parser);
+        if (http->opening) {
+            http->opening = false;
+            return XT_HTTP_OPENED;
+        }
         if (http->expects) {
             http->expects = false;
             return XT_HTTP_CONTINUE;
@@ -266,7 +302,7 @@ enum xt_http_event xt_http_parse(struct xt_http *http, const uint8_t *data, size
             }
             break;
         }
-        if (event == XT_HTTP_ERROR || event == XT_HTTP_CONTINUE) {
+        if (event != XT_HTTP_MORE && event != XT_HTTP_REQUEST) {
             return event;
         }
         if (*used == size && http->stage != XT_HTTP_READY) {

@@ -5,6 +5,10 @@
  *   BETWEEN -> LINE (request line) -> HEAD (fields) -> BODY -> READY --xt_http_done--+
  *      any error: FAILED, and the connection must close after one answer
  *
+ * A request that the caller takes piece by piece (is_streamed) is told of at the end of its head
+ * (XT_HTTP_OPENED); its body passes through request.body as through a window: parse fills it, the caller
+ * takes from its front (xt_http_take), and there is no limit to what passes. READY: the rest is in it.
+ *
  * The request line is collected and judged whole before llhttp sees it; fields, lengths and chunks are
  * llhttp's, in strict mode. What llhttp 9.2 lets through and we do not (RFC 9112, design section 4):
  * HTTP/0.9, 2.0 and no version, RTSP and ICE, TRACE and CONNECT, Upgrade, fragments and characters
@@ -82,6 +86,11 @@ struct xt_http {
     struct xt_http_request request; /* whole in stage READY; the head also in BODY */
     enum xt_http_stage stage;
     enum xt_problem problem; /* in stage FAILED */
+    /* Whether the body of this request, whose head is whole, is taken piece by piece; NULL: never. */
+    bool (*is_streamed)(const void *context, const struct xt_http_request *request);
+    const void *context;
+    bool streamed; /* this one is */
+    bool opening;  /* and XT_HTTP_OPENED is to be told */
     struct xt_http_shared *shared;
     const char *scheme; /* "https" or "http": the only one in absolute targets */
     uint8_t *block;     /* small: request line, then field values, then the body */
@@ -107,12 +116,17 @@ enum xt_http_event {
     XT_HTTP_MORE,     /* all input used; the request is not whole */
     XT_HTTP_REQUEST,  /* http->request is whole; xt_http_done when it is answered */
     XT_HTTP_CONTINUE, /* the head is whole and the client waits for 100; call again */
-    XT_HTTP_ERROR     /* http->problem; answer once and close */
+    XT_HTTP_OPENED, /* the head is whole, the body is streamed; http->expects: the client waits for 100 */
+    XT_HTTP_WINDOW, /* of a streamed body: request.body is full, take from it first */
+    XT_HTTP_ERROR   /* http->problem; answer once and close */
 };
 
 /* Reads up to and including one request. *used tells how many bytes of data it took. */
 enum xt_http_event xt_http_parse(struct xt_http *http, const uint8_t *data, size_t size,
                                  size_t *used);
+
+/* Of a streamed body: the first `size` bytes of request.body were taken. */
+void xt_http_take(struct xt_http *http, size_t size);
 
 /* The request is answered: its memory goes back. */
 void xt_http_done(struct xt_http *http);

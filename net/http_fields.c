@@ -210,18 +210,24 @@ static int on_headers_complete(llhttp_t *parser)
     if (has_length && http->chunked) { /* llhttp refuses it too; not left to its flags alone */
         return xt_http_refuse(http, XT_PROBLEM_MALFORMED_HTTP);
     }
-    if (has_length && parser->content_length > http->body_limit) {
+    http->request.has_framing = has_length || http->chunked;
+    http->streamed = http->request.has_framing && http->is_streamed != NULL &&
+                     http->is_streamed(http->context, &http->request);
+    if (has_length && parser->content_length > http->body_limit && !http->streamed) {
         return xt_http_refuse(http, XT_PROBLEM_BODY_TOO_LARGE);
     }
-    http->request.has_framing = has_length || http->chunked;
     http->request.close = http->request.close || http->request.is_http10;
     http->stage = XT_HTTP_BODY;
     http->request.body = http->block + http->block_used;
     http->body_capacity = http->block_size - http->block_used - XT_HTTP_BODY_PADDING;
     bool has_body = http->chunked || (has_length && parser->content_length > 0);
     http->expects = http->expects && has_body;
+    http->opening = http->streamed && has_body; /* else it is READY at once */
+    if (http->opening && !xt_http_open_window(http)) {
+        return xt_http_refuse(http, XT_PROBLEM_OVERLOADED);
+    }
     /* Pausing tells how far the head went: chunk syntax is counted from here. */
-    return http->chunked || http->expects ? HPE_PAUSED : 0;
+    return http->chunked || http->expects || http->opening ? HPE_PAUSED : 0;
 }
 
 void xt_http_set_field_callbacks(llhttp_settings_t *callbacks)

@@ -16,6 +16,9 @@ static inline int xt_http_refuse(struct xt_http *http, enum xt_problem problem)
     return HPE_USER;
 }
 
+/* A large block for a body that is streamed; false: there is none. */
+bool xt_http_open_window(struct xt_http *http);
+
 /* Sets llhttp's callbacks for fields and the end of a head. */
 void xt_http_set_field_callbacks(llhttp_settings_t *callbacks);
 

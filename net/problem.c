@@ -76,6 +76,9 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
         {403, "name_level_not_permitted", "This level of name matching needs a right",
          "Mức so khớp họ tên này cần được cấp quyền",
          "Ask for exact or spelling, or have the right advisory added.", 0},
+    [XT_PROBLEM_ENDPOINT_NOT_PERMITTED] =
+        {403, "endpoint_not_permitted", "The partner may not use this endpoint",
+         "Đối tác không được dùng địa chỉ này", "Ask the operator for the right that it needs.", 0},
     [XT_PROBLEM_NOT_FOUND] = {404, "not_found", "There is nothing at this target",
                               "Không có gì ở địa chỉ này", "See /openapi.json for what there is.",
                               0},
@@ -96,9 +99,9 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
                                     "Địa chỉ yêu cầu quá dài",
                                     "Targets here are short; data goes in the body.", 0},
     [XT_PROBLEM_UNSUPPORTED_MEDIA_TYPE] =
-        {415, "unsupported_media_type", "The body is not application/json in UTF-8",
-         "Nội dung không phải application/json mã UTF-8",
-         "Send Content-Type: application/json and no Content-Encoding.", 0},
+        {415, "unsupported_media_type", "The body is not of the type that is taken here, in UTF-8",
+         "Nội dung không đúng kiểu ở đây (mã UTF-8)",
+         "Send the Content-Type of /openapi.json and no Content-Encoding.", 0},
     [XT_PROBLEM_EXPECTATION_FAILED] = {417, "expectation_failed", "The expectation cannot be met",
                                        "Không đáp ứng được yêu cầu Expect",
                                        "Only Expect: 100-continue is known.", 0},
@@ -189,6 +192,8 @@ enum xt_problem xt_problem_of_decision(enum xt_decision decision)
         return XT_PROBLEM_CONSENT_MISSING;
     case XT_DENY_CLAIM_MISSING:
         return XT_PROBLEM_CLAIM_MISSING;
+    case XT_DENY_RIGHT:
+        return XT_PROBLEM_ENDPOINT_NOT_PERMITTED;
     }
     return XT_PROBLEM_INTERNAL;
 }

@@ -8,6 +8,10 @@
 /* Answers at once, within the loop's turn. answer->body may stand in the service's scratch memory. */
 typedef void (*xt_handler)(struct xt_call *call, struct xt_answer *answer);
 
+/* In a route's methods: the body of POST is not there yet, and the handler opens a stream for it, or
+ * refuses (net/stream). */
+#define XT_STREAMED (1 << 7)
+
 struct xt_route {
     const char *path;
     uint8_t methods; /* set of enum xt_method, XT_OPTIONS in it */
@@ -32,6 +36,7 @@ const struct xt_route *xt_route_find(const struct xt_routes *routes, struct xt_s
 
 /* Handlers. */
 void xt_handle_verify(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_events(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_jwks(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_healthz(struct xt_call *call, struct xt_answer *answer);

@@ -323,7 +323,7 @@ static bool add_segment(scmp_filter_ctx filter)
 /* Of fcntl neither a receiver of signals nor a socket that blocks; locks are the writer's. */
 static bool add_descriptors(scmp_filter_ctx filter, bool locks)
 {
-    static const int commands[] = {F_GETFD, F_SETFD, F_GETFL};
+    static const int commands[] = {F_GETFD, F_SETFD, F_GETFL, F_GET_SEALS};
     const struct scmp_arg_cmp copy = {1, SCMP_CMP_EQ, F_DUPFD_CLOEXEC, 0};
     static const int locking[] = {F_GETLK, F_SETLK, F_SETLKW};
     bool fine =

@@ -186,6 +186,7 @@ void xt_call_refuse(struct xt_call *call, enum xt_problem problem,
 static enum xt_audit_route audit_route(enum xt_route_id route)
 {
     return route == XT_ROUTE_VERIFY    ? XT_AUDIT_ROUTE_VERIFY
+           : route == XT_ROUTE_EVENTS  ? XT_AUDIT_ROUTE_EVENTS
            : route == XT_ROUTE_OPENAPI ? XT_AUDIT_ROUTE_OPENAPI
                                        : XT_AUDIT_ROUTE_OTHER;
 }

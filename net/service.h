@@ -17,6 +17,8 @@
 
 #define XT_SCRATCH 8192 /* bytes: the body of one answer */
 
+struct xt_events_desk;
+
 struct xt_service {
     const struct xt_settings *settings;
     struct xt_generation *generation;   /* NULL: none imported yet */
@@ -36,6 +38,7 @@ struct xt_service {
     unsigned worker;                  /* its place there */
     struct xt_counters *counters;     /* never NULL */
     struct xt_counters *own_counters; /* those of a service that is not shared */
+    struct xt_events_desk *events;    /* NULL: no events are taken (net/events) */
     unsigned scrapes;                 /* answers of /metrics under way */
 
     uint64_t unix_ms;          /* the time of this turn */

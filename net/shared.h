@@ -96,6 +96,7 @@ enum xt_route_id {
     XT_ROUTE_PARTNERS_COUNT, /* those above are counted by partner as well */
     XT_ROUTE_OPENAPI = XT_ROUTE_PARTNERS_COUNT,
     XT_ROUTE_JWKS,
+    XT_ROUTE_EVENTS,
     XT_ROUTE_HEALTHZ,
     XT_ROUTE_READYZ,
     XT_ROUTE_METRICS,

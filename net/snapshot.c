@@ -139,7 +139,8 @@ enum xt_status xt_snapshot_open(int fd, struct xt_snapshot *snapshot, struct xt_
     struct head head;
     struct xt_span bytes = xt_span_of(NULL, 0);
     *snapshot = (struct xt_snapshot){.map = NULL};
-    if ((fcntl(fd, F_GET_SEALS) & SEALS) != SEALS || fstat(fd, &facts) != 0) {
+    int seals = fcntl(fd, F_GET_SEALS);
+    if (seals < 0 || (seals & SEALS) != SEALS || fstat(fd, &facts) != 0) {
         return xt_fail(failure, XT_DENIED, "the snapshot is not sealed");
     }
     if (facts.st_size < (off_t)sizeof(head)) {

@@ -124,6 +124,7 @@ struct xt_writer_slot {
     struct xt_child *child; /* NULL: none */
     enum xt_role role;
     struct xt_keys_known keys;
+    uint64_t sent_serial; /* snapshot: told of */
     bool drain_sent;
     bool waits; /* an heir's, for the writer before it: that one serves all the same */
     struct xt_writer_channel *channel; /* ours to it */

@@ -129,6 +129,7 @@ void xt_supervisor_take_partners(struct xt_supervisor *supervisor)
         xt_supervisor_log_failure("partners_failed", &failure);
         return;
     }
+    xt_writer_slot_sync(supervisor); /* the first to know who may tell the register */
     xt_workers_sync(supervisor);
     xt_supervisor_progress(supervisor);
 }
@@ -217,6 +218,7 @@ static void take_all(struct xt_supervisor *supervisor, const struct xt_settings 
         supervisor->revocations_warned_s = 0;
     }
     supervisor->settings = *settings;
+    xt_writer_slot_sync(supervisor);
     xt_workers_sync(supervisor);
     struct xt_failure failure = {0};
     if (xt_supervisor_look_at_generation(supervisor, &failure) != XT_OK) {

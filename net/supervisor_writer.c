@@ -145,6 +145,7 @@ static enum xt_status send_start(struct xt_supervisor *supervisor)
     xt_secret_free(keys);
     if (status == XT_OK) {
         supervisor->writer.keys = (struct xt_keys_known){.sent = supervisor->keys_serial};
+        supervisor->writer.sent_serial = 0;
     }
     return status;
 }
@@ -200,6 +201,17 @@ static enum xt_status send_channel(struct xt_child *child, unsigned place, int *
     return status;
 }
 
+static enum xt_status send_partners(struct xt_supervisor *supervisor)
+{
+    struct xt_control_message message = {
+        .type = XT_CONTROL_RELOAD, .fds = {supervisor->snapshot}, .fd_count = 1};
+    enum xt_status status = xt_child_send(supervisor->writer.child, &message);
+    if (status == XT_OK) {
+        supervisor->writer.sent_serial = supervisor->serial;
+    }
+    return status;
+}
+
 void xt_writer_slot_sync(struct xt_supervisor *supervisor)
 {
     struct xt_child *child = supervisor->writer.child;
@@ -210,6 +222,9 @@ void xt_writer_slot_sync(struct xt_supervisor *supervisor)
     }
     if (status == XT_OK) {
         status = xt_writer_slot_keys_sync(supervisor);
+    }
+    if (status == XT_OK && supervisor->writer.sent_serial != supervisor->serial) {
+        status = send_partners(supervisor);
     }
     for (unsigned i = 0; status == XT_OK && i < 2 * supervisor->workers; i++) {
         struct xt_member *member = &supervisor->slots[i / 2].members[i % 2];

@@ -3,68 +3,9 @@
  * Whatever the number names (nobody, somebody dead, somebody else) the same steps are done in the same
  * order; only the register's own damage and the request's shape change the way.
  */
-#include <strings.h>
-
+#include "net/caller.h"
 #include "net/route.h"
 #include "net/verification.h"
-
-static bool has_word(struct xt_span text, const char *word)
-{
-    return text.size == strlen(word) && strncasecmp((const char *)text.data, word, text.size) == 0;
-}
-
-/* application/json, with no parameter but charset=utf-8 (RFC 8259 has no other encoding). */
-static bool is_json(const struct xt_http_request *request)
-{
-    struct xt_span type = request->content_type;
-    const char media[] = "application/json";
-    if (request->content_encoding.size > 0 && !has_word(request->content_encoding, "identity")) {
-        return false;
-    }
-    if (type.size < sizeof(media) - 1 ||
-        strncasecmp((const char *)type.data, media, sizeof(media) - 1) != 0) {
-        return false;
-    }
-    type = xt_span_of(type.data + sizeof(media) - 1, type.size - (sizeof(media) - 1));
-    if (type.size == 0) {
-        return true;
-    }
-    while (type.size > 0 && (type.data[0] == ' ' || type.data[0] == '\t')) {
-        type = xt_span_of(type.data + 1, type.size - 1);
-    }
-    if (type.size == 0 || type.data[0] != ';') {
-        return false;
-    }
-    do {
-        type = xt_span_of(type.data + 1, type.size - 1);
-    } while (type.size > 0 && (type.data[0] == ' ' || type.data[0] == '\t'));
-    return has_word(type, "charset=utf-8") || has_word(type, "charset=\"utf-8\"");
-}
-
-/* The partner of the connection's certificate, as of now: also on resumed and on long connections. */
-static const struct xt_partner *find_partner(struct xt_call *call, enum xt_problem *problem)
-{
-    struct xt_service *service = call->service;
-    const struct xt_peer *peer = call->peer;
-    const struct xt_partner *partner =
-        peer->has_certificate ? xt_partners_by_spki(service->partners, peer->spki) : NULL;
-    if (partner == NULL) {
-        *problem = XT_PROBLEM_UNKNOWN_CERTIFICATE;
-        return NULL;
-    }
-    call->allowance = xt_rates_of(service->rates, partner);
-    call->entry.partner = xt_span_of_string(partner->name);
-    if ((int64_t)(service->unix_ms / 1000) > peer->not_after) {
-        *problem = XT_PROBLEM_CERTIFICATE_EXPIRED;
-    } else if (peer->refused) {
-        *problem = XT_PROBLEM_CERTIFICATE_REFUSED;
-    } else if (!partner->active) {
-        *problem = XT_PROBLEM_PARTNER_INACTIVE;
-    } else {
-        return partner;
-    }
-    return NULL;
-}
 
 /* Counted of every answer in the same way: who asks about many that are not there, or tries what fits,
  * is told to the operator (net/miss_alarm). */
@@ -140,7 +81,7 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
 {
     struct xt_service *service = call->service;
     enum xt_problem problem = XT_PROBLEM_NONE;
-    const struct xt_partner *partner = find_partner(call, &problem);
+    const struct xt_partner *partner = xt_call_partner(call, &problem);
     if (partner == NULL) {
         xt_call_refuse(call, problem, NULL, answer);
         return;
@@ -150,14 +91,10 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
         return;
     }
-    uint64_t wait_ms = 0;
-    if (!xt_rate_take(call->allowance->word, &call->allowance->rate, service->monotonic_ns,
-                      &wait_ms)) {
-        xt_call_refuse(call, XT_PROBLEM_RATE_EXCEEDED, NULL, answer);
-        answer->retry_after_s = wait_ms > 1000 ? (uint32_t)((wait_ms + 999) / 1000) : 1;
+    if (!xt_call_take_rate(call, answer)) {
         return;
     }
-    if (!is_json(call->request)) {
+    if (!xt_call_has_type(call->request, "application/json")) {
         xt_call_refuse(call, XT_PROBLEM_UNSUPPORTED_MEDIA_TYPE, NULL, answer);
         return;
     }

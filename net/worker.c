@@ -235,7 +235,8 @@ static enum xt_status open_handles(struct xt_worker *worker, struct xt_failure *
                 uv_timer_start(&worker->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0 &&
                 uv_signal_start(&worker->terminate, on_terminate, SIGTERM) == 0 &&
                 uv_poll_start(&worker->control, UV_READABLE, on_control) == 0 &&
-                xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK;
+                xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK &&
+                xt_events_open(&worker->service, worker->writer, &worker->events) == XT_OK;
     return fine ? XT_OK : xt_fail(failure, XT_IO, "cannot start a loop: no memory or descriptors");
 }
 
@@ -428,6 +429,7 @@ void xt_worker_close(struct xt_worker *worker)
     xt_listener_close(&worker->admin);
     xt_require(uv_loop_close(&worker->loop) == 0);
     xt_audit_trail_close(&worker->trail);
+    xt_events_close(worker->events);
     xt_service_close(&worker->service);
     xt_vitals_close(&worker->vitals);
     xt_shared_close(worker->shared);

@@ -18,6 +18,7 @@
 #include "crypto/keyring.h"
 #include "crypto/tickets.h"
 #include "net/control.h"
+#include "net/events.h"
 #include "net/listener.h"
 #include "net/snapshot.h"
 #include "net/vitals.h"
@@ -39,6 +40,7 @@ struct xt_worker {
     struct xt_listener api, admin;
     unsigned room; /* connections that its descriptors allow; 0: it has not opened its listeners */
     struct xt_writer_channel *writer;
+    struct xt_events_desk *events;
     struct xt_audit_trail trail;
     int channel; /* to the supervisor; closed by the end of the process only */
     uv_poll_t control;

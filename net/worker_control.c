@@ -212,11 +212,16 @@ static void on_generation(struct xt_worker *worker, const struct xt_control_mess
 static void on_writer(struct xt_worker *worker, struct xt_control_message *message)
 {
     int fd = xt_control_take_fd(message, 0);
-    if (fd >= 0 && xt_writer_channel_replace(worker->writer, fd) != XT_OK) {
-        struct xt_failure failure = {.text = "no memory or descriptors for the writer's channel"};
-        log_failure("writer_not_connected", worker, &failure);
-        close(fd);
+    if (fd < 0) {
+        return;
     }
+    if (xt_writer_channel_replace(worker->writer, fd) == XT_OK) {
+        xt_events_resume(worker->events);
+        return;
+    }
+    struct xt_failure failure = {.text = "no memory or descriptors for the writer's channel"};
+    log_failure("writer_not_connected", worker, &failure);
+    close(fd);
 }
 
 void xt_worker_tell_segment(struct xt_worker *worker, enum xt_status status)

@@ -10,6 +10,7 @@
 #include "crypto/file.h"
 #include "net/control.h"
 #include "net/sandbox.h"
+#include "net/snapshot.h"
 #include "net/vitals.h"
 #include "net/worker.h"
 #include "net/writer_internal.h"
@@ -180,6 +181,21 @@ static void take_keys(struct writing *writing, const struct xt_control_message *
                     keyring); /* under a full disk too: generations do not wait for it */
 }
 
+/* Who may tell the register. One that cannot be read leaves those before in force. */
+static void take_partners(struct writing *writing, const struct xt_control_message *message)
+{
+    struct xt_snapshot snapshot = {.map = NULL};
+    struct xt_failure failure = {0};
+    if (message->fd_count == 1 && xt_snapshot_open(message->fds[0], &snapshot, &failure) == XT_OK) {
+        xt_partners_free(writing->desk.partners);
+        writing->desk.partners = snapshot.partners;
+        snapshot.partners = NULL;
+    } else {
+        log_reason(XT_LOG_ERROR, "writer_partners_refused", failure.text);
+    }
+    xt_snapshot_close(&snapshot);
+}
+
 static void on_control(uv_poll_t *poll, int status, int events)
 {
     struct writing *writing = poll->data;
@@ -192,6 +208,8 @@ static void on_control(uv_poll_t *poll, int status, int events)
             take_channel(writing, &message);
         } else if (received == XT_OK && message.type == XT_CONTROL_KEYS) {
             take_keys(writing, &message);
+        } else if (received == XT_OK && message.type == XT_CONTROL_RELOAD) {
+            take_partners(writing, &message);
         } else if (received == XT_OK && message.type == XT_CONTROL_DRAIN) {
             finish(writing);
         } else if (received != XT_OK && received != XT_AGAIN) {
@@ -442,6 +460,7 @@ int xt_command_serve_writer(int argc, char **argv)
     }
     xt_live_close(writing->live);
     xt_generation_close(writing->base);
+    xt_partners_free(writing->desk.partners);
     xt_keyring_close(writing->keyring);
     xt_vitals_close(&writing->vitals);
     xt_shared_close(writing->shared);

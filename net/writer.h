@@ -12,9 +12,11 @@
  * Bounds: a channel is not read while XT_WRITER_ANSWERS of its answers wait for their receiver; nothing
  * else is kept but the group at hand. What is not read waits in the kernel's buffers and then with the
  * sender, who is told XT_AGAIN (net/writer_channel).
- * Who may send what: the supervisor everything. A worker talks to strangers, and taken over it could forge any
- * event: what it sends is refused (XT_DENIED), registry events too, until the writer can tell by itself that
- * they come from a partner who may tell the register (there is no route for them yet).
+ * Who may send what: the supervisor everything. A worker talks to strangers: of it only registry events are
+ * taken, and only with the name of an active partner who has the right `registry`; anything else is refused
+ * (XT_DENIED). The partners come from the supervisor, not from workers. A worker that was taken over can
+ * still name such a partner where there is one, and tell the register what it likes in his name: the log of
+ * the store has those events, the audit log does not, and the sequence numbers show the gap.
  * The register: registry events are applied over the generation on record, which this process opens at its
  * start and after every generation_served; for that it keeps the master keys, and takes those that come
  * after them. Until it is open they are refused (XT_BUSY).

@@ -232,6 +232,13 @@ static enum xt_status keep(struct xt_writer_channel *channel, struct xt_span pac
 enum xt_status xt_writer_send(struct xt_writer_channel *channel, const struct xt_event *event,
                               xt_writer_callback callback, void *context)
 {
+    return xt_writer_send_for(channel, "", event, callback, context);
+}
+
+enum xt_status xt_writer_send_for(struct xt_writer_channel *channel, const char *partner,
+                                  const struct xt_event *event, xt_writer_callback callback,
+                                  void *context)
+{
     uint8_t packet[XT_WRITER_EVENT_MAX];
     struct xt_writer writer = xt_writer_over(packet, sizeof(packet));
     xt_require(callback != NULL);
@@ -241,7 +248,7 @@ enum xt_status xt_writer_send(struct xt_writer_channel *channel, const struct xt
     if (channel->next - channel->first == XT_WRITER_CHANNEL_EVENTS) {
         return XT_AGAIN;
     }
-    xt_writer_event_begin(&writer, channel->next);
+    xt_writer_event_begin(&writer, channel->next, xt_span_of_string(partner));
     xt_event_encode(event, &writer);
     xt_require(!writer.overflow);
     enum xt_status status =

@@ -53,6 +53,11 @@ void xt_writer_channel_close(struct xt_writer_channel *channel);
  * XT_NO_MEMORY: it is the caller's still, and there is no writer. */
 XT_MUST_USE enum xt_status xt_writer_channel_replace(struct xt_writer_channel *channel, int fd);
 
+/* Of a registry event: the partner who tells it, as the certificate says; the writer asks whether he may. */
+XT_MUST_USE enum xt_status xt_writer_send_for(struct xt_writer_channel *channel,
+                                              const char *partner, const struct xt_event *event,
+                                              xt_writer_callback callback, void *context);
+
 /* XT_AGAIN: too many are under way (answer 503). XT_CLOSED: there is no writer now (503 as well). */
 XT_MUST_USE enum xt_status xt_writer_send(struct xt_writer_channel *channel,
                                           const struct xt_event *event, xt_writer_callback callback,

@@ -126,12 +126,25 @@ static uint64_t unix_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-/* Of a worker everything: it talks to strangers, and who took it over would forge what he likes. What is no
- * event goes on and gets its own answer. */
-static bool is_forbidden(const struct xt_writer_peer *peer, struct xt_span encoded)
+static bool may_tell(const struct xt_partners *partners, struct xt_span name)
+{
+    char text[XT_PARTNER_NAME_MAX + 1] = {0};
+    if (partners == NULL || !xt_policy_name_is_valid(name)) {
+        return false;
+    }
+    memcpy(text, name.data, name.size);
+    const struct xt_partner *partner = xt_partners_by_name(partners, text);
+    return partner != NULL && partner->active && (partner->rights & XT_RIGHT_REGISTRY) != 0;
+}
+
+/* Of a worker everything but what a partner says who may tell the register. What is no event goes on and
+ * gets its own answer. */
+static bool is_forbidden(const struct xt_writer_peer *peer, struct xt_span partner,
+                         struct xt_span encoded)
 {
     struct xt_event event;
-    return !peer->administers && xt_event_decode(encoded, &event) == XT_OK;
+    return !peer->administers && xt_event_decode(encoded, &event) == XT_OK &&
+           !(xt_event_is_registry(&event) && may_tell(peer->desk->partners, partner));
 }
 
 static void log_disk(struct xt_writer_desk *desk, enum xt_status status)
@@ -209,13 +222,13 @@ static void take(struct xt_writer_peer *peer, struct xt_span packet)
 {
     struct xt_writer_desk *desk = peer->desk;
     uint64_t ticket;
-    struct xt_span event;
-    if (!xt_writer_event_open(packet, &ticket, &event)) {
+    struct xt_span event, partner;
+    if (!xt_writer_event_open(packet, &ticket, &partner, &event)) {
         peer->ended = true;
         log_peer(desk, "it sent what is no event");
         return;
     }
-    if (is_forbidden(peer, event)) {
+    if (is_forbidden(peer, partner, event)) {
         struct xt_live_outcome denied = {.status = XT_DENIED};
         xt_counter_add(&desk->counters->refused, 1);
         keep_answer(peer, ticket, &denied);

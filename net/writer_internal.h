@@ -10,6 +10,7 @@
 #include "net/writer.h"
 #include "net/writer_message.h"
 #include "store/live.h"
+#include "store/partners.h"
 
 struct xt_writer_desk;
 
@@ -36,6 +37,7 @@ struct xt_writer_desk {
     uv_check_t turn;
     struct xt_live *live;
     struct xt_writer_counters *counters;
+    struct xt_partners *partners; /* of whom some may tell the register; NULL: none is known yet */
     struct xt_ring peers;
     unsigned peer_count;
     bool serving, disk_full;

@@ -596,7 +596,7 @@ static size_t make_packet(unsigned i, uint8_t packet[XT_WRITER_EVENT_MAX])
 {
     struct xt_event event = held_event(i, "deaf");
     struct xt_writer writer = xt_writer_over(packet, XT_WRITER_EVENT_MAX);
-    xt_writer_event_begin(&writer, i);
+    xt_writer_event_begin(&writer, i, xt_span_of(NULL, 0));
     xt_event_encode(&event, &writer);
     return writer.size;
 }

@@ -1,0 +1,89 @@
+#include "net/caller.h"
+
+#include <strings.h>
+
+const struct xt_partner *xt_caller_find(const struct xt_service *service,
+                                        const struct xt_peer *peer, const struct xt_partner **known,
+                                        enum xt_problem *problem)
+{
+    const struct xt_partner *partner =
+        peer->has_certificate ? xt_partners_by_spki(service->partners, peer->spki) : NULL;
+    *known = partner;
+    if (partner == NULL) {
+        *problem = XT_PROBLEM_UNKNOWN_CERTIFICATE;
+    } else if ((int64_t)(service->unix_ms / 1000) > peer->not_after) {
+        *problem = XT_PROBLEM_CERTIFICATE_EXPIRED;
+    } else if (peer->refused) {
+        *problem = XT_PROBLEM_CERTIFICATE_REFUSED;
+    } else if (!partner->active) {
+        *problem = XT_PROBLEM_PARTNER_INACTIVE;
+    } else {
+        return partner;
+    }
+    return NULL;
+}
+
+const struct xt_partner *xt_call_partner(struct xt_call *call, enum xt_problem *problem)
+{
+    const struct xt_partner *known = NULL;
+    const struct xt_partner *partner = xt_caller_find(call->service, call->peer, &known, problem);
+    if (known != NULL) {
+        call->allowance = xt_rates_of(call->service->rates, known);
+        call->entry.partner = xt_span_of_string(known->name);
+    }
+    return partner;
+}
+
+const struct xt_partner *xt_call_partner_with(struct xt_call *call, enum xt_right right,
+                                              enum xt_problem *problem)
+{
+    const struct xt_partner *partner = xt_call_partner(call, problem);
+    if (partner == NULL) {
+        return NULL;
+    }
+    *problem = xt_problem_of_decision(xt_policy_may(partner, call->peer->address, right));
+    return *problem == XT_PROBLEM_NONE ? partner : NULL;
+}
+
+bool xt_call_take_rate(struct xt_call *call, struct xt_answer *answer)
+{
+    uint64_t wait_ms = 0;
+    if (xt_rate_take(call->allowance->word, &call->allowance->rate, call->service->monotonic_ns,
+                     &wait_ms)) {
+        return true;
+    }
+    xt_call_refuse(call, XT_PROBLEM_RATE_EXCEEDED, NULL, answer);
+    answer->retry_after_s = wait_ms > 1000 ? (uint32_t)((wait_ms + 999) / 1000) : 1;
+    return false;
+}
+
+static bool has_word(struct xt_span text, const char *word)
+{
+    return text.size == strlen(word) && strncasecmp((const char *)text.data, word, text.size) == 0;
+}
+
+bool xt_call_has_type(const struct xt_http_request *request, const char *media)
+{
+    struct xt_span type = request->content_type;
+    size_t length = strlen(media);
+    if (request->content_encoding.size > 0 && !has_word(request->content_encoding, "identity")) {
+        return false;
+    }
+    if (type.size < length || strncasecmp((const char *)type.data, media, length) != 0) {
+        return false;
+    }
+    type = xt_span_of(type.data + length, type.size - length);
+    if (type.size == 0) {
+        return true;
+    }
+    while (type.size > 0 && (type.data[0] == ' ' || type.data[0] == '\t')) {
+        type = xt_span_of(type.data + 1, type.size - 1);
+    }
+    if (type.size == 0 || type.data[0] != ';') {
+        return false;
+    }
+    do {
+        type = xt_span_of(type.data + 1, type.size - 1);
+    } while (type.size > 0 && (type.data[0] == ' ' || type.data[0] == '\t'));
+    return has_word(type, "charset=utf-8") || has_word(type, "charset=\"utf-8\"");
+}

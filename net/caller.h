@@ -1,0 +1,26 @@
+/* net/caller: who asks, and what he sends: the questions that the routes of partners begin with. */
+#ifndef XT_NET_CALLER_H
+#define XT_NET_CALLER_H
+
+#include "net/service.h"
+
+/* The partner of a connection's certificate, as of now: also on resumed and on long connections. NULL: *problem
+ * tells why not. *known: who it is by the certificate alone; NULL: nobody. */
+const struct xt_partner *xt_caller_find(const struct xt_service *service,
+                                        const struct xt_peer *peer, const struct xt_partner **known,
+                                        enum xt_problem *problem);
+
+/* The same for a call: metrics and the audit log learn who it is. */
+const struct xt_partner *xt_call_partner(struct xt_call *call, enum xt_problem *problem);
+
+/* The same for a route that a right opens, from where he may call. */
+const struct xt_partner *xt_call_partner_with(struct xt_call *call, enum xt_right right,
+                                              enum xt_problem *problem);
+
+/* Takes one request of the partner's rate; false: the answer is made. */
+bool xt_call_take_rate(struct xt_call *call, struct xt_answer *answer);
+
+/* Whether the content is of this media type, with no parameter but charset=utf-8 and no coding. */
+bool xt_call_has_type(const struct xt_http_request *request, const char *media);
+
+#endif
