@@ -9,7 +9,7 @@
 #define SEEN(what) (1U << (what))
 #define WHERE_MAX 64 /* bytes: "purposes[31].claims[13]" */
 
-enum { NAME, STATE, CERTIFICATES, PURPOSES, RIGHTS, RATE, DAILY_QUOTA, NETWORKS };
+enum { NAME, STATE, CERTIFICATES, PURPOSES, RIGHTS, RATE, DAILY_QUOTA, NETWORKS, OLD_NUMBERS };
 static const struct xt_json_member TOP[] = {
     XT_JSON_MEMBER("name", NAME),
     XT_JSON_MEMBER("state", STATE),
@@ -19,6 +19,7 @@ static const struct xt_json_member TOP[] = {
     XT_JSON_MEMBER("rate", RATE),
     XT_JSON_MEMBER("daily_quota", DAILY_QUOTA),
     XT_JSON_MEMBER("networks", NETWORKS),
+    XT_JSON_MEMBER("old_numbers", OLD_NUMBERS),
 };
 enum { SPKI_SHA256, NOTE };
 static const struct xt_json_member IN_CERTIFICATE[] = {
@@ -355,6 +356,10 @@ static enum xt_status read_top_member(struct reader *reader, unsigned what, yyjs
         return status;
     case DAILY_QUOTA:
         return read_count(reader, value, where, XT_QUOTA_MAX, &partner->daily_quota);
+    case OLD_NUMBERS:
+        status = read_boolean(reader, value, where, &partner->without_old_numbers);
+        partner->without_old_numbers = !partner->without_old_numbers;
+        return status;
     default:
         return read_list(reader, value, where, XT_PARTNER_NETWORKS_MAX, read_network, into);
     }

@@ -131,6 +131,9 @@ void xt_partner_to_json(const struct xt_partner *partner, struct xt_writer *writ
         xt_write_literal(writer, ",\n  \"daily_quota\": ");
         write_number(writer, partner->daily_quota);
     }
+    if (partner->without_old_numbers) {
+        xt_write_literal(writer, ",\n  \"old_numbers\": false");
+    }
     if (partner->network_count > 0) {
         write_networks(partner, writer);
     }

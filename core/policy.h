@@ -70,6 +70,7 @@ struct xt_partner {
     struct xt_network networks[XT_PARTNER_NETWORKS_MAX];
     uint32_t rate_per_second, rate_burst; /* 0: no limit */
     uint64_t daily_quota;                 /* distinct ids; 0: no limit */
+    bool without_old_numbers; /* an id that is a CMND or a replaced number is answered as unknown */
 };
 
 /* Rights are called as their enumerators in lower case: "per_claim". by_name: XT_NOT_FOUND. */

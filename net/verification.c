@@ -70,6 +70,15 @@ static bool asks_for_documents(const struct xt_verification *verification)
     return (verification->request.claims.asked & XT_CLAIM_DOCUMENTS) != 0;
 }
 
+/* For a partner who may not use old numbers, who is found by one is nobody: no branch tells them apart. */
+static void hide_old_number(struct xt_verification *verification)
+{
+    struct xt_found *found = &verification->lookup.found;
+    unsigned hidden =
+        xt_opaque(found->by_alias) & xt_opaque(verification->partner->without_old_numbers);
+    found->found = (bool)((unsigned)found->found & (hidden ^ 1U));
+}
+
 /* links is filled only when a document is asked for; then the cold part is looked up exactly once,
  * whether the person exists, has such a document, or not. */
 static void compare(struct xt_verification *verification, const struct xt_register *as,
@@ -79,6 +88,7 @@ static void compare(struct xt_verification *verification, const struct xt_regist
     uint32_t rights = verification->partner->rights;
     struct xt_links links;
     bool documents = asks_for_documents(verification);
+    hide_old_number(verification);
     if (documents) {
         enum xt_status status = xt_register_links(as, found->hot.number, &links);
         /* One branch: which of the two it is must not show. */

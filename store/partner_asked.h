@@ -24,7 +24,8 @@ enum xt_asked_member {
     XT_ASKED_RATE = 1 << 1,
     XT_ASKED_QUOTA = 1 << 2,
     XT_ASKED_NETWORKS = 1 << 3,
-    XT_ASKED_STATE = 1 << 4
+    XT_ASKED_STATE = 1 << 4,
+    XT_ASKED_OLD_NUMBERS = 1 << 5
 };
 
 struct xt_partner_asked {

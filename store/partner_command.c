@@ -40,6 +40,9 @@ static const char help[] =
     "                           the list of revoke must be renewed (default 30)\n"
     "  --rate N[:BURST]         requests a second, or none: no limit\n"
     "  --daily-quota N          distinct ids a day, or none: no limit\n"
+    "  --old-numbers yes|no     whether an id may be a CMND or a replaced number (default yes); "
+    "no:\n"
+    "                           it is answered as one that nobody has\n"
     "  --network CIDR           where the partner may call from; may be repeated (set: from there\n"
     "                           only), or any\n"
     "  --state active|disabled  disabled: every request is refused\n"
@@ -85,6 +88,9 @@ static void print_row(const struct xt_partner *partner, bool json, bool first)
         if (partner->rate_per_second > 0) {
             printf(",\"rate\":{\"per_second\":%u,\"burst\":%u}", partner->rate_per_second,
                    partner->rate_burst);
+        }
+        if (partner->without_old_numbers) {
+            printf(",\"old_numbers\":false");
         }
         if (partner->daily_quota > 0) {
             printf(",\"daily_quota\":%llu", (unsigned long long)partner->daily_quota);

@@ -119,6 +119,15 @@ static int set_rate(struct xt_partner_asked *asked, const char *text)
     return -1;
 }
 
+static int set_old_numbers(struct xt_partner_asked *asked, const char *text)
+{
+    asked->given |= XT_ASKED_OLD_NUMBERS;
+    asked->partner.without_old_numbers = strcmp(text, "no") == 0;
+    return asked->partner.without_old_numbers || strcmp(text, "yes") == 0
+               ? -1
+               : xt_usage_error("partner", "--old-numbers is yes or no");
+}
+
 static int set_quota(struct xt_partner_asked *asked, const char *text)
 {
     asked->given |= XT_ASKED_QUOTA;
@@ -229,6 +238,8 @@ static int take_option(struct xt_partner_asked *asked, int option, char **argv)
         return set_rate(asked, optarg);
     case 'q':
         return set_quota(asked, optarg);
+    case 'o':
+        return set_old_numbers(asked, optarg);
     case 's':
         return set_state(asked, optarg);
     case 'N':
@@ -328,6 +339,7 @@ static const struct option options[] = {{"purpose", required_argument, NULL, 'p'
                                         {"right", required_argument, NULL, 'r'},
                                         {"rate", required_argument, NULL, 'R'},
                                         {"daily-quota", required_argument, NULL, 'q'},
+                                        {"old-numbers", required_argument, NULL, 'o'},
                                         {"state", required_argument, NULL, 's'},
                                         {"cert", required_argument, NULL, 'i'},
                                         {"issue", required_argument, NULL, 'I'},
@@ -347,6 +359,7 @@ static const uint32_t option_actions[] = {BOTH,
                                           BOTH,
                                           BOTH,
                                           XT_PARTNER_SET,
+                                          BOTH,
                                           BOTH,
                                           BOTH,
                                           BOTH,

@@ -124,6 +124,9 @@ static void set_members(const struct xt_partner_asked *asked, struct xt_partner 
     if ((asked->given & XT_ASKED_RIGHTS) != 0) {
         partner->rights = said->rights;
     }
+    if ((asked->given & XT_ASKED_OLD_NUMBERS) != 0) {
+        partner->without_old_numbers = said->without_old_numbers;
+    }
     if ((asked->given & XT_ASKED_RATE) != 0) {
         partner->rate_per_second = said->rate_per_second;
         partner->rate_burst = said->rate_burst;

@@ -165,6 +165,68 @@ static void every_type_is_seen_in_the_next_answer(void **state)
     ask(NEW_ID, "\"province\":\"079\"", "\"reason\":\"deceased\"");
 }
 
+/* The answer to a question of `claims` about an id, without what differs in any two. */
+static void answer_of(const char *id, const char *claims, char *answer, size_t size)
+{
+    char body[512];
+    struct test_response response;
+    struct test_client *client = connect_as(&server, "wide");
+    snprintf(body, sizeof(body), "{\"id\":\"%s\",\"purpose\":\"demo.verify\",\"claims\":{%s}}", id,
+             claims);
+    assert_int_equal(verify(client, body, &response), 200);
+    snprintf(answer, size, "%s", strstr(response.body, "\"verdict\""));
+    test_response_release(&response);
+    test_client_close(client);
+}
+
+static void set_old_numbers(const char *may)
+{
+    assert_int_equal(
+        run(xacthuc(), "partner", "set", deployment("DIR"), "wide", "--old-numbers", may, NULL), 0);
+}
+
+/* The number that was replaced above, and somebody's CMND. */
+static void who_may_not_use_old_numbers_finds_nobody_by_them(void **state)
+{
+    (void)state;
+    char id[16];
+    char old_id[16];
+    char unknown[256];
+    char answer[256];
+    char claims[64];
+    unsigned n = 0;
+    char *line = person_line(n);
+    while (strstr(line, "\"old_id\"") == NULL || strstr(line, "\"sex\":\"male\"") == NULL ||
+           strstr(line, "\"alive\"") == NULL) {
+        free(line);
+        line = person_line(++n);
+    }
+    member_of(line, "id", id, sizeof(id));
+    member_of(line, "old_id", old_id, sizeof(old_id));
+    free(line);
+    snprintf(claims, sizeof(claims), "\"sex\":\"male\"");
+    answer_of("001099999779", claims, unknown, sizeof(unknown));
+    assert_non_null(strstr(unknown, "\"unknown\""));
+    answer_of(old_id, claims, answer, sizeof(answer));
+    assert_non_null(strstr(answer, "\"verified\""));
+    set_old_numbers("no");
+    for (double until = now_s() + 10; strcmp(answer, unknown) != 0 && now_s() < until;) {
+        answer_of(old_id, claims, answer, sizeof(answer));
+    }
+    assert_string_equal(answer, unknown);
+    answer_of(NEW_ID, claims, answer, sizeof(answer));
+    assert_string_equal(answer, unknown);
+    answer_of(id, claims, answer, sizeof(answer));
+    assert_non_null(strstr(answer, "\"verified\""));
+    answer_of(NEWER_ID, claims, answer, sizeof(answer));
+    assert_non_null(strstr(answer, "\"deceased\""));
+    set_old_numbers("yes");
+    for (double until = now_s() + 10; strstr(answer, "\"verified\"") == NULL && now_s() < until;) {
+        answer_of(old_id, claims, answer, sizeof(answer));
+    }
+    assert_non_null(strstr(answer, "\"verified\""));
+}
+
 static void bad_lines_and_conflicts_stop_nothing(void **state)
 {
     (void)state;
@@ -676,6 +738,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_is_seen_in_the_next_answer),
+        cmocka_unit_test(who_may_not_use_old_numbers_finds_nobody_by_them),
         cmocka_unit_test(bad_lines_and_conflicts_stop_nothing),
         cmocka_unit_test(a_line_that_is_too_long_gets_its_own_answer),
         cmocka_unit_test(any_split_of_the_bytes_is_answered_the_same),

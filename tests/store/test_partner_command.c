@@ -266,7 +266,8 @@ static void wrong_usage_is_told_in_one_line(void **state)
                                   {"--rate", "x"},         {"--rate", "99999999999999999999"},
                                   {"--network", "10.1/8"}, {"--network", "10.0.0.1/8"},
                                   {"--days", "0"},         {"--daily-quota", "0"},
-                                  {"--right", "all"},      {"--right", ""}};
+                                  {"--right", "all"},      {"--right", ""},
+                                  {"--old-numbers", "maybe"}};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(
             run("partner", "add", "DIR", "x", CLAIMS, "--issue", out, bad[i][0], bad[i][1], NULL),
@@ -305,6 +306,13 @@ static void set_changes_what_is_given_and_leaves_the_rest(void **state)
     assert_string_equal(bank->certificate_notes[0], "first");
     xt_partners_free(partners);
 
+    assert_false(bank->without_old_numbers);
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--old-numbers", "no", NULL), 0);
+    assert_non_null(strstr(run_out, "\"old_numbers\": false"));
+    xt_partners_free(partners);
+    assert_true(loaded(&partners, "bank")->without_old_numbers);
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--old-numbers", "yes", NULL), 0);
+    assert_null(strstr(run_out, "old_numbers"));
     assert_int_equal(run("partner", "set", "DIR", "bank", "--daily-quota", "7", NULL), 0);
     assert_non_null(strstr(run_out, "partner bank is changed"));
     assert_int_equal(run("partner", "set", "DIR", "bank", "--purpose", "sim.register",
