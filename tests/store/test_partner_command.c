@@ -304,14 +304,16 @@ static void set_changes_what_is_given_and_leaves_the_rest(void **state)
     const struct xt_partner *bank = loaded(&partners, "bank");
     assert_true(bank->daily_quota == 5000000);
     assert_string_equal(bank->certificate_notes[0], "first");
+    assert_false(bank->without_old_numbers);
     xt_partners_free(partners);
 
-    assert_false(bank->without_old_numbers);
     assert_int_equal(run("partner", "set", "DIR", "bank", "--old-numbers", "no", NULL), 0);
+    assert_int_equal(run("partner", "show", "DIR", "bank", NULL), 0);
     assert_non_null(strstr(run_out, "\"old_numbers\": false"));
-    xt_partners_free(partners);
     assert_true(loaded(&partners, "bank")->without_old_numbers);
+    xt_partners_free(partners);
     assert_int_equal(run("partner", "set", "DIR", "bank", "--old-numbers", "yes", NULL), 0);
+    assert_int_equal(run("partner", "show", "DIR", "bank", NULL), 0);
     assert_null(strstr(run_out, "old_numbers"));
     assert_int_equal(run("partner", "set", "DIR", "bank", "--daily-quota", "7", NULL), 0);
     assert_non_null(strstr(run_out, "partner bank is changed"));
