@@ -11,6 +11,8 @@
 
 #define STREAMS_KEPT 4
 #define CALLS_KEPT 1024
+#define SHARE_LEAST                                                                                \
+    8 /* events under way that every stream may have: XT_EVENTS_STREAMS times this fit */
 
 enum state {
     WAITING, /* to be sent, or to be sent again */
@@ -256,6 +258,13 @@ static enum xt_status send_line(struct stream *stream, struct line *line)
     return XT_OK;
 }
 
+/* Of what the channel takes: so that nobody waits until others have no more to tell. */
+static bool has_its_share(const struct stream *stream)
+{
+    unsigned share = XT_WRITER_CHANNEL_EVENTS / stream->desk->streams.out_count;
+    return stream->under_way >= (share > SHARE_LEAST ? share : SHARE_LEAST);
+}
+
 /* Those that were not sent, in their order, as many as the channel takes. */
 static void work(struct xt_stream *base)
 {
@@ -265,7 +274,8 @@ static void work(struct xt_stream *base)
         struct line *line = line_at(stream, stream->unsent);
         if (line->state == WAITING && stream->hopeless) {
             finish_unknown(stream, line);
-        } else if (line->state == WAITING && send_line(stream, line) != XT_OK) {
+        } else if (line->state == WAITING &&
+                   (has_its_share(stream) || send_line(stream, line) != XT_OK)) {
             return;
         }
         stream->unsent++;
