@@ -8,7 +8,7 @@
  * A route's handler opens one (struct xt_answer.stream) in place of a body. From then on the exchange gives
  * it lines, and writes what it has due, until the body has ended and every line is answered; then its
  * summary ends the answer. Nothing is read while it takes no line or its client takes no answer.
- * A blank line is counted as a line and not answered. A line of more bytes than limits.body_size is told
+ * A blank line is counted as a line and not answered. A line of more bytes than limits.body_bytes is told
  * as XT_STREAM_TOO_LONG. Without a line taken or an answer written for limits.stream_timeout it is given up: what the
  * lines wait for, or else the connection.
  * Thread: the loop's. No socket, no clock.

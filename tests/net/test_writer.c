@@ -18,6 +18,7 @@
 #include "core/settings.h"
 #include "net/control.h"
 #include "net/sandbox.h"
+#include "net/snapshot.h"
 #include "net/writer.h"
 #include "net/writer_channel.h"
 #include "net/writer_message.h"
@@ -295,14 +296,20 @@ static struct xt_writer_channel *open_channel(int fd)
     return channel;
 }
 
-static struct xt_writer_answer ask(struct xt_writer_channel *channel, const struct xt_event *event)
+static struct xt_writer_answer ask_for(struct xt_writer_channel *channel, const char *partner,
+                                       const struct xt_event *event)
 {
     struct asked asked = {.answers = 0};
-    assert_int_equal(xt_writer_send(channel, event, on_answer, &asked), XT_OK);
+    assert_int_equal(xt_writer_send_for(channel, partner, event, on_answer, &asked), XT_OK);
     assert_int_equal(asked.answers, 0); /* never from within */
     run_until(asked.answers > 0);
     assert_int_equal(asked.answers, 1);
     return asked.answer;
+}
+
+static struct xt_writer_answer ask(struct xt_writer_channel *channel, const struct xt_event *event)
+{
+    return ask_for(channel, "", event);
 }
 
 static unsigned count_descriptors(pid_t pid)
@@ -439,7 +446,66 @@ static enum xt_card_state card_of(const struct xt_register *as, uint64_t number)
     return found.hot.card_state;
 }
 
-static void registry_events_change_the_register_but_not_those_of_workers(void **state)
+static void tell_partners(const char *const *names, const bool *may, unsigned count)
+{
+    static uint8_t texts[4][XT_PARTNER_JSON_MAX];
+    struct xt_span spans[4];
+    uint32_t cells[4] = {0};
+    struct xt_partners *partners = NULL;
+    struct xt_control_message message = {.type = XT_CONTROL_RELOAD, .fd_count = 1};
+    for (unsigned i = 0; i < count; i++) {
+        static struct xt_partner partner;
+        struct xt_writer writer = xt_writer_over(texts[i], sizeof(texts[i]));
+        memset(&partner, 0, sizeof(partner));
+        snprintf(partner.name, sizeof(partner.name), "%s", names[i]);
+        partner.active = strcmp(names[i], "inactive") != 0;
+        partner.rights = may[i] ? XT_RIGHT_REGISTRY : XT_RIGHT_PER_CLAIM;
+        partner.certificate_count = 1;
+        partner.certificates[0][0] = (uint8_t)(i + 1);
+        xt_partner_to_json(&partner, &writer);
+        spans[i] = xt_written(&writer);
+    }
+    assert_int_equal(xt_partners_parse(spans, count, &partners, &failure), XT_OK);
+    struct xt_snapshot_parts parts = {.partners = partners, .cells = cells};
+    assert_int_equal(xt_snapshot_write(&parts, &message.fds[0], &failure), XT_OK);
+    assert_int_equal(xt_control_send(world.control, &message), XT_OK);
+    close(message.fds[0]);
+    xt_partners_free(partners);
+}
+
+/* Of a worker: nothing but registry events, in the name of somebody who has the right. */
+static void expect_only_the_registry(struct xt_writer_channel *worker,
+                                     const struct xt_event *served)
+{
+    static const char *const names[] = {"bank", "civil", "inactive"};
+    uint8_t body[XT_EVENT_BODY_MAX];
+    struct xt_event about_nobody = registry_event(XT_REGISTRY_CARD_LOST, SOMEBODY + 99, "n", body);
+    struct xt_event held = held_event(7, "civil");
+    assert_int_equal(ask_for(worker, "civil", &about_nobody).status,
+                     XT_DENIED); /* nobody may yet */
+    tell_partners(names, (const bool[]){false, true, true}, 3);
+    struct xt_writer_answer answer;
+    do { /* until it has been told */
+        answer = ask_for(worker, "civil", &about_nobody);
+    } while (answer.conflict == XT_CONFLICT_NONE);
+    assert_int_equal(answer.conflict, XT_CONFLICT_UNKNOWN_PERSON);
+    static const char *const others[] = {"",       "bank",  "inactive", "civi",
+                                         "civil2", "CIVIL", "../civil"};
+    for (unsigned i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
+        answer = ask_for(worker, others[i], &about_nobody);
+        assert_int_equal(answer.status, XT_DENIED);
+        assert_int_equal(answer.conflict, XT_CONFLICT_NONE);
+    }
+    assert_int_equal(ask_for(worker, "civil", &held).status, XT_DENIED);
+    assert_int_equal(ask_for(worker, "civil", served).status, XT_DENIED);
+    tell_partners(names, (const bool[]){false, false, true}, 3);
+    do {
+        answer = ask_for(worker, "civil", &about_nobody);
+    } while (answer.conflict != XT_CONFLICT_NONE);
+    assert_int_equal(answer.status, XT_DENIED);
+}
+
+static void registry_events_change_the_register_and_only_for_whom_it_may(void **state)
 {
     (void)state;
     struct xt_register as = {.generation = NULL};
@@ -452,6 +518,7 @@ static void registry_events_change_the_register_but_not_those_of_workers(void **
     assert_int_equal(ask(supervisor, &served).status, XT_OK);
     /* A worker that was taken over could forge it. */
     assert_int_equal(tell_of(worker, XT_REGISTRY_CARD_LOST, SOMEBODY, "1").status, XT_DENIED);
+    expect_only_the_registry(worker, &served);
     as.live = open_reader();
     assert_int_equal(xt_generation_open(world.dir, 1, world.keyring, &as.generation, &failure),
                      XT_OK);
@@ -1291,7 +1358,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(an_answer_means_applied_durable_and_visible),
         EACH(workers_may_not_send_what_is_the_supervisors),
-        EACH(registry_events_change_the_register_but_not_those_of_workers),
+        EACH(registry_events_change_the_register_and_only_for_whom_it_may),
         EACH(a_writer_goes_on_under_new_keys_over_old_and_new_generations),
         EACH(refused_events_do_not_stop_the_others),
         EACH(a_channel_takes_so_many_and_says_again),
