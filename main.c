@@ -13,6 +13,8 @@ static const struct xt_command commands[] = {
     {"init", "make a deployment: keys, a private authority, the configuration", xt_command_init},
     {"import", "build a new sealed generation from NDJSON or CSV and switch to it",
      xt_command_import},
+    {"compact", "fold the changes since the import into a new sealed generation",
+     xt_command_compact},
     {"partner", "register and list partners, issue their certificates", xt_command_partner},
     {"serve", "answer verify requests", xt_command_serve},
     {"check", "verify every byte of the served generation", xt_command_check},

@@ -248,6 +248,16 @@ unsigned xt_builder_lanes(const struct xt_builder *builder)
 
 /* ---- adding ------------------------------------------------------------------------------- */
 
+enum xt_status xt_builder_spill(struct xt_builder *builder, struct xt_builder_lane *lane,
+                                unsigned table, struct xt_id key, struct xt_builder_origin origin,
+                                struct xt_span payload, struct xt_failure *failure)
+{
+    struct xt_hash hash = xt_key_hash(builder->hash_key, key);
+    lane->spilled += payload.size + XT_SEAL_OVERHEAD;
+    return xt_spill_add(lane->writers[table], hash.high, key.value, origin.line, origin.marks,
+                        payload, failure);
+}
+
 /* One person being added. */
 struct adding {
     struct xt_builder *builder;
@@ -260,10 +270,9 @@ struct adding {
 static enum xt_status put(const struct adding *adding, unsigned table, struct xt_id key,
                           uint8_t marks, struct xt_span payload)
 {
-    struct xt_hash hash = xt_key_hash(adding->builder->hash_key, key);
-    adding->lane->spilled += payload.size + XT_SEAL_OVERHEAD;
-    return xt_spill_add(adding->lane->writers[table], hash.high, key.value, adding->line,
-                        adding->marks | marks, payload, adding->failure);
+    struct xt_builder_origin origin = {.line = adding->line, .marks = adding->marks | marks};
+    return xt_builder_spill(adding->builder, adding->lane, table, key, origin, payload,
+                            adding->failure);
 }
 
 static enum xt_status put_number(const struct adding *adding, unsigned table, struct xt_id key,
@@ -289,8 +298,8 @@ static enum xt_status put_records(const struct adding *adding, const struct xt_p
 }
 
 /* The data still to be written is about as large as what was spilled. */
-static enum xt_status look_at_room(struct xt_builder *builder, struct xt_builder_lane *lane,
-                                   struct xt_failure *failure)
+enum xt_status xt_builder_look(struct xt_builder *builder, struct xt_builder_lane *lane,
+                               struct xt_failure *failure)
 {
     if (lane->spilled - lane->looked < LOOK_BYTES) {
         return XT_OK;
@@ -324,5 +333,5 @@ enum xt_status xt_builder_add(struct xt_builder *builder, unsigned lane_number,
         status = put_number(&adding, XT_TABLE_PHONE, phone, 0, person->number);
     }
     lane->people++;
-    return status == XT_OK ? look_at_room(builder, lane, failure) : status;
+    return status == XT_OK ? xt_builder_look(builder, lane, failure) : status;
 }

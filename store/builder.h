@@ -74,6 +74,31 @@ XT_MUST_USE enum xt_status xt_builder_add(struct xt_builder *builder, unsigned l
                                           const struct xt_person *person, uint64_t line,
                                           struct xt_failure *failure);
 
+/* ---- out of what was sealed before (store/compact) ----------------------------------------------
+ *
+ * Records as they are, in place of xt_builder_add: nothing is derived from them, so the caller gives each
+ * person's hot record, his cold one where he has one, each number that leads to him and each CMND and
+ * phone that names him, the latter also once per person that they name. */
+XT_MUST_USE enum xt_status xt_builder_keep_hot(struct xt_builder *builder, unsigned lane,
+                                               uint64_t number, struct xt_span record,
+                                               struct xt_failure *failure);
+/* One that holds nothing is left out. */
+XT_MUST_USE enum xt_status xt_builder_keep_cold(struct xt_builder *builder, unsigned lane,
+                                                uint64_t number, struct xt_span record,
+                                                struct xt_failure *failure);
+XT_MUST_USE enum xt_status xt_builder_keep_replaced(struct xt_builder *builder, unsigned lane,
+                                                    uint64_t replaced, uint64_t number,
+                                                    struct xt_failure *failure);
+XT_MUST_USE enum xt_status xt_builder_keep_alias(struct xt_builder *builder, unsigned lane,
+                                                 struct xt_id alias, uint64_t number,
+                                                 struct xt_failure *failure);
+
+/* What the manifest will say of it. */
+void xt_builder_set_folded(struct xt_builder *builder, uint64_t sequence,
+                           const uint8_t live[XT_GENERATION_IDENTITY]);
+/* The generation that was served when this was opened, and the lock taken; 0: none. */
+uint32_t xt_builder_before(const struct xt_builder *builder);
+
 /* Called, in the order of the lines, for each person that is left out because an earlier line (or the
  * same) already gave one of his numbers. code is "duplicate_id" (the number itself) or
  * "replaced_number_in_use" (a replaced number and a living one, or two replaced ones); pointer is

@@ -54,6 +54,21 @@ static inline bool xt_builder_stopped(const struct xt_builder *builder)
     return builder->options.stop != NULL && *builder->options.stop != 0;
 }
 
+/* Where a record comes from. */
+struct xt_builder_origin {
+    uint64_t line;
+    uint8_t marks;
+};
+/* Deals a record out to the table's stream. */
+XT_MUST_USE enum xt_status xt_builder_spill(struct xt_builder *builder,
+                                            struct xt_builder_lane *lane, unsigned table,
+                                            struct xt_id key, struct xt_builder_origin origin,
+                                            struct xt_span payload, struct xt_failure *failure);
+/* Looks at the room on the disk, once in a while. */
+XT_MUST_USE enum xt_status xt_builder_look(struct xt_builder *builder,
+                                           struct xt_builder_lane *lane,
+                                           struct xt_failure *failure);
+
 /* Fails when there is less room than `needed` bytes where the generation is built. */
 XT_MUST_USE enum xt_status xt_builder_room(const struct xt_builder *builder, uint64_t needed,
                                            struct xt_failure *failure);

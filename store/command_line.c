@@ -48,6 +48,26 @@ bool xt_parse_count(const char *text, uint64_t max, uint64_t *value)
     return true;
 }
 
+bool xt_parse_memory(const char *text, uint64_t least, uint64_t *bytes)
+{
+    char number[24];
+    size_t size = strlen(text);
+    unsigned shift = size > 0 && text[size - 1] == 'G'   ? 30
+                     : size > 0 && text[size - 1] == 'M' ? 20
+                                                         : 0;
+    if (shift == 0 || size - 1 >= sizeof(number)) {
+        return false;
+    }
+    memcpy(number, text, size - 1);
+    number[size - 1] = 0;
+    uint64_t count;
+    if (!xt_parse_count(number, UINT32_MAX, &count)) {
+        return false;
+    }
+    *bytes = count << shift;
+    return *bytes >= least;
+}
+
 enum xt_status xt_deployment_keyring(const char *dir, struct xt_keyring **keyring,
                                      struct xt_failure *failure)
 {

@@ -18,6 +18,9 @@ int xt_work_error(const char *command, const struct xt_failure *failure);
 /* Digits only, at most max. */
 bool xt_parse_count(const char *text, uint64_t max, uint64_t *value);
 
+/* 512M, 4G, at least `least` bytes. */
+bool xt_parse_memory(const char *text, uint64_t least, uint64_t *bytes);
+
 /* The keyring of DIR. */
 XT_MUST_USE enum xt_status xt_deployment_keyring(const char *dir, struct xt_keyring **keyring,
                                                  struct xt_failure *failure);

@@ -3,6 +3,7 @@
 #define XT_STORE_COMMANDS_H
 
 int xt_command_import(int argc, char **argv);
+int xt_command_compact(int argc, char **argv);
 int xt_command_check(int argc, char **argv);
 int xt_command_stats(int argc, char **argv);
 int xt_command_partner(int argc, char **argv);

@@ -21,7 +21,8 @@
 
 struct xt_generation; /* opaque */
 
-#define XT_GENERATION_DIGEST 32 /* bytes */
+#define XT_GENERATION_DIGEST 32   /* bytes */
+#define XT_GENERATION_IDENTITY 32 /* bytes that tell one live store from another */
 
 struct xt_manifest {
     uint32_t version;
@@ -33,6 +34,11 @@ struct xt_manifest {
     uint64_t replaced; /* replaced numbers: the other records of the hot table */
     uint64_t aliases;  /* different CMND numbers */
     uint64_t phones;   /* different phones */
+    /* Of a generation that a compaction made (store/compact): it holds all changes of one live store
+     * up to this event. 0: it was imported. */
+    uint64_t folded;
+    uint32_t folded_base;                        /* the generation that they were folded into */
+    uint8_t folded_live[XT_GENERATION_IDENTITY]; /* which live store: store/live_fold.h */
     struct xt_table_sizes tables[XT_TABLE_COUNT];
     uint64_t file_bytes;
     uint8_t digest[XT_GENERATION_DIGEST]; /* BLAKE2b-256 of data.mdb */

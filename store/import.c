@@ -257,27 +257,6 @@ static bool ends_in(const char *text, const char *end)
     return size >= strlen(end) && strcmp(text + size - strlen(end), end) == 0;
 }
 
-/* 512M, 4G. */
-static bool parse_memory(const char *text, uint64_t *bytes)
-{
-    char number[24];
-    size_t size = strlen(text);
-    unsigned shift = size > 0 && text[size - 1] == 'G'   ? 30
-                     : size > 0 && text[size - 1] == 'M' ? 20
-                                                         : 0;
-    if (shift == 0 || size - 1 >= sizeof(number)) {
-        return false;
-    }
-    memcpy(number, text, size - 1);
-    number[size - 1] = 0;
-    uint64_t count;
-    if (!xt_parse_count(number, UINT32_MAX, &count)) {
-        return false;
-    }
-    *bytes = count << shift;
-    return *bytes >= XT_BUILDER_MEMORY_MIN;
-}
-
 /* Fills import from the arguments; -1 to go on, else the exit status. */
 static int parse(struct import *import, int argc, char **argv)
 {
@@ -308,7 +287,7 @@ static int parse(struct import *import, int argc, char **argv)
             import->rejects_path = optarg;
             break;
         case 'M':
-            if (!parse_memory(optarg, &import->memory)) {
+            if (!xt_parse_memory(optarg, XT_BUILDER_MEMORY_MIN, &import->memory)) {
                 return xt_usage_error("import", "--memory needs a size of 256M or more: 512M, 4G");
             }
             break;

@@ -134,6 +134,7 @@ static enum xt_status open_environment(struct xt_live *live, const struct paths 
     if (status != XT_OK) {
         return status;
     }
+    xt_live_make_identity(live);
     code = mdb_txn_commit(live->txn);
     live->txn = NULL;
     live->active = false;

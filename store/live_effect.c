@@ -123,6 +123,12 @@ static int generation_served(struct xt_live *live, const struct xt_event *event,
     const uint8_t *base = live->base != NULL ? xt_generation_manifest(live->base)->digest : NULL;
     live->base_is_old =
         base == NULL || memcmp(base, event->generation_served.digest, XT_GENERATION_DIGEST) != 0;
+    if (step == BACK) {
+        int code = xt_live_forget_floor(live);
+        if (code != 0) {
+            return code;
+        }
+    }
     xt_put(&writer, event->generation_served.number, 4);
     xt_write(&writer, event->generation_served.digest, XT_GENERATION_DIGEST);
     return xt_live_put(live, XT_LIVE_SERVED_GENERATION, xt_span_of(NULL, 0), xt_written(&writer));

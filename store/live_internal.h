@@ -18,8 +18,10 @@ enum xt_live_kind {
     XT_LIVE_PERSON = 4,             /* of `people`: store/live_overlay.h */
     XT_LIVE_ALIAS = 5,              /* the same */
     XT_LIVE_VERSION_OF = 6,         /* key number 5 | version 4 -> until 8 | as XT_LIVE_PERSON */
+    XT_LIVE_FOLDED = 7,             /* key "" -> store/live_fold.c */
     XT_LIVE_EVENT_ID = 64,          /* hashes only: an event's id, and its content */
     XT_LIVE_EVENT_CONTENT = 65,
+    XT_LIVE_IDENTITY = 66, /* which store this is */
 };
 
 #define XT_LIVE_WINDOW_LEAST (4 * XT_LIVE_GROUP_MAX)
@@ -70,6 +72,13 @@ struct xt_live {
     struct xt_live_work *work;  /* of a writer, for one event (store/live_registry.c) */
     bool base_is_old;           /* of a writer: another was served since */
     struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
+
+    /* store/live_fold.c */
+    uint32_t floor;      /* of a reader: older generations lack what was dropped; 0: nothing was */
+    uint8_t identity[XT_GENERATION_IDENTITY];
+    bool fold_ended;     /* of a writer: nothing is left to drop of what its base holds */
+    bool fold_began;     /* .. else: keys up to fold_at were looked at */
+    uint8_t fold_at[XT_LIVE_HASH];
 };
 
 /* What may stay in the window when a group begins is this and what the group before added. Such a group
@@ -136,6 +145,16 @@ XT_MUST_USE enum xt_status xt_live_record_get(const struct xt_live *live, enum x
                                               enum xt_live_kind kind, struct xt_span key,
                                               uint8_t *plain, size_t capacity,
                                               struct xt_span *fields, uint64_t *sequence);
+/* One that a cursor gave. */
+struct xt_live_record {
+    enum xt_live_kind kind;
+    uint64_t sequence;     /* of the event that wrote it */
+    struct xt_span fields; /* borrowed from plain */
+};
+XT_MUST_USE enum xt_status xt_live_record_open(const struct xt_live *live, enum xt_live_table table,
+                                               struct xt_span key, struct xt_span sealed,
+                                               uint8_t *plain, size_t capacity,
+                                               struct xt_live_record *record);
 /* Under which key of `state` a record stands. */
 void xt_live_state_key(const struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
                        uint8_t hash[XT_LIVE_HASH]);
@@ -146,6 +165,11 @@ void xt_live_close_overlay(struct xt_live *live);
 /* Of a reader that has just begun or renewed its transaction. */
 XT_MUST_USE enum xt_status xt_live_catch_up(struct xt_live *live);
 void xt_live_registry_close(struct xt_live *live); /* what a writer keeps for registry events */
+/* Once the sealer is there; and what a reader's snapshot says of it. */
+void xt_live_make_identity(struct xt_live *live);
+XT_MUST_USE enum xt_status xt_live_look_at_floor(struct xt_live *live);
+/* In a group: the operator goes back to an older generation. Codes of LMDB's. */
+XT_MUST_USE int xt_live_forget_floor(struct xt_live *live);
 /* Fields of its records, and where a version stands in `state`. */
 void xt_live_write_person(struct xt_writer *writer, uint32_t versions,
                           const struct xt_person *person);

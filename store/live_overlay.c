@@ -164,6 +164,16 @@ static int add_touched(struct xt_live *live, uint64_t from)
     return code == MDB_NOTFOUND ? 0 : code;
 }
 
+/* Much of what the filter has was dropped since (store/live_fold). It is built again when an eighth is left:
+ * while a million are dropped that is 140,000 keys in all, in turns that each take a few milliseconds. */
+static int has_shrunk(struct xt_live *live, bool *shrunk)
+{
+    MDB_stat stat;
+    int code = mdb_stat(live->txn, live->tables[XT_LIVE_PEOPLE], &stat);
+    *shrunk = code == 0 && stat.ms_entries < live->filter.count / 8;
+    return code;
+}
+
 enum xt_status xt_live_catch_up(struct xt_live *live)
 {
     uint64_t first;
@@ -174,9 +184,15 @@ enum xt_status xt_live_catch_up(struct xt_live *live)
     }
     int code = log_range(live, &first, &last);
     bool whole = live->filter.blocks == NULL || first > live->filtered + 1 || last < live->filtered;
+    if (code == 0 && xt_live_look_at_floor(live) != XT_OK) {
+        code = MDB_CORRUPTED;
+    }
     if (code == 0 && !whole) {
         code = add_touched(live, live->filtered + 1);
         whole = live->filter.count >= live->filter.capacity;
+    }
+    if (code == 0 && !whole) {
+        code = has_shrunk(live, &whole);
     }
     if (code == 0 && whole) {
         code = build_filter(live);
@@ -249,6 +265,54 @@ enum xt_status xt_live_entry(struct xt_live *live, uint64_t number, struct xt_li
     }
     struct xt_taker taker = xt_taker_over(fields);
     return take_entry(&taker, entry);
+}
+
+static enum xt_status visit_record(struct xt_live *live, MDB_val key, MDB_val value,
+                                   xt_live_visit_entry visit, void *context)
+{
+    struct xt_live_record record;
+    struct xt_live_entry entry;
+    enum xt_status status = xt_live_record_open(
+        live, XT_LIVE_PEOPLE, xt_span_of(key.mv_data, key.mv_size),
+        xt_span_of(value.mv_data, value.mv_size), live->record, XT_LIVE_ENTRY_MAX, &record);
+    if (status != XT_OK || record.kind != XT_LIVE_PERSON) {
+        return status;
+    }
+    struct xt_taker taker = xt_taker_over(record.fields);
+    status = take_entry(&taker, &entry);
+    return status == XT_OK ? visit(context, &entry) : status;
+}
+
+enum xt_status xt_live_each_entry(struct xt_live *live, xt_live_visit_entry visit, void *context)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    enum xt_status status = live->active ? XT_OK : XT_IO;
+    if (status != XT_OK || !live->has_overlay) {
+        return status;
+    }
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_PEOPLE], &cursor);
+    if (code != 0) {
+        return xt_live_failed(NULL, "", code);
+    }
+    while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        status = visit_record(live, key, value, visit, context);
+    }
+    mdb_cursor_close(cursor);
+    return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
+}
+
+enum xt_status xt_live_count_entries(const struct xt_live *live, uint64_t *count)
+{
+    MDB_stat stat = {.ms_entries = 0};
+    *count = 0;
+    if (!live->active) {
+        return XT_IO;
+    }
+    int code = live->has_overlay ? mdb_stat(live->txn, live->tables[XT_LIVE_PEOPLE], &stat) : 0;
+    *count = (uint64_t)stat.ms_entries;
+    return code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
 }
 
 enum xt_status xt_live_alias(struct xt_live *live, struct xt_id id, struct xt_live_alias *alias)

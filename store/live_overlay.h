@@ -11,7 +11,8 @@
  *                    change 8, and the person as above
  *
  * A person is there whole, as he is now. A CMND or phone says what is to be added to, and taken from,
- * the people that the sealed generation names. So an overlay holds over whatever generation it lies.
+ * the people that the sealed generation names, also where that says the same already. So an overlay holds
+ * over whatever generation it lies, one that a compaction is just making of it (store/compact) too.
  * A replaced number leads to the present one in one step.
  *
  * Readers keep a filter of the keys (store/live_filter). `touched` tells them what to add: it is in the
@@ -42,6 +43,15 @@ struct xt_live_entry {
 /* What the overlay holds under a number. XT_NOT_FOUND: nothing; XT_CORRUPT, XT_IO. */
 XT_MUST_USE enum xt_status xt_live_entry(struct xt_live *live, uint64_t number,
                                          struct xt_live_entry *entry);
+
+/* Everything that it holds under numbers, in no order, as this reader sees it; visit gives XT_OK to go on.
+ * Whose number it is stands in the hot record; that of a replaced one nowhere (it is among those that the
+ * successor replaced). entry is borrowed until visit asks the overlay for anything. */
+typedef enum xt_status (*xt_live_visit_entry)(void *context, const struct xt_live_entry *entry);
+XT_MUST_USE enum xt_status xt_live_each_entry(struct xt_live *live, xt_live_visit_entry visit,
+                                              void *context);
+/* How many entries there are, aliases included. */
+XT_MUST_USE enum xt_status xt_live_count_entries(const struct xt_live *live, uint64_t *count);
 
 /* What the overlay changes in whom a CMND or a phone names. More are a conflict (too_many). */
 #define XT_LIVE_ALIAS_MAX 64

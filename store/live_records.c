@@ -62,12 +62,34 @@ void xt_live_state_key(const struct xt_live *live, enum xt_live_kind kind, struc
     xt_live_hash(live->sealer, (uint8_t)kind, key, hash);
 }
 
+enum xt_status xt_live_record_open(const struct xt_live *live, enum xt_live_table table,
+                                   struct xt_span key, struct xt_span sealed, uint8_t *plain,
+                                   size_t capacity, struct xt_live_record *record)
+{
+    MDB_val name = name_of(key);
+    MDB_val value = name_of(sealed);
+    if (key.size > XT_LIVE_HASH) {
+        return XT_CORRUPT;
+    }
+    enum xt_status status = unseal(live, table, name, value, plain, capacity);
+    if (status != XT_OK) {
+        return status;
+    }
+    struct xt_taker taker = xt_taker_over(xt_span_of(plain, sealed.size - XT_LIVE_SEAL_OVERHEAD));
+    record->kind = (enum xt_live_kind)xt_take(&taker, 1);
+    uint64_t version = xt_take(&taker, 1);
+    record->sequence = xt_take(&taker, 8);
+    record->fields = taker.rest;
+    return taker.bad ? XT_CORRUPT : version != RECORD_VERSION ? XT_UNSUPPORTED : XT_OK;
+}
+
 enum xt_status xt_live_record_get(const struct xt_live *live, enum xt_live_table table,
                                   enum xt_live_kind kind, struct xt_span key, uint8_t *plain,
                                   size_t capacity, struct xt_span *fields, uint64_t *sequence)
 {
     MDB_val name = name_of(key);
     MDB_val value;
+    struct xt_live_record record = {.sequence = 0};
     if (!live->active) {
         return XT_IO;
     }
@@ -75,25 +97,17 @@ enum xt_status xt_live_record_get(const struct xt_live *live, enum xt_live_table
     if (code != 0) {
         return code == MDB_NOTFOUND ? XT_NOT_FOUND : xt_live_failed(NULL, "", code);
     }
-    enum xt_status status = unseal(live, table, name, value, plain, capacity);
+    enum xt_status status =
+        xt_live_record_open(live, table, key, xt_span_of(value.mv_data, value.mv_size), plain,
+                            capacity, &record);
     if (status != XT_OK) {
         return status;
     }
-    struct xt_taker taker = xt_taker_over(xt_span_of(plain, value.mv_size - XT_LIVE_SEAL_OVERHEAD));
-    uint64_t stored_kind = xt_take(&taker, 1);
-    uint64_t version = xt_take(&taker, 1);
-    uint64_t written = xt_take(&taker, 8);
-    if (taker.bad || stored_kind != (uint64_t)kind) {
-        return XT_CORRUPT;
-    }
-    if (version != RECORD_VERSION) {
-        return XT_UNSUPPORTED;
-    }
-    *fields = taker.rest;
+    *fields = record.fields;
     if (sequence != NULL) {
-        *sequence = written;
+        *sequence = record.sequence;
     }
-    return XT_OK;
+    return record.kind == kind ? XT_OK : XT_CORRUPT;
 }
 
 enum xt_status xt_live_get(const struct xt_live *live, enum xt_live_kind kind, struct xt_span key,

@@ -42,6 +42,7 @@ void xt_live_set_base(struct xt_live *live, struct xt_generation *base)
     xt_require(live->writes);
     live->base = base;
     live->base_is_old = false;
+    live->fold_ended = live->fold_began = false;
 }
 
 bool xt_live_wants_base(const struct xt_live *live)
@@ -193,7 +194,10 @@ static void find_changes(struct xt_live_work *work)
 {
     const struct xt_hot *before = &work->before;
     const struct xt_person *after = &work->person;
-    bool same = before->number == after->number;
+    /* Who was cancelled may have been left out of what the base says for somebody else who holds the same:
+     * in force again he counts again. */
+    bool revived = before->life == XT_LIFE_CANCELLED && after->life != XT_LIFE_CANCELLED;
+    bool same = before->number == after->number && !revived;
     bool same_cmnd = same && before->has_cmnd == after->has_cmnd && before->cmnd == after->cmnd;
     work->change_count = 0;
     if (!same_cmnd && before->has_cmnd) {
@@ -214,7 +218,8 @@ static void find_changes(struct xt_live_work *work)
     }
 }
 
-/* The line about the same person, which a change takes back; count: there is none. */
+/* The line about the same person, which a change writes anew; count: there is none. What is as the base has
+ * it keeps its line: the next base may be one that is being made of the state in between. */
 static unsigned line_of(const struct xt_live_alias *alias, uint64_t number)
 {
     unsigned at = 0;
@@ -289,15 +294,6 @@ static int put_replaced(struct xt_live *live)
     return code;
 }
 
-static int drop(struct xt_live *live, struct xt_id id)
-{
-    uint8_t key[XT_LIVE_HASH];
-    MDB_val name = {.mv_size = sizeof(key), .mv_data = key};
-    xt_live_key_bytes(xt_live_key(live, id), key);
-    int code = mdb_del(live->txn, live->tables[XT_LIVE_PEOPLE], &name, NULL);
-    return code == MDB_NOTFOUND ? 0 : code;
-}
-
 static int put_change(struct xt_live *live, const struct change *change)
 {
     struct xt_live_alias alias;
@@ -306,15 +302,9 @@ static int put_change(struct xt_live *live, const struct change *change)
         return MDB_CORRUPTED; /* it was read before */
     }
     unsigned at = line_of(&alias, change->number);
-    if (at < alias.count && alias.people[at].added != change->added) {
-        alias.people[at] = alias.people[--alias.count]; /* as it was */
-    } else if (at == alias.count) {
-        alias.people[alias.count].number = change->number;
-        alias.people[alias.count++].added = change->added;
-    }
-    if (alias.count == 0) {
-        return drop(live, change->id);
-    }
+    alias.count += at == alias.count;
+    alias.people[at].number = change->number;
+    alias.people[at].added = change->added;
     struct xt_writer writer = begin(live, XT_LIVE_ALIAS);
     xt_live_write_alias(&writer, &alias);
     return put(live, change->id, &writer);
@@ -386,6 +376,7 @@ static void remember_before(struct xt_live_work *work, bool exists)
 {
     const struct xt_person *person = &work->person;
     work->before.number = exists ? person->number : UINT64_MAX;
+    work->before.life = XT_LIFE_ALIVE;
     work->before.has_cmnd = exists && person->has_cmnd;
     work->before.phone_count = 0;
     if (exists) {

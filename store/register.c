@@ -1,8 +1,16 @@
 #include "store/register.h"
 
+#include "store/live_fold.h"
+
 static struct xt_id personal(uint64_t number)
 {
     return (struct xt_id){.kind = XT_ID_PERSONAL, .value = number};
+}
+
+/* What the generation lacks may be in the overlay no more. */
+static bool lags_behind(const struct xt_register *as)
+{
+    return as->live != NULL && !xt_live_lies_over(as->live, as->generation);
 }
 
 static bool has_overlay(const struct xt_register *as)
@@ -100,6 +108,9 @@ enum xt_status xt_register_people(const struct xt_register *as, struct xt_id id,
                                   uint64_t people[XT_ALIAS_PEOPLE_MAX], unsigned *count)
 {
     struct xt_live_alias changes = {.count = 0};
+    if (lags_behind(as)) {
+        return XT_BUSY;
+    }
     if (has_overlay(as) && xt_live_may_hold(as->live, xt_live_key(as->live, id))) {
         enum xt_status status = xt_live_alias(as->live, id, &changes);
         if (status != XT_OK && status != XT_NOT_FOUND) {
@@ -161,6 +172,9 @@ static enum xt_status overlay(const struct xt_register *as, struct xt_id id, str
 enum xt_status xt_register_find(const struct xt_register *as, struct xt_id id,
                                 struct xt_found *found)
 {
+    if (lags_behind(as)) {
+        return XT_BUSY;
+    }
     if (!has_overlay(as)) {
         return xt_generation_find(as->generation, id, found);
     }
@@ -189,6 +203,12 @@ static void find_group(const struct xt_register *as, struct xt_lookup *const *lo
 void xt_register_find_batch(const struct xt_register *as, struct xt_lookup *const *lookups,
                             size_t count)
 {
+    if (lags_behind(as)) {
+        for (size_t i = 0; i < count; i++) {
+            lookups[i]->status = XT_BUSY;
+        }
+        return;
+    }
     if (!has_overlay(as)) {
         xt_generation_find_batch(as->generation, lookups, count);
         return;
@@ -215,7 +235,9 @@ enum xt_status xt_register_links(const struct xt_register *as, uint64_t number,
                                  struct xt_links *links)
 {
     struct xt_live_entry entry;
-    enum xt_status status = has_overlay(as) ? find_entry(as, number, &entry) : XT_NOT_FOUND;
+    enum xt_status status = lags_behind(as)   ? XT_BUSY
+                            : has_overlay(as) ? find_entry(as, number, &entry)
+                                              : XT_NOT_FOUND;
     if (status == XT_NOT_FOUND) {
         return xt_generation_links(as->generation, number, links);
     }
@@ -259,7 +281,9 @@ enum xt_status xt_register_person(const struct xt_register *as, uint64_t number,
                                   struct xt_person *person)
 {
     struct xt_live_entry entry;
-    enum xt_status status = has_overlay(as) ? find_entry(as, number, &entry) : XT_NOT_FOUND;
+    enum xt_status status = lags_behind(as)   ? XT_BUSY
+                            : has_overlay(as) ? find_entry(as, number, &entry)
+                                              : XT_NOT_FOUND;
     if (status == XT_NOT_FOUND) {
         return sealed_person(as, number, person);
     }

@@ -27,7 +27,9 @@ struct xt_register { /* both borrowed */
     struct xt_live *live; /* a reader, refreshed; NULL: nothing changed */
 };
 
-/* As xt_generation_find. XT_IO: the live store cannot be read (answer 503, open it again). */
+/* As xt_generation_find. XT_IO: the live store cannot be read (answer 503, open it again). All of these:
+ * XT_BUSY: what a later generation holds was dropped from the overlay, and this one lacks it (answer 503,
+ * open the generation that is current). */
 XT_MUST_USE enum xt_status xt_register_find(const struct xt_register *as, struct xt_id id,
                                             struct xt_found *found);
 

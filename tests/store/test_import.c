@@ -306,7 +306,7 @@ static void a_second_import_is_told_to_wait(void **state)
     assert_true(lock >= 0);
     assert_int_equal(flock(lock, LOCK_EX), 0);
     assert_int_equal(import_text(AN), 1);
-    assert_non_null(strstr(run_err, "another import is at work"));
+    assert_non_null(strstr(run_err, "another import or compaction is at work"));
     close(lock);
     assert_int_equal(import_text(AN), 0);
 }

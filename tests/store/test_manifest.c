@@ -19,9 +19,12 @@ static struct xt_manifest some_manifest(void)
                                    .people = 100000000,
                                    .replaced = 1,
                                    .aliases = 2,
+                                   .folded = 77,
+                                   .folded_base = 6,
                                    .file_bytes = 1ULL << 40};
     memset(manifest.salt, 0xa5, sizeof(manifest.salt));
     memset(manifest.digest, 0x5a, sizeof(manifest.digest));
+    memset(manifest.folded_live, 0x3c, sizeof(manifest.folded_live));
     for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
         manifest.tables[i] = (struct xt_table_sizes){i + 10, i + 20, i + 30};
     }
@@ -54,6 +57,9 @@ static void what_is_written_is_read_back(void **state)
     assert_int_equal(back.people, 100000000);
     assert_int_equal(back.replaced, 1);
     assert_int_equal(back.aliases, 2);
+    assert_int_equal(back.folded, 77);
+    assert_int_equal(back.folded_base, 6);
+    assert_memory_equal(back.folded_live, manifest.folded_live, sizeof(back.folded_live));
     assert_memory_equal(back.tables, manifest.tables, sizeof(back.tables));
     assert_int_equal(back.file_bytes, 1ULL << 40);
     assert_memory_equal(back.digest, manifest.digest, sizeof(back.digest));
