@@ -39,8 +39,9 @@ enum xt_control_type {
      * key in PEM, empty: certificate, key, authority and revocations are as before; fds[0] the
      * snapshot. To the writer the snapshot alone. */
     XT_CONTROL_RELOAD,
-    XT_CONTROL_GENERATION, /* numbers[0] the number of the generation to open, blobs[0] the digest of the
-                            * one that was checked: what lies under the number now may be another */
+    XT_CONTROL_GENERATION, /* numbers[0] the number of the generation to open, [1] a serial number that
+                            * the answer repeats; blobs[0] the digest of the one that was checked: what
+                            * lies under the number now may be another */
     XT_CONTROL_WRITER,  /* fds[0] a channel to a new writer */
     XT_CONTROL_CHANNEL, /* numbers[0] the worker's place; fds[0] the channel to that worker */
     XT_CONTROL_DRAIN,   /* numbers[0] enum xt_drain; a later one may ask for more */
@@ -54,9 +55,13 @@ enum xt_control_type {
      * writer the keyring alone. */
     XT_CONTROL_KEYS,
 
+    /* To the writer: blobs[0] the digest of a generation; no process of this service reads, or is about to
+     * read, any other. */
+    XT_CONTROL_SETTLED,
+
     XT_CONTROL_READY = 32, /* it serves */
     XT_CONTROL_RELOADED,   /* numbers[0] the serial number */
-    XT_CONTROL_OPENED,     /* numbers[0] the generation that is served now, [1] how many people */
+    XT_CONTROL_OPENED,     /* numbers[0] the generation that is served now, [1] the serial number */
     XT_CONTROL_REFUSED,    /* numbers[0] the type refused, [1] its serial number or generation,
                             * [2] 0: it has no generation to go on by, and another process would have
                             * none either; blobs[0] why, in words of ours */

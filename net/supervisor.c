@@ -153,6 +153,7 @@ static void progress_of_service(struct xt_supervisor *supervisor)
         }
     }
     xt_supervisor_keys_progress(supervisor);
+    xt_writer_slot_settle(supervisor);
 }
 
 static void progress_of_drain(struct xt_supervisor *supervisor)

@@ -97,7 +97,9 @@ struct xt_member {
     uint64_t sent_quota;                /* quotas: told of */
     struct xt_keys_known keys;
     uint32_t sent_generation;
-    uint64_t answered_serial; /* taken or refused */
+    uint64_t start_generation_serial; /* of the generation that START named */
+    uint64_t opened_serial;           /* of the one that it has; 0: none */
+    uint64_t answered_serial;         /* taken or refused */
     uint32_t answered_generation;
     uint64_t generation_at_ms; /* not told of one before */
     bool lacks_generation;     /* it refused the only one it could have: it answers 503 */
@@ -126,6 +128,7 @@ struct xt_writer_slot {
     struct xt_keys_known keys;
     uint64_t sent_serial; /* snapshot: told of */
     bool drain_sent;
+    uint64_t settled_serial; /* of the generation that it knows to be the only one that is read */
     bool waits; /* an heir's, for the writer before it: that one serves all the same */
     struct xt_writer_channel *channel; /* ours to it */
     int far_end;                       /* of our channel, to be told to it; -1 */
@@ -185,6 +188,7 @@ struct xt_supervisor {
     uint64_t serial;                      /* of the snapshot and settings */
     uint64_t identity_serial;             /* of the certificates */
     uint32_t generation;                  /* 0: none */
+    uint64_t generation_serial;           /* changes with it, also where the number does not */
     uint8_t digest[XT_GENERATION_DIGEST]; /* of the generation that was checked */
     uint32_t generation_key;              /* master key that it needs */
     dev_t data_device;                    /* and its data.mdb: the file that the workers have */
@@ -312,6 +316,8 @@ uint64_t xt_workers_due(struct xt_supervisor *supervisor, uint64_t now_ms);
 bool xt_workers_all_serve(const struct xt_supervisor *supervisor);
 bool xt_workers_all_stopped(const struct xt_supervisor *supervisor);
 bool xt_workers_any_left(const struct xt_supervisor *supervisor);
+/* Every worker there is, also one that starts or drains, has the generation of now and will open no other. */
+bool xt_workers_read_one_generation(const struct xt_supervisor *supervisor);
 /* All that serve have the newest snapshot in force. */
 bool xt_workers_are_current(const struct xt_supervisor *supervisor);
 struct xt_member *xt_slot_other(struct xt_member *member);
@@ -362,6 +368,8 @@ void xt_pulse_tick(struct xt_supervisor *supervisor);
 /* ---- supervisor_writer.c ---- */
 void xt_writer_slot_start(struct xt_supervisor *supervisor);
 void xt_writer_slot_sync(struct xt_supervisor *supervisor);
+/* Tells it, once that is so, that nobody reads any generation but the present one. */
+void xt_writer_slot_settle(struct xt_supervisor *supervisor);
 void xt_writer_slot_drain(struct xt_supervisor *supervisor);
 uint64_t xt_writer_slot_due(struct xt_supervisor *supervisor, uint64_t now_ms);
 /* A new pair of ends between this member and the writer: both to be told. */

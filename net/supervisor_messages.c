@@ -23,6 +23,9 @@ static void on_ready(struct xt_member *member)
     }
     member->role = XT_ROLE_SERVING;
     member->kill_at_ms = XT_NEVER;
+    if (member->opened_serial == 0) {
+        member->opened_serial = member->start_generation_serial; /* else it has opened another since */
+    }
     xt_shared_set_process(supervisor->shared, member->place, XT_PROCESS_SERVING,
                           xt_child_pid(member->child));
     log_worker("worker_started", member);
@@ -109,6 +112,7 @@ void xt_member_told(void *context, struct xt_child *child, struct xt_control_mes
         break;
     case XT_CONTROL_OPENED:
         member->answered_generation = (uint32_t)message->numbers[0];
+        member->opened_serial = message->numbers[1];
         member->lacks_generation = false;
         break;
     case XT_CONTROL_AUDITING:

@@ -27,6 +27,28 @@ static void take_generation(struct xt_supervisor *supervisor, struct xt_generati
     }
 }
 
+/* Does it hold what a compaction took out of the live store? Going back on purpose loses that. */
+static enum xt_status check_overlay(struct xt_supervisor *supervisor,
+                                    const struct xt_manifest *manifest, bool rollback,
+                                    struct xt_failure *failure)
+{
+    enum xt_status status =
+        xt_writer_record_may_lie_over(&supervisor->record, manifest, false, failure);
+    if (status != XT_DENIED || !rollback) {
+        return status;
+    }
+    struct xt_failure lost = *failure;
+    status = xt_writer_record_may_lie_over(&supervisor->record, manifest, true, failure);
+    if (status == XT_OK) {
+        struct xt_log_line line;
+        xt_log_begin(&line, XT_LOG_WARNING, "changes_lost");
+        xt_log_number(&line, "generation", manifest->number);
+        xt_log_text(&line, "reason", lost.text);
+        xt_log_end(&line);
+    }
+    return status;
+}
+
 enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor,
                                                 struct xt_failure *failure)
 {
@@ -64,12 +86,16 @@ enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor
     status = xt_writer_record_may_serve(&supervisor->record, number, digest,
                                         supervisor->settings.allow_older_generation != 0, &rollback,
                                         failure);
+    if (status == XT_OK) {
+        status = check_overlay(supervisor, xt_generation_manifest(generation), rollback, failure);
+    }
     if (status != XT_OK) {
         xt_generation_close(generation);
         return status;
     }
     xt_writer_record_generation(&supervisor->record, number, digest, rollback);
     supervisor->generation = number;
+    supervisor->generation_serial++;
     supervisor->generation_key = xt_generation_manifest(generation)->key_id;
     supervisor->data_device = data.st_dev;
     supervisor->data_inode = data.st_ino;

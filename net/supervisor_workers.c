@@ -101,6 +101,8 @@ static enum xt_status send_start(struct xt_member *member)
         member->sent_serial = member->known_serial = supervisor->serial;
         member->sent_identity = supervisor->identity_serial;
         member->sent_generation = supervisor->generation;
+        member->start_generation_serial = supervisor->generation_serial;
+        member->opened_serial = 0;
         member->keys.sent = supervisor->keys_serial;
         member->answered_serial = supervisor->serial; /* READY is the answer to all of that */
         member->answered_generation = supervisor->generation;
@@ -263,7 +265,8 @@ static enum xt_status send_generation(struct xt_member *member)
 {
     struct xt_supervisor *supervisor = member->supervisor;
     struct xt_control_message message = {.type = XT_CONTROL_GENERATION,
-                                         .numbers = {supervisor->generation}};
+                                         .numbers = {supervisor->generation,
+                                                     supervisor->generation_serial}};
     message.blobs[0] = xt_span_of(supervisor->digest, sizeof(supervisor->digest));
     return xt_child_send(member->child, &message);
 }
@@ -449,6 +452,19 @@ bool xt_workers_any_left(const struct xt_supervisor *supervisor)
         }
     }
     return false;
+}
+
+bool xt_workers_read_one_generation(const struct xt_supervisor *supervisor)
+{
+    for (unsigned i = 0; i < supervisor->workers; i++) {
+        for (unsigned j = 0; j < 2; j++) {
+            const struct xt_member *member = &supervisor->slots[i].members[j];
+            if (member->child != NULL && member->opened_serial != supervisor->generation_serial) {
+                return false;
+            }
+        }
+    }
+    return true;
 }
 
 bool xt_workers_are_current(const struct xt_supervisor *supervisor)

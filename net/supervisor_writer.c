@@ -168,6 +168,7 @@ void xt_writer_slot_start(struct xt_supervisor *supervisor)
     }
     writer->role = XT_ROLE_STARTING;
     writer->drain_sent = false;
+    writer->settled_serial = 0;
     /* At an upgrade it waits for the writer before it, which serves until its workers have drained. */
     writer->kill_at_ms = XT_NEVER;
     xt_pulse_begin(&writer->pulse);
@@ -236,6 +237,23 @@ void xt_writer_slot_sync(struct xt_supervisor *supervisor)
         !supervisor->writer.drain_sent) {
         struct xt_control_message message = {.type = XT_CONTROL_DRAIN};
         supervisor->writer.drain_sent = xt_child_send(child, &message) == XT_OK;
+    }
+}
+
+/* While an heir starts its workers read what it found, and an heir itself has no writer that serves until the
+ * service before it is gone. */
+void xt_writer_slot_settle(struct xt_supervisor *supervisor)
+{
+    struct xt_writer_slot *writer = &supervisor->writer;
+    if (supervisor->generation == 0 || writer->settled_serial == supervisor->generation_serial ||
+        writer->role != XT_ROLE_SERVING || supervisor->draining ||
+        supervisor->upgrade.heir != NULL || !xt_workers_read_one_generation(supervisor)) {
+        return;
+    }
+    struct xt_control_message message = {.type = XT_CONTROL_SETTLED};
+    message.blobs[0] = xt_span_of(supervisor->digest, sizeof(supervisor->digest));
+    if (xt_child_send(writer->child, &message) == XT_OK) {
+        writer->settled_serial = supervisor->generation_serial;
     }
 }
 

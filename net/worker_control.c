@@ -135,7 +135,8 @@ static void answer(struct xt_worker *worker, const struct xt_control_message *me
                    enum xt_status status, enum xt_control_type done,
                    const struct xt_failure *failure)
 {
-    struct xt_control_message reply = {.type = done, .numbers = {message->numbers[0]}};
+    struct xt_control_message reply = {.type = done,
+                                       .numbers = {message->numbers[0], message->numbers[1]}};
     if (status != XT_OK) {
         reply.type = XT_CONTROL_REFUSED;
         reply.numbers[0] = (uint64_t)message->type;

@@ -14,17 +14,22 @@
 #include "net/vitals.h"
 #include "net/worker.h"
 #include "net/writer_internal.h"
+#include "store/live_fold.h"
 
 #define START_WAIT_MS 10000 /* for START: the supervisor sends it right after the start */
 #define LOCK_POLL_MS 20     /* while another writer still has the store */
 #define TICK_MS 1000
-#define READERS_TICKS 10 /* how often places of dead readers are looked for, in ticks */
+#define FOLD_MS                                                                                    \
+    20 /* between two steps of dropping what a compaction folded: others want the disk as well */
+#define FOLD_AGAIN_MS 5000 /* when the disk was full */
+#define READERS_TICKS 10   /* how often places of dead readers are looked for, in ticks */
 
 struct writing {
     uv_loop_t loop;
     uv_poll_t control;
     uv_timer_t timer;    /* waits for the lock, then ticks */
     uv_timer_t deadline; /* of a drain */
+    uv_timer_t fold;     /* the next step of dropping */
     uv_signal_t terminate;
     struct xt_settings settings;
     char dir[XT_PATH_MAX];
@@ -34,12 +39,14 @@ struct writing {
     struct xt_shared *shared;
     struct xt_vitals_source vitals;
     struct xt_live *live;
-    struct xt_generation *base; /* that registry events are applied over */
+    struct xt_generation *base;            /* that registry events are applied over */
+    uint8_t settled[XT_GENERATION_DIGEST]; /* the one generation that is read; zero: not known */
     int lock;
     uint64_t ticks;
     uint64_t lock_wait_ms,
         waiting_since_ms; /* for the one that has the store; 0: for ever; not yet */
     bool draining, stopped, failed;
+    bool folding;     /* there was something to drop */
     bool base_failed; /* and the log says so */
     struct xt_writer_desk desk;
 };
@@ -74,6 +81,7 @@ static void stop(struct writing *writing)
     uv_close((uv_handle_t *)&writing->control, NULL);
     uv_close((uv_handle_t *)&writing->timer, NULL);
     uv_close((uv_handle_t *)&writing->deadline, NULL);
+    uv_close((uv_handle_t *)&writing->fold, NULL);
     uv_close((uv_handle_t *)&writing->terminate, NULL);
 }
 
@@ -124,6 +132,55 @@ static void on_terminate(uv_signal_t *signal, int number)
 {
     (void)number;
     drain(signal->data);
+}
+
+/* ---- what was compacted ------------------------------------------------------------------------ */
+
+static bool reads_base_only(const struct writing *writing)
+{
+    return writing->live != NULL && !xt_live_wants_base(writing->live) &&
+           memcmp(xt_generation_manifest(writing->base)->digest, writing->settled,
+                  sizeof(writing->settled)) == 0;
+}
+
+static void start_folding(struct writing *writing, uint64_t after_ms);
+
+static void on_fold(uv_timer_t *timer)
+{
+    struct writing *writing = timer->data;
+    struct xt_failure failure = {0};
+    bool done = false;
+    if (!reads_base_only(writing) || writing->draining) {
+        return;
+    }
+    enum xt_status status = xt_live_drop_folded(writing->live, &done, &failure);
+    if (status == XT_DISK_FULL) {
+        log_reason(XT_LOG_WARNING, "live_not_folded", failure.text);
+        start_folding(writing, FOLD_AGAIN_MS);
+    } else if (status != XT_OK) {
+        on_broken(writing, &failure);
+    } else if (!done) {
+        writing->folding = true;
+        start_folding(writing, FOLD_MS);
+    } else if (writing->folding) {
+        writing->folding = false;
+        log_reason(XT_LOG_INFO, "live_folded", NULL);
+    }
+}
+
+/* After a change of what is read, or of the base. */
+static void start_folding(struct writing *writing, uint64_t after_ms)
+{
+    if (!writing->stopped && reads_base_only(writing)) {
+        (void)!uv_timer_start(&writing->fold, on_fold, after_ms, 0);
+    }
+}
+
+static void take_settled(struct writing *writing, const struct xt_control_message *message)
+{
+    if (xt_control_copy(message, 0, writing->settled, sizeof(writing->settled))) {
+        start_folding(writing, FOLD_MS);
+    }
 }
 
 /* ---- the supervisor's messages ------------------------------------------------------------------ */
@@ -196,6 +253,29 @@ static void take_partners(struct writing *writing, const struct xt_control_messa
     xt_snapshot_close(&snapshot);
 }
 
+static void take_message(struct writing *writing, struct xt_control_message *message)
+{
+    switch (message->type) {
+    case XT_CONTROL_CHANNEL:
+        take_channel(writing, message);
+        break;
+    case XT_CONTROL_KEYS:
+        take_keys(writing, message);
+        break;
+    case XT_CONTROL_RELOAD:
+        take_partners(writing, message);
+        break;
+    case XT_CONTROL_SETTLED:
+        take_settled(writing, message);
+        break;
+    case XT_CONTROL_DRAIN:
+        finish(writing);
+        break;
+    default: /* of a message that this process does not know nothing depends */
+        break;
+    }
+}
+
 static void on_control(uv_poll_t *poll, int status, int events)
 {
     struct writing *writing = poll->data;
@@ -204,15 +284,9 @@ static void on_control(uv_poll_t *poll, int status, int events)
         struct xt_control_message message;
         enum xt_status received =
             status < 0 ? XT_CLOSED : xt_control_receive(XT_CONTROL_FD, &message);
-        if (received == XT_OK && message.type == XT_CONTROL_CHANNEL) {
-            take_channel(writing, &message);
-        } else if (received == XT_OK && message.type == XT_CONTROL_KEYS) {
-            take_keys(writing, &message);
-        } else if (received == XT_OK && message.type == XT_CONTROL_RELOAD) {
-            take_partners(writing, &message);
-        } else if (received == XT_OK && message.type == XT_CONTROL_DRAIN) {
-            finish(writing);
-        } else if (received != XT_OK && received != XT_AGAIN) {
+        if (received == XT_OK) {
+            take_message(writing, &message);
+        } else if (received != XT_AGAIN) {
             (void)uv_poll_stop(poll);
             drain(writing);
         }
@@ -236,7 +310,13 @@ static enum xt_status open_recorded(const struct writing *writing, uint32_t numb
     if (status == XT_OK &&
         memcmp(xt_generation_manifest(*base)->digest, digest, XT_GENERATION_DIGEST) != 0) {
         xt_generation_close(*base);
-        status = xt_fail(failure, XT_DENIED, "generation %06u is not the one on record", number);
+        return xt_fail(failure, XT_DENIED, "generation %06u is not the one on record", number);
+    }
+    if (status == XT_OK) {
+        status = xt_live_may_lie_over(writing->live, xt_generation_manifest(*base), false, failure);
+        if (status != XT_OK) {
+            xt_generation_close(*base);
+        }
     }
     return status;
 }
@@ -265,6 +345,7 @@ static void on_wants_base(void *context)
     xt_live_set_base(writing->live, base);
     xt_generation_close(writing->base);
     writing->base = base;
+    start_folding(writing, FOLD_MS);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------ */
@@ -406,10 +487,12 @@ static enum xt_status open_loop(struct writing *writing, struct xt_failure *fail
     writing->desk.wants_base = on_wants_base;
     writing->desk.context = writing;
     writing->control.data = writing->timer.data = writing->deadline.data = writing;
+    writing->fold.data = writing;
     writing->terminate.data = writing;
     if (status != XT_OK || uv_poll_init(&writing->loop, &writing->control, XT_CONTROL_FD) != 0 ||
         uv_timer_init(&writing->loop, &writing->timer) != 0 ||
         uv_timer_init(&writing->loop, &writing->deadline) != 0 ||
+        uv_timer_init(&writing->loop, &writing->fold) != 0 ||
         uv_signal_init(&writing->loop, &writing->terminate) != 0 ||
         uv_poll_start(&writing->control, UV_READABLE, on_control) != 0 ||
         uv_timer_start(&writing->timer, on_lock_poll, 0, LOCK_POLL_MS) != 0 ||

@@ -20,6 +20,8 @@
  * The register: registry events are applied over the generation on record, which this process opens at its
  * start and after every generation_served; for that it keeps the master keys, and takes those that come
  * after them. Until it is open they are refused (XT_BUSY).
+ * Compaction (store/live_fold): once the supervisor says that nobody reads another generation than the base,
+ * entries of the overlay that the base holds are dropped, some hundred between two groups.
  * Full disk: the events are refused (XT_DISK_FULL) and nothing of them is applied; it goes on when there
  * is room. Any other failure to write ends the process: the supervisor starts another, and who had no
  * answer sends again with the same id.

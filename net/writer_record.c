@@ -164,6 +164,19 @@ enum xt_status xt_writer_record_may_serve(struct xt_writer_record *record, uint3
     return status;
 }
 
+enum xt_status xt_writer_record_may_lie_over(struct xt_writer_record *record,
+                                             const struct xt_manifest *manifest, bool rollback,
+                                             struct xt_failure *failure)
+{
+    const struct xt_live *unused;
+    enum xt_status status = xt_writer_record_live(record, &unused, failure);
+    if (status == XT_OK) {
+        status = xt_live_may_lie_over(record->live, manifest, rollback, failure);
+    }
+    rest(record);
+    return status;
+}
+
 void xt_writer_record_generation(struct xt_writer_record *record, uint32_t number,
                                  const uint8_t digest[XT_GENERATION_DIGEST], bool rollback)
 {

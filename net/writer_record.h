@@ -18,7 +18,7 @@
 
 #include "net/shared.h"
 #include "net/writer_channel.h"
-#include "store/live.h"
+#include "store/live_fold.h"
 
 struct xt_writer_record {
     const char *dir; /* borrowed, like all of these */
@@ -60,6 +60,10 @@ XT_MUST_USE enum xt_status xt_writer_record_may_serve(struct xt_writer_record *r
                                                       const uint8_t digest[XT_GENERATION_DIGEST],
                                                       bool allow_older, bool *rollback,
                                                       struct xt_failure *failure);
+/* As xt_live_may_lie_over. */
+XT_MUST_USE enum xt_status xt_writer_record_may_lie_over(struct xt_writer_record *record,
+                                                         const struct xt_manifest *manifest,
+                                                         bool rollback, struct xt_failure *failure);
 /* This generation is served now. */
 void xt_writer_record_generation(struct xt_writer_record *record, uint32_t number,
                                  const uint8_t digest[XT_GENERATION_DIGEST], bool rollback);
