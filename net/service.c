@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "net/writer.h"
+#include "store/live_fold.h"
 
 enum xt_status xt_service_open(struct xt_service *service, const struct xt_settings *settings)
 {
@@ -89,7 +90,8 @@ enum xt_status xt_service_register(struct xt_service *service, struct xt_registe
     uint64_t epoch = xt_writer_epoch(service->shared);
     if (epoch == 0) {
         xt_live_rest(service->live);
-    } else if (epoch == service->live_epoch && xt_live_is_bare(service->live)) {
+    } else if (epoch == service->live_epoch && xt_live_is_bare(service->live) &&
+               xt_live_lies_over(service->live, service->generation)) {
         return XT_OK;
     }
     enum xt_status status = xt_live_refresh(service->live, epoch);

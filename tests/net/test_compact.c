@@ -170,7 +170,8 @@ static uint32_t recorded(void)
 static void compact(void)
 {
     uint32_t before = current();
-    assert_int_equal(run(xacthuc(), "compact", deployment("DIR"), "--quiet", NULL), 0);
+    int exit_status = run(xacthuc(), "compact", deployment("DIR"), "--quiet", NULL);
+    assert_int_equal(exit_status, 0);
     assert_true(current() > before);
 }
 
@@ -320,8 +321,9 @@ static void going_back_needs_the_operators_word_and_says_what_is_lost(void **sta
     server_start_with(&server, "[server]\nallow_older_generation = yes\n", two_workers);
     assert_true(server_log_has("changes_lost", 5000));
     assert_true(server_log_has("lacks events up to", 1000));
-    assert_int_equal(status_now(&server), 200);
-    for (double end = now_s() + 5; recorded() != made - 1; sleep_ms(10)) {
+    /* Until it is on record the workers refuse to read it under what is left. */
+    for (double end = now_s() + 5; recorded() != made - 1 || status_now(&server) != 200;
+         sleep_ms(10)) {
         assert_true(now_s() < end);
     }
     assert_int_equal(server_stop(&server), 0);
@@ -330,12 +332,136 @@ static void going_back_needs_the_operators_word_and_says_what_is_lost(void **sta
     assert_int_equal(server_stop(&server), 0);
 }
 
+/* ---- events that come meanwhile -------------------------------------------------------------------- */
+
+#define TOLD 300
+#define TOLD_AT_ONCE 10
+#define NEW_PHONE(i) (981000000U + (i))
+
+/* Person i gets another phone. */
+static void tell_phones(struct test_client *civil, char numbers[TOLD][16], unsigned from)
+{
+    static char body[TOLD_AT_ONCE * 256];
+    size_t size = 0;
+    struct test_response response;
+    for (unsigned i = from; i < from + TOLD_AT_ONCE; i++) {
+        size += (size_t)snprintf(body + size, sizeof(body) - size,
+                                 "{\"event_id\":\"p-%u\",\"type\":\"phone_linked\",\"id\":\"%s\","
+                                 "\"at\":\"2026-11-22T08:00:00Z\",\"data\":{\"phone\":\"0%u\"}}\n",
+                                 i, numbers[i], NEW_PHONE(i));
+    }
+    assert_true(test_client_request(civil, "POST", "/v1/events",
+                                    "Content-Type: application/x-ndjson\r\n", body, &response));
+    char wanted[64];
+    (void)snprintf(wanted, sizeof(wanted), "\"applied\":%u,", TOLD_AT_ONCE);
+    if (response.status != 200 || strstr(response.body, wanted) == NULL) {
+        fail_msg("%d %s", response.status, response.body);
+    }
+    test_response_release(&response);
+}
+
+static void assert_phone(struct test_client *demo, const char *number, unsigned phone)
+{
+    char body[256];
+    struct test_response response;
+    (void)snprintf(body, sizeof(body),
+                   "{\"id\":\"%s\",\"purpose\":\"demo.verify\",\"claims\":{\"phone\":\"0%u\"}}",
+                   number, phone);
+    assert_int_equal(verify(demo, body, &response), 200);
+    if (strstr(response.body, "\"verdict\":\"verified\"") == NULL) {
+        fail_msg("phone %u is lost: %s", phone, response.body);
+    }
+    test_response_release(&response);
+}
+
+static pid_t start_compacting(void)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        (void)!freopen("/dev/null", "w", stderr);
+        (void)!freopen("/dev/null", "w", stdout);
+        execl(xacthuc(), "xacthuc", "compact", deployment("DIR"), "--quiet", (char *)NULL);
+        _exit(127);
+    }
+    return child;
+}
+
+static void read_living(char numbers[TOLD][16])
+{
+    char line[8192];
+    unsigned count = 0;
+    FILE *people = fopen(deployment("people.ndjson"), "r");
+    assert_non_null(people);
+    while (count < TOLD && fgets(line, sizeof(line), people) != NULL) {
+        if (strstr(line, "\"status\":\"alive\"") != NULL) {
+            member_of(line, "id", numbers[count++], sizeof(numbers[0]));
+        }
+    }
+    fclose(people);
+    assert_int_equal(count, TOLD);
+}
+
+/* Compactions one after the other, some killed, the writer killed in between: what was acknowledged is seen
+ * at once and stays. */
+static void what_was_told_while_compacting_is_seen_at_once_and_for_good(void **state)
+{
+    (void)state;
+    static char numbers[TOLD][16];
+    struct server server;
+    int status = 0;
+    unsigned ended = 0;
+    assert_int_equal(run(xacthuc(), "partner", "add", deployment("DIR"), "civil", "--purpose",
+                         "civil.registry", "--claims", "full_name", "--right", "registry",
+                         "--issue", deployment("issued"), NULL),
+                     0);
+    read_living(numbers);
+    server_start_with(&server, NULL, two_workers);
+    struct test_client *civil = connect_as(&server, "civil");
+    struct test_client *demo = connect_as(&server, "demo");
+    pid_t compacting = start_compacting();
+    for (unsigned i = 0; i < TOLD; i += TOLD_AT_ONCE) {
+        tell_phones(civil, numbers, i);
+        for (unsigned j = 0; j < TOLD_AT_ONCE; j++) {
+            assert_phone(demo, numbers[i + j], NEW_PHONE(i + j));
+        }
+        assert_phone(demo, numbers[i / 2], NEW_PHONE(i / 2));
+        if (i % 70 == 40) {
+            kill(compacting, SIGKILL);
+        }
+        if (i % 110 == 60) {
+            kill(writer_of(&server), SIGKILL);
+        }
+        if (waitpid(compacting, &status, WNOHANG) == compacting) {
+            ended += WIFEXITED(status) && WEXITSTATUS(status) == 0;
+            compacting = start_compacting();
+        }
+        sleep_ms(20);
+    }
+    assert_int_equal(waitpid(compacting, &status, 0), compacting);
+    compact();
+    assert_true(ended > 0);
+    for (unsigned i = 0; i < TOLD; i++) {
+        assert_phone(demo, numbers[i], NEW_PHONE(i));
+    }
+    assert_true(entries_reach(0, 20000));
+    for (unsigned i = 0; i < TOLD; i++) {
+        assert_phone(demo, numbers[i], NEW_PHONE(i));
+    }
+    test_client_close(civil);
+    test_client_close(demo);
+    assert_int_equal(server_stop(&server), 0);
+    assert_int_equal(run(xacthuc(), "check", deployment("DIR"), "--quiet", NULL), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_was_compacted_leaves_the_live_store_and_nobody_notices),
         cmocka_unit_test(a_worker_that_stands_still_keeps_the_overlay_whole),
         cmocka_unit_test(a_killed_writer_and_a_killed_server_go_on_where_they_were),
+        cmocka_unit_test(what_was_told_while_compacting_is_seen_at_once_and_for_good),
         cmocka_unit_test(going_back_needs_the_operators_word_and_says_what_is_lost),
         cmocka_unit_test(an_upgrade_and_a_compaction_at_once_end_well),
     };
