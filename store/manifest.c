@@ -15,15 +15,20 @@ struct line {
     enum { NUMBER32, NUMBER64, BYTES32 } kind;
     bool of_structure; /* a member of struct xt_structure, else of struct xt_manifest */
     size_t offset;
+    uint32_t since; /* the version that brought it */
 };
 
 #define MANIFEST(name, kind, member)                                                               \
     {                                                                                              \
-        name, kind, false, offsetof(struct xt_manifest, member)                                    \
+        name, kind, false, offsetof(struct xt_manifest, member), 0                                 \
+    }
+#define MANIFEST_SINCE(version, name, kind, member)                                                \
+    {                                                                                              \
+        name, kind, false, offsetof(struct xt_manifest, member), version                           \
     }
 #define STRUCTURE(name, kind, member)                                                              \
     {                                                                                              \
-        name, kind, true, offsetof(struct xt_structure, member)                                    \
+        name, kind, true, offsetof(struct xt_structure, member), 0                                 \
     }
 #define TABLE(name, index)                                                                         \
     MANIFEST(name ".records", NUMBER64, tables[index].records),                                    \
@@ -40,9 +45,9 @@ static const struct line lines[] = {
     MANIFEST("replaced", NUMBER64, replaced),
     MANIFEST("aliases", NUMBER64, aliases),
     MANIFEST("phones", NUMBER64, phones),
-    MANIFEST("folded", NUMBER64, folded),
-    MANIFEST("folded.base", NUMBER32, folded_base),
-    MANIFEST("folded.live", BYTES32, folded_live),
+    MANIFEST_SINCE(3, "folded", NUMBER64, folded),
+    MANIFEST_SINCE(3, "folded.base", NUMBER32, folded_base),
+    MANIFEST_SINCE(3, "folded.live", BYTES32, folded_live),
     TABLE("hot", XT_TABLE_HOT),
     TABLE("cold", XT_TABLE_COLD),
     TABLE("alias", XT_TABLE_ALIAS),
@@ -84,6 +89,9 @@ static void write_text(struct xt_writer *writer, const struct xt_manifest *manif
     xt_write_literal(writer, TITLE);
     for (size_t i = 0; i < LINE_COUNT; i++) {
         const uint8_t *member = member_of(&lines[i], manifest, structure);
+        if (manifest->version < lines[i].since) {
+            continue;
+        }
         xt_write_string(writer, lines[i].name);
         xt_write_literal(writer, " = ");
         if (lines[i].kind == BYTES32) {
@@ -243,6 +251,11 @@ static bool is_sound(const struct xt_manifest *manifest, const struct xt_structu
     return sound;
 }
 
+static bool is_known(uint32_t version)
+{
+    return version >= XT_MANIFEST_VERSION_LEAST && version <= XT_MANIFEST_VERSION;
+}
+
 enum xt_status xt_manifest_read(const char *folder, const struct xt_keyring *keyring,
                                 struct xt_manifest *manifest, struct xt_structure *structure,
                                 struct xt_failure *failure)
@@ -264,8 +277,11 @@ enum xt_status xt_manifest_read(const char *folder, const struct xt_keyring *key
     struct xt_span text = xt_span_of(content, size);
     bool well_formed = take(&text, TITLE);
     for (size_t i = 0; i < LINE_COUNT && well_formed; i++) {
+        if (i > 0 && manifest->version < lines[i].since) {
+            continue;
+        }
         well_formed = take_line(&text, &lines[i], manifest, structure);
-        if (well_formed && i == 0 && manifest->version != XT_MANIFEST_VERSION) {
+        if (well_formed && i == 0 && !is_known(manifest->version)) {
             status = xt_fail(failure, XT_UNSUPPORTED,
                              "%s is of version %u, which this build does not know: import again",
                              path, manifest->version);

@@ -9,7 +9,8 @@
 #include "store/generation.h"
 #include "store/table_file.h"
 
-#define XT_MANIFEST_VERSION 3
+#define XT_MANIFEST_VERSION 3       /* 2 says nothing of compactions */
+#define XT_MANIFEST_VERSION_LEAST 2 /* the oldest that is read */
 #define XT_MANIFEST_NAME "manifest"
 #define XT_MANIFEST_MAX (4U << 20) /* bytes; 100 M people need about 20 KiB */
 

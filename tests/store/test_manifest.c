@@ -70,6 +70,29 @@ static void what_is_written_is_read_back(void **state)
     xt_structure_free(&read);
 }
 
+/* Of before there were compactions. */
+static void an_older_version_is_read(void **state)
+{
+    (void)state;
+    struct xt_manifest manifest = some_manifest();
+    struct xt_manifest back;
+    struct xt_structure read;
+    uint32_t pages[] = {0, 1};
+    struct xt_structure structure = {.page_bytes = 4096, .count = 2, .pages = pages};
+    char folder[4096];
+    snprintf(folder, sizeof(folder), "%s/older", deployment());
+    assert_int_equal(mkdir(folder, 0700), 0);
+    manifest.version = 2;
+    assert_int_equal(
+        xt_manifest_write(folder, &manifest, &structure, deployment_keyring(), &failure), XT_OK);
+    assert_null(strstr(read_text("older/manifest"), "folded"));
+    assert_int_equal(xt_manifest_read(folder, deployment_keyring(), &back, &read, &failure), XT_OK);
+    assert_int_equal(back.people, 100000000);
+    assert_true(back.folded == 0);
+    assert_memory_equal(back.tables, manifest.tables, sizeof(back.tables));
+    xt_structure_free(&read);
+}
+
 static void text_that_is_not_a_manifest_is_refused(void **state)
 {
     (void)state;
@@ -111,6 +134,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(what_is_written_is_read_back),
+        cmocka_unit_test(an_older_version_is_read),
         cmocka_unit_test(text_that_is_not_a_manifest_is_refused),
     };
     return cmocka_run_group_tests(tests, deployment_make, deployment_remove);
