@@ -1,0 +1,237 @@
+#include "tests/store/crash_work.h"
+
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "crypto/file.h"
+#include "tests/core/mutate.h"
+#include "tests/store/deployment.h"
+#include "tests/test.h"
+
+#define GROUP_MOST 12
+#define MAP_BYTES (128U << 10) /* it grows several times */
+#define RESEAL_EVERY 25
+#define CERTIFICATES 40
+#define CURSOR_NEXT 8 /* MDB_NEXT */
+
+/* Of LMDB, whose header stays in store/. */
+struct MDB_cursor;
+struct value {
+    size_t size;
+    const void *data;
+};
+int mdb_cursor_open(struct MDB_txn *txn, unsigned table, struct MDB_cursor **cursor);
+int mdb_cursor_get(struct MDB_cursor *cursor, struct value *key, struct value *value, int how);
+void mdb_cursor_close(struct MDB_cursor *cursor);
+
+/* ---- looking ------------------------------------------------------------------------------------ */
+
+static uint64_t add_hash(uint64_t hash, struct value value)
+{
+    const uint8_t *bytes = value.data;
+    hash = (hash ^ value.size) * 0x9e3779b97f4a7c15ULL;
+    for (size_t i = 0; i < value.size; i++) {
+        hash = (hash ^ bytes[i]) * 0x100000001b3ULL;
+    }
+    return hash ^ hash >> 31;
+}
+
+static bool look_at_table(struct xt_live *live, unsigned table, uint64_t *hash, uint64_t *count)
+{
+    struct MDB_cursor *cursor = NULL;
+    struct value key, value;
+    *hash = *count = 0;
+    if (mdb_cursor_open(live->txn, live->tables[table], &cursor) != 0) {
+        return false;
+    }
+    int code;
+    while ((code = mdb_cursor_get(cursor, &key, &value, CURSOR_NEXT)) == 0) {
+        *hash = add_hash(add_hash(*hash, key), value);
+        ++*count;
+    }
+    mdb_cursor_close(cursor);
+    return code == -30798; /* MDB_NOTFOUND: the end */
+}
+
+bool work_look(struct xt_live *live, struct work_sight *sight)
+{
+    memset(sight, 0, sizeof(*sight));
+    if (xt_live_begin_look(live) != XT_OK) {
+        return false;
+    }
+    bool whole = true;
+    for (unsigned i = 0; whole && i < XT_LIVE_TABLES; i++) {
+        uint64_t count;
+        whole = look_at_table(live, i, &sight->tables[i], &count);
+        sight->log_lines = i == XT_LIVE_LOG ? count : sight->log_lines;
+    }
+    xt_live_end_look(live);
+    sight->sequence = xt_live_sequence(live);
+    return whole;
+}
+
+/* ---- events ------------------------------------------------------------------------------------- */
+
+static struct xt_span encode(const struct xt_event *event, uint8_t memory[XT_EVENT_MAX])
+{
+    struct xt_writer writer = xt_writer_over(memory, XT_EVENT_MAX);
+    xt_event_encode(event, &writer);
+    assert_false(writer.overflow);
+    return xt_written(&writer);
+}
+
+static struct xt_span certificate_event(uint64_t id, uint64_t random, uint8_t memory[XT_EVENT_MAX])
+{
+    struct xt_event event;
+    xt_event_begin(&event, XT_EVENT_CERTIFICATE_HELD);
+    memset(event.id, 0, sizeof(event.id));
+    memcpy(event.id, &id, sizeof(id));
+    event.id[15] = 1;
+    event.at_ms = 1000;
+    event.certificate_held.spki[0] = (uint8_t)(random % CERTIFICATES);
+    if (random / CERTIFICATES % 5 != 0) { /* else nobody's */
+        snprintf(event.certificate_held.partner, sizeof(event.certificate_held.partner), "p%u",
+                 (unsigned)(random >> 32));
+    }
+    return encode(&event, memory);
+}
+
+/* What it says may be against the rules: then it is refused, each time. */
+static struct xt_span registry_event(uint64_t id, uint64_t random, uint8_t memory[XT_EVENT_MAX])
+{
+    static struct xt_registry_event told;
+    static uint8_t body[XT_EVENT_BODY_MAX];
+    static const enum xt_registry_type types[] = {
+        XT_REGISTRY_ADDRESS_CHANGED, XT_REGISTRY_CARD_LOST,      XT_REGISTRY_CARD_FOUND,
+        XT_REGISTRY_PHONE_LINKED,    XT_REGISTRY_PHONE_UNLINKED, XT_REGISTRY_CORRECTED,
+        XT_REGISTRY_NUMBER_REPLACED};
+    char event_id[32], text[64];
+    struct xt_registry_envelope envelope = {.at_ms = 1};
+    struct xt_event event;
+    snprintf(event_id, sizeof(event_id), "e-%llu", (unsigned long long)id);
+    snprintf(text, sizeof(text), "%u Lê Lợi", (unsigned)(random >> 40));
+    envelope.event_id = xt_span_of_string(event_id);
+    memset(&told, 0, sizeof(told));
+    told.type = types[random % 7];
+    told.number = PERSON_NUMBER(random % 1000 % WORK_PEOPLE);
+    told.successor = PERSON_NUMBER(1000 + random % 9973);
+    if (told.type == XT_REGISTRY_NUMBER_REPLACED && told.number == PERSON_NUMBER(0)) {
+        told.number++;
+    }
+    told.person.address_province = 1;
+    told.person.address_text = xt_span_of_string(text);
+    told.person.home_town = told.person.address_text;
+    told.set = told.type == XT_REGISTRY_CORRECTED ? XT_CORRECT_BIT(XT_CORRECT_HOME_TOWN) : 0;
+    told.person.phone_count = 1;
+    told.person.phones[0] = 987650000U + (unsigned)(random % 5);
+    assert_int_equal(xt_event_from_registry("civil", &envelope, &told, body, &event), XT_OK);
+    return encode(&event, memory);
+}
+
+struct xt_span work_first_event(uint32_t step, uint8_t memory[XT_EVENT_MAX])
+{
+    uint64_t random = step;
+    return certificate_event(1000ULL * step + 1, next_random(&random), memory);
+}
+
+struct xt_span work_other_event(bool of_register, uint8_t memory[XT_EVENT_MAX])
+{
+    return of_register ? registry_event(UINT32_MAX, 0, memory)
+                       : certificate_event(UINT32_MAX, 7, memory);
+}
+
+/* ---- the work ----------------------------------------------------------------------------------- */
+
+static struct {
+    const char *dir;
+    int told;
+    struct xt_live *live;
+} work;
+
+static struct xt_keyring *open_keys(void)
+{
+    char path[XT_PATH_MAX];
+    struct xt_keyring *keyring = NULL;
+    struct xt_failure failure;
+    assert_int_equal(xt_path_join(path, work.dir, "keys/master.keys"), XT_OK);
+    assert_int_equal(xt_keyring_open(path, &keyring, &failure), XT_OK);
+    return keyring;
+}
+
+static void tell(uint32_t step, uint32_t kind, uint64_t first_sequence)
+{
+    struct work_told told = {.step = step, .kind = kind, .first_sequence = first_sequence};
+    assert_true(work_look(work.live, &told.sight));
+    assert_int_equal(write(work.told, &told, sizeof(told)), sizeof(told));
+}
+
+static void seal_anew(uint32_t step)
+{
+    char path[XT_PATH_MAX];
+    struct xt_failure failure;
+    uint32_t id;
+    bool done = false;
+    assert_int_equal(xt_path_join(path, work.dir, "keys/master.keys"), XT_OK);
+    assert_int_equal(xt_keyring_add(path, &id, &failure), XT_OK);
+    struct xt_keyring *keyring = open_keys();
+    assert_int_equal(xt_live_reseal(work.live, keyring, &done, &failure), XT_OK);
+    assert_true(done);
+    xt_keyring_close(keyring);
+    tell(step + 1, 2, 0);
+}
+
+static void apply_group(uint32_t step)
+{
+    static uint8_t memory[GROUP_MOST][XT_EVENT_MAX];
+    struct xt_span events[GROUP_MOST];
+    struct xt_live_outcome outcomes[GROUP_MOST];
+    struct xt_failure failure;
+    uint64_t random = 1000003ULL * step + 11;
+    unsigned count = 1 + (unsigned)(next_random(&random) % GROUP_MOST);
+    events[0] = work_first_event(step, memory[0]);
+    for (unsigned i = 1; i < count; i++) {
+        uint64_t id = 1000ULL * step + 1 + i;
+        uint64_t drawn = next_random(&random);
+        events[i] = drawn % 4 == 0 ? certificate_event(id, drawn >> 2, memory[i])
+                                   : registry_event(id, drawn >> 2, memory[i]);
+    }
+    enum xt_status status =
+        xt_live_apply(work.live, 1000ULL * step, events, count, outcomes, &failure);
+    if (status != XT_OK) {
+        fail_msg("%s", failure.text);
+    }
+    assert_int_equal(outcomes[0].status, XT_OK);
+    tell(step + 1, 1, outcomes[0].sequence);
+}
+
+void work_run(const char *dir, uint32_t from, uint32_t end)
+{
+    char path[XT_PATH_MAX];
+    struct xt_failure failure;
+    struct xt_generation *base = NULL;
+    struct xt_live_sizes sizes = {MAP_BYTES, XT_LIVE_WINDOW_LEAST};
+    xt_crypto_start();
+    work.dir = dir;
+    assert_int_equal(xt_path_join(path, dir, "live/told"), XT_OK);
+    work.told = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_true(work.told >= 0);
+    struct xt_keyring *keyring = open_keys();
+    enum xt_status status = xt_live_open(dir, keyring, true, sizes, &work.live, &failure);
+    if (status != XT_OK) {
+        fail_msg("%s", failure.text);
+    }
+    assert_int_equal(xt_generation_open(dir, 1, keyring, &base, &failure), XT_OK);
+    xt_live_set_base(work.live, base);
+    tell(from, 0, 0);
+    for (uint32_t step = from; step < end; step++) {
+        if (step % RESEAL_EVERY == RESEAL_EVERY - 1) {
+            seal_anew(step);
+        } else {
+            apply_group(step);
+        }
+    }
+    xt_live_close(work.live);
+    exit(0);
+}
