@@ -229,17 +229,21 @@ static enum xt_status load_line(void *context, uint64_t sequence,
 {
     struct xt_live *live = context;
     struct xt_live_window *window = &live->window;
+    struct xt_window_event known = *line;
     uint64_t at;
     if (xt_live_window_count(window) == 0) {
         window->first = window->next = live->log_first = sequence;
+        live->time_ms = line->time_ms;
     }
+    xt_live_advance(live, line->time_ms);
+    known.time_ms = live->age_ms;
     if (xt_live_window_count(window) == xt_live_window_kept(window)) {
         xt_live_window_forget(window);
     }
     if (sequence != window->next || xt_live_window_find(window, line->id, &at) != NULL) {
         return XT_CORRUPT;
     }
-    xt_live_window_add(window, line);
+    xt_live_window_add(window, &known);
     return XT_OK;
 }
 
@@ -258,15 +262,17 @@ static enum xt_status load_window(struct xt_live *live, uint32_t events, struct 
 {
     int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
     enum xt_status status = code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
+    uint64_t time_ms = 0;
     live->active = code == 0;
     if (status == XT_OK) {
-        status = read_position(live, &live->sequence, &live->time_ms);
+        status = read_position(live, &live->sequence, &time_ms);
     }
     if (status == XT_OK) {
         status = xt_live_window_open(&live->window, events, live->sequence + 1);
     }
     if (status == XT_OK) {
         live->log_first = live->window.first;
+        live->time_ms = time_ms; /* where the log is empty */
         status = xt_live_log_each(live, load_line, live);
     }
     if (status == XT_OK && live->window.next != live->sequence + 1) {

@@ -41,8 +41,11 @@
     1024 /* places in the reader table: processes at a time, upgrades included */
 
 /* The window of idempotency. A day is longer than any client goes on trying; a million events are ten
- * times what a day brings, and take 48 MiB of the writer's memory. */
+ * times what a day brings, and take 48 MiB of the writer's memory.
+ * A clock may leap: from one event to the next no more than XT_LIVE_GAP_MS are counted, and nothing when it
+ * goes back. So a leap by a year forgets nothing, and where events are rare ids are kept for longer. */
 #define XT_LIVE_WINDOW_MS (24ULL * 3600 * 1000)
+#define XT_LIVE_GAP_MS (600ULL * 1000)
 #define XT_LIVE_WINDOW_EVENTS (1U << 20)
 
 /* Address space of the map, doubled when half of it is in use; readers follow by themselves. */

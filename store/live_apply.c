@@ -18,7 +18,7 @@ struct group {
     const struct xt_span *events;
     struct xt_live_outcome *outcomes;
     unsigned count, added;
-    uint64_t sequence, time_ms; /* before the group */
+    uint64_t sequence, time_ms, age_ms; /* before the group */
 };
 
 /* An event that was applied before, in this group or in the window. */
@@ -47,7 +47,7 @@ static void describe(const struct xt_live *live, const struct xt_event *event,
                  line->id);
     xt_live_hash(live->sealer, XT_LIVE_EVENT_CONTENT, encoded, content);
     memcpy(&line->content, content, sizeof(line->content));
-    line->time_ms = live->time_ms;
+    line->time_ms = live->age_ms;
 }
 
 /* Codes of LMDB's: the group is lost. */
@@ -79,8 +79,7 @@ static int apply_one(struct group *group, struct xt_span encoded, struct xt_live
     return code;
 }
 
-/* How many of the oldest ids the log need not keep. The count alone is bound enough: after a clock that
- * ran ahead no id grows old until the time comes that it showed. */
+/* How many of the oldest ids the log need not keep. */
 static unsigned forgettable(const struct xt_live *live)
 {
     const struct xt_live_window *window = &live->window;
@@ -90,7 +89,7 @@ static unsigned forgettable(const struct xt_live *live)
         const struct xt_window_event *line =
             &window->events[(window->first + forget) & window->mask];
         bool full = count - forget > xt_live_window_kept(window);
-        if (!full && line->time_ms + XT_LIVE_WINDOW_MS > live->time_ms) {
+        if (!full && line->time_ms + XT_LIVE_WINDOW_MS > live->age_ms) {
             break;
         }
     }
@@ -114,6 +113,7 @@ static void take_back(struct group *group)
     }
     group->live->sequence = group->sequence;
     group->live->time_ms = group->time_ms;
+    group->live->age_ms = group->age_ms;
 }
 
 static void end_txn(struct xt_live *live)
@@ -131,9 +131,7 @@ static int try_group(struct group *group, uint64_t now_ms)
     unsigned forget = forgettable(live);
     int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
     live->active = code == 0;
-    if (now_ms > live->time_ms) {
-        live->time_ms = now_ms; /* a clock that was set back does not keep ids for longer */
-    }
+    xt_live_advance(live, now_ms);
     for (unsigned i = 0; code == 0 && i < group->count; i++) {
         code = apply_one(group, group->events[i], &group->outcomes[i]);
     }
@@ -247,7 +245,8 @@ enum xt_status xt_live_apply(struct xt_live *live, uint64_t now_ms, const struct
                           .outcomes = outcomes,
                           .count = count,
                           .sequence = live->sequence,
-                          .time_ms = live->time_ms};
+                          .time_ms = live->time_ms,
+                          .age_ms = live->age_ms};
     xt_require(live->writes && count <= XT_LIVE_GROUP_MAX);
     int code = xt_live_grow(live, false);
     for (unsigned tries = 0; code == 0 && tries < 2; tries++) {

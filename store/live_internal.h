@@ -56,7 +56,8 @@ struct xt_live {
     bool writes, active;          /* active: txn may be read through */
     uint64_t epoch;               /* of a reader's last renewal */
     uint64_t sequence;            /* of a writer: the last one, of the group under way as well */
-    uint64_t time_ms;             /* of a writer: of the last event, never going back */
+    uint64_t time_ms;             /* of a writer: of the last event, UTC, as the clock was */
+    uint64_t age_ms;              /* of a writer: the same since some beginning, without leaps */
     uint64_t log_first;           /* of a writer: the oldest line in the log; <= window.first */
     uint64_t file_limit;          /* of a writer: RLIMIT_FSIZE when it was opened, bytes */
     struct xt_live_window window; /* of a writer */
@@ -80,6 +81,14 @@ struct xt_live {
     bool fold_began;     /* .. else: keys up to fold_at were looked at */
     uint8_t fold_at[XT_LIVE_HASH];
 };
+
+/* The clock shows now_ms. */
+static inline void xt_live_advance(struct xt_live *live, uint64_t now_ms)
+{
+    uint64_t gap = now_ms > live->time_ms ? now_ms - live->time_ms : 0;
+    live->age_ms += gap < XT_LIVE_GAP_MS ? gap : XT_LIVE_GAP_MS;
+    live->time_ms = now_ms;
+}
 
 /* What may stay in the window when a group begins is this and what the group before added. Such a group
  * adds up to XT_LIVE_GROUP_MAX before it forgets, since it only forgets what is gone from the disk. */
@@ -190,7 +199,7 @@ XT_MUST_USE int xt_live_take_registry(struct xt_live *live, const struct xt_even
 XT_MUST_USE int xt_live_take_effect(struct xt_live *live, const struct xt_event *event,
                                     enum xt_status *refused, enum xt_conflict *conflict);
 
-/* Lines of the log. */
+/* Lines of the log: their time is the clock's. */
 void xt_live_log_key(uint64_t sequence, uint8_t key[8]);
 XT_MUST_USE int xt_live_log_append(struct xt_live *live, uint64_t sequence,
                                    const struct xt_window_event *line, enum xt_event_type type);

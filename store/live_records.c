@@ -189,7 +189,7 @@ int xt_live_log_append(struct xt_live *live, uint64_t sequence, const struct xt_
     struct xt_writer writer = xt_writer_over(plain, sizeof(plain));
     xt_write(&writer, line->id, XT_LIVE_HASH);
     xt_put(&writer, line->content, 8);
-    xt_put(&writer, line->time_ms, 8);
+    xt_put(&writer, live->time_ms, 8);
     xt_put(&writer, (uint64_t)type, 2);
     xt_live_log_key(sequence, key);
     return put_sealed(live, XT_LIVE_LOG, (MDB_val){sizeof(key), key}, xt_written(&writer),

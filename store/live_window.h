@@ -14,7 +14,7 @@
 struct xt_window_event {
     uint8_t id[16];   /* keyed hash of the event's id */
     uint64_t content; /* keyed hash of the whole event */
-    uint64_t time_ms; /* when it was applied, UTC */
+    uint64_t time_ms; /* when it was applied: by xt_live.age_ms; in a line of the log UTC */
 };
 
 struct xt_live_window {

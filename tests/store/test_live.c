@@ -598,19 +598,62 @@ static void ids_are_forgotten_by_count_and_by_time(void **state)
     assert_applied(outcome, 2 * WINDOW, true);
     assert_int_equal(apply(live, now, &first, 1, &outcome), XT_OK); /* too long ago, by count */
     assert_applied(outcome, 2 * WINDOW + 1, false);
-    now += DAY_MS - 1;
+    unsigned sequence = 2 * WINDOW + 2;
+    for (uint64_t end = now + DAY_MS; now + XT_LIVE_GAP_MS < end; sequence++) { /* a day goes by */
+        struct xt_event other = held_event(sequence, "vnpt");
+        now += XT_LIVE_GAP_MS;
+        assert_int_equal(apply(live, now, &other, 1, &outcome), XT_OK);
+        assert_applied(outcome, sequence, false);
+    }
     assert_int_equal(apply(live, now, &last, 1, &outcome), XT_OK);
     assert_applied(outcome, 2 * WINDOW, true);
-    now += 2;
-    for (unsigned i = 0; i < 4; i++) { /* each group takes some of the old ones out */
-        struct xt_event other = held_event(5000 + i, "vnpt");
+    now += XT_LIVE_GAP_MS + 1;
+    for (unsigned i = 0; i < 4; i++, sequence++) { /* each group takes some of the old ones out */
+        struct xt_event other = held_event(sequence, "vnpt");
         assert_int_equal(apply(live, now, &other, 1, &outcome), XT_OK);
-        assert_applied(outcome, 2 * WINDOW + 2 + i, false);
+        assert_applied(outcome, sequence, false);
     }
     assert_int_equal(apply(live, now, &last, 1, &outcome), XT_OK); /* by time */
-    assert_applied(outcome, 2 * WINDOW + 6, false);
+    assert_applied(outcome, sequence, false);
     xt_live_close(live);
-    assert_int_equal(count_log(), 5);
+    assert_int_equal(count_log(), sequence - 2 * WINDOW - 1);
+}
+
+#define YEAR_MS (365 * DAY_MS)
+static struct xt_event early[3];
+
+static void send_early_ones(void)
+{
+    struct xt_live *live = open_writer();
+    for (unsigned i = 0; i < 3; i++) {
+        struct xt_live_outcome outcome;
+        assert_int_equal(apply(live, 2 * DAY_MS, &early[i], 1, &outcome), XT_OK);
+        assert_applied(outcome, i + 1, true);
+    }
+    xt_live_close(live);
+}
+
+/* Whoever had no answer before the leap sends again after it. */
+static void a_clock_that_leaps_forgets_no_id(void **state)
+{
+    (void)state;
+    static const uint64_t clock[] = {YEAR_MS,          YEAR_MS + 1, 3600, 0, UINT64_MAX / 2,
+                                     2 * DAY_MS + 500, DAY_MS};
+    struct xt_live *live = open_writer();
+    struct xt_live_outcome outcome;
+    for (unsigned i = 0; i < 3; i++) {
+        early[i] = held_event(i, "vnpt");
+        assert_int_equal(apply(live, 2 * DAY_MS, &early[i], 1, &outcome), XT_OK);
+    }
+    for (unsigned i = 0; i < 7; i++) {
+        struct xt_event other = held_event(10 + i, "vnpt");
+        assert_int_equal(apply(live, clock[i], &other, 1, &outcome), XT_OK);
+        assert_applied(outcome, 4 + i, false);
+        assert_int_equal(apply(live, clock[i], &early[i % 3], 1, &outcome), XT_OK);
+        assert_applied(outcome, 1 + i % 3, true);
+    }
+    xt_live_close(live);
+    in_child(send_early_ones);
 }
 
 #define SOON_MS 1000000 /* UTC; nothing grows old in these */
@@ -1011,6 +1054,7 @@ int main(void)
         cmocka_unit_test(the_window_finds_what_is_in_it_and_nothing_else),
         EACH(ids_are_forgotten_by_count_and_by_time),
         EACH(full_groups_pass_through_a_full_window),
+        EACH(a_clock_that_leaps_forgets_no_id),
         EACH(ids_are_forgotten_by_count_after_a_clock_that_ran_ahead),
         EACH(a_log_that_is_too_long_is_cut_when_it_is_opened),
         EACH(nothing_stands_in_the_clear),
