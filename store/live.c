@@ -42,6 +42,14 @@ enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int 
     }
 }
 
+enum xt_status xt_live_broken(struct xt_failure *failure, const char *what, int code)
+{
+    enum xt_status status = xt_live_failed(failure, what, code);
+    return status == XT_DISK_FULL
+               ? xt_fail(failure, XT_IO, "cannot %s: %s", what, mdb_strerror(code))
+               : status;
+}
+
 /* ---- paths and the lock ------------------------------------------------------------------------ */
 
 struct paths {

@@ -262,7 +262,7 @@ enum xt_status xt_live_apply(struct xt_live *live, uint64_t now_ms, const struct
     }
     take_back(&group);
     if (!xt_live_lacks_room(live, code)) {
-        return xt_live_failed(failure, "write the live store", code);
+        return xt_live_broken(failure, "write the live store", code);
     }
     refuse_all(&group);
     return XT_DISK_FULL;

@@ -129,6 +129,10 @@ XT_MUST_USE int xt_live_put_header(struct xt_live *live, const struct xt_keyring
 /* Seals every record and line under another sealer, in the transaction under way. Codes of LMDB's. */
 XT_MUST_USE int xt_live_records_reseal(struct xt_live *live, const struct xt_live_sealer *sealer);
 
+/* The same for what could not be written when it is not known what came of it: never XT_DISK_FULL, with
+ * which a writer would go on. */
+enum xt_status xt_live_broken(struct xt_failure *failure, const char *what, int code);
+
 /* Doubles the map when half of it is in use, or now. No transaction may be open. Codes of LMDB's. */
 XT_MUST_USE int xt_live_grow(struct xt_live *live, bool now);
 /* Whether a code of LMDB's means that there was no room, and nothing was changed. */

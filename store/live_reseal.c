@@ -72,5 +72,5 @@ enum xt_status xt_live_reseal(struct xt_live *live, const struct xt_keyring *key
     return xt_live_lacks_room(live, code)
                ? xt_fail(failure, XT_DISK_FULL,
                          "cannot seal the live store anew: the disk is full; make room")
-               : xt_live_failed(failure, "seal the live store anew", code);
+               : xt_live_broken(failure, "seal the live store anew", code);
 }
