@@ -52,7 +52,7 @@ enum preload_how {
     PRELOAD_FAILS,  /* nothing is done, and `error` comes back */
     PRELOAD_SHORT,  /* half of it is written, and that comes back */
     PRELOAD_LATE,   /* it is written but not synced, and `error` comes back */
-    PRELOAD_KILLED, /* it is written but not synced, and SIGKILL comes */
+    PRELOAD_KILLED, /* it is written but not synced, and SIGKILL comes (in a sandbox SIGSYS) */
 };
 
 /* Syncs that a harness takes away, to show that it would see it. */
