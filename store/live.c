@@ -102,6 +102,11 @@ static int open_tables(struct xt_live *live)
 static int begin_txn(struct xt_live *live)
 {
     int code = mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn);
+    if (code == MDB_READERS_FULL) { /* of killed ones, whom the writer has not looked for yet */
+        int dead = 0;
+        code = mdb_reader_check(live->env, &dead);
+        code = code == 0 ? mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn) : code;
+    }
     if (code == MDB_MAP_RESIZED) { /* the writer has made it larger since it was opened */
         code = mdb_env_set_mapsize(live->env, 0);
         code = code == 0 ? mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn) : code;

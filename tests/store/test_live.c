@@ -439,6 +439,64 @@ static void a_reader_sees_what_was_applied_when_the_epoch_changes(void **state)
     }
 }
 
+/* A reader that sees something and is killed. */
+static void kill_a_reader(void)
+{
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        struct xt_live *reader = NULL;
+        if (xt_live_open_reader(deployment(), deployment_keyring(), &reader, NULL) == XT_OK) {
+            raise(SIGKILL);
+        }
+        _exit(1);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFSIGNALED(status));
+}
+
+static void killed_readers_fill_no_table(void **state)
+{
+    (void)state;
+    struct xt_live *live = open_writer();
+    unsigned dead = 0;
+    for (unsigned i = 0; i < XT_LIVE_READERS + 20; i++) { /* the writer is busy meanwhile */
+        kill_a_reader();
+    }
+    assert_int_equal(xt_live_check_readers(live, &dead), XT_OK);
+    assert_true(dead > 0 && dead < XT_LIVE_READERS);
+    xt_live_close(live);
+}
+
+static off_t store_size(void)
+{
+    struct stat facts;
+    assert_int_equal(stat(deployment_path("live/live.mdb"), &facts), 0);
+    return facts.st_size;
+}
+
+/* Pages that a killed reader saw are used again once its place was freed. */
+static void killed_readers_do_not_make_the_file_grow(void **state)
+{
+    (void)state;
+    struct xt_live *live = open_sized(true, XT_LIVE_MAP_LEAST, 4 * XT_LIVE_GROUP_MAX);
+    off_t before = 0;
+    for (unsigned i = 0; i < 1000; i++) {
+        struct xt_event event = held_event(i % 50, "vnpt");
+        unsigned dead = 0;
+        kill_a_reader();
+        assert_int_equal(apply_one(live, &event).status, XT_OK);
+        if (i % 10 == 9) { /* as the writer does once in a while */
+            assert_int_equal(xt_live_check_readers(live, &dead), XT_OK);
+            assert_int_equal(dead, 10);
+        }
+        before = i == 699 ? store_size() : before;
+    }
+    assert_true(store_size() <= before + (64 << 10)); /* some pages more or less */
+    xt_live_close(live);
+}
+
 static void places_of_killed_readers_are_freed(void **state)
 {
     (void)state;
@@ -1049,6 +1107,8 @@ int main(void)
         EACH(older_generations_need_the_operators_word),
         EACH(a_reader_sees_what_was_applied_when_the_epoch_changes),
         EACH(places_of_killed_readers_are_freed),
+        EACH(killed_readers_fill_no_table),
+        EACH(killed_readers_do_not_make_the_file_grow),
         EACH(a_reader_before_the_first_writer_finds_nothing_and_makes_nothing),
         EACH(readers_follow_a_map_that_grew),
         cmocka_unit_test(the_window_finds_what_is_in_it_and_nothing_else),
