@@ -161,7 +161,7 @@ static ssize_t write_at(int fd, const struct iovec *bytes, int count, off_t offs
         size += bytes[i].iov_len;
     }
     bool synced = path != NULL && (fcntl(fd, F_GETFL) & O_DSYNC) != 0 &&
-                  (!is_live(path) || (control->without & PRELOAD_NO_META_SYNC) == 0);
+                  (control->without & PRELOAD_NO_META_SYNC) == 0;
     if (is_live(path)) {
         bool meta = offset < 2 * page && size < (size_t)page;
         control->writes++;
@@ -244,7 +244,9 @@ static int sync_by(long call, int fd)
 {
     char memory[PATH_SIZE];
     const char *path = path_of(fd, memory);
-    if (is_live(path) && (control->without & PRELOAD_NO_DATA_SYNC) != 0) {
+    struct stat facts;
+    if (path != NULL && (control->without & PRELOAD_NO_DATA_SYNC) != 0 && fstat(fd, &facts) == 0 &&
+        S_ISREG(facts.st_mode)) {
         return 0;
     }
     if (is_live(path) && fails_now(PRELOAD_SYNCS)) {

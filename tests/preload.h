@@ -56,7 +56,7 @@ enum preload_how {
 };
 
 /* Syncs that a harness takes away, to show that it would see it. */
-#define PRELOAD_NO_DATA_SYNC 1U /* fdatasync and fsync do nothing */
+#define PRELOAD_NO_DATA_SYNC 1U /* fdatasync and fsync of a file do nothing */
 #define PRELOAD_NO_META_SYNC 2U /* nor does O_DSYNC */
 
 struct preload_control {

@@ -1,10 +1,10 @@
-/* The live store after a power cut: whatever of the writes under way has come to the disk, what was told
- * before is there, nothing is there by half, and the store goes on.
+/* The live store, and a generation that is imported, after a power cut: whatever of the writes under way has
+ * come to the disk, what was told before is there, nothing is there by half, and the store goes on.
  *
  * A writer works while its disk is recorded (tests/preload), every state that a cut could leave is laid out
  * (tests/crash_states), and the real code opens it. The same with a disk whose syncs do nothing must find
  * broken states: else the test would be blind.
- * XT_STATES in the environment: about how many states (a soak takes 20000).
+ * XT_STATES in the environment: about how many states of the live store (1200; a soak takes 20000).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -17,6 +17,8 @@
 #include <unistd.h>
 
 #include "crypto/file.h"
+#include "store/builder.h"
+#include "store/identity.h"
 #include "tests/crash_states.h"
 #include "tests/preload.h"
 #include "tests/store/crash_work.h"
@@ -82,15 +84,12 @@ static int remove_all(void **state)
     return deployment_remove(state);
 }
 
-/* The work, by this program in another process, with its disk recorded. Gives how it ended. */
-static int record(unsigned from, unsigned end)
+/* Work by this program in another process, with what it does to a folder recorded. Gives how it ended. */
+static int record_in(const char *folder, const char *first, const char *second)
 {
-    char text[2][16];
     int status = 0;
     const char *library = getenv("XT_PRELOAD");
     assert_non_null(library);
-    snprintf(text[0], sizeof(text[0]), "%u", from);
-    snprintf(text[1], sizeof(text[1]), "%u", end);
     fflush(NULL);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -100,16 +99,25 @@ static int record(unsigned from, unsigned end)
         /* A sanitizer wants to be the first library. */
         snprintf(options, sizeof(options), "%s:verify_asan_link_order=0", asan == NULL ? "" : asan);
         if (setenv("ASAN_OPTIONS", options, 1) != 0 || setenv("LD_PRELOAD", library, 1) != 0 ||
-            setenv("PRELOAD_FOLDER", deployment_path("live"), 1) != 0 ||
+            setenv("PRELOAD_FOLDER", deployment_path(folder), 1) != 0 ||
             setenv("PRELOAD_RECORD", deployment_path("recording"), 1) != 0 ||
             setenv("PRELOAD_CONTROL", deployment_path("control"), 1) != 0) {
             _exit(126);
         }
-        execl("/proc/self/exe", "test_crash", deployment(), text[0], text[1], (char *)NULL);
+        execl("/proc/self/exe", "test_crash", deployment(), first, second, (char *)NULL);
         _exit(127);
     }
     assert_int_equal(waitpid(child, &status, 0), child);
     return status;
+}
+
+/* Steps of a writer. */
+static int record(unsigned from, unsigned end)
+{
+    char text[2][16];
+    snprintf(text[0], sizeof(text[0]), "%u", from);
+    snprintf(text[1], sizeof(text[1]), "%u", end);
+    return record_in("live", text[0], text[1]);
 }
 
 /* Reads all that was recorded so far. */
@@ -188,7 +196,7 @@ static bool is_unheard_of(const struct work_sight *sight, const struct work_told
            sight->sequence == again->sight.sequence && sight->log_lines == again->sight.log_lines;
 }
 
-static enum verdict judge(size_t count)
+static enum verdict judge_store(size_t count)
 {
     const struct work_told *last = count == 0 ? NULL : told(count - 1);
     const struct work_told *next = told(count);
@@ -232,12 +240,11 @@ static void leave_lock_file(void)
     close(to);
 }
 
-static void visit(void *context, size_t count)
+/* judge: in a process of its own, which may crash. */
+static void look_at_state(size_t count, enum verdict (*judge)(size_t count))
 {
     int status = 0;
-    (void)context;
     world.visits++;
-    leave_lock_file();
     fflush(NULL);
     pid_t child = fork();
     assert_true(child >= 0);
@@ -260,10 +267,17 @@ static void visit(void *context, size_t count)
     }
 }
 
-static size_t visit_all(unsigned at_each)
+static void visit(void *context, size_t count)
 {
-    struct crash_plan plan = {.folder = world.live, .at_each = at_each, .seed = 7};
-    size_t states = crash_each_state(world.recording, &plan, visit, NULL);
+    (void)context;
+    leave_lock_file();
+    look_at_state(count, judge_store);
+}
+
+static size_t visit_all_in(const char *folder, unsigned at_each, crash_visit visitor)
+{
+    struct crash_plan plan = {.folder = folder, .at_each = at_each, .seed = 7};
+    size_t states = crash_each_state(world.recording, &plan, visitor, NULL);
     print_message("%zu states:", states);
     for (unsigned i = 0; i <= CRASHED; i++) {
         if (world.reasons[i] > 0) {
@@ -272,6 +286,74 @@ static size_t visit_all(unsigned at_each)
     }
     print_message("\n");
     return states;
+}
+
+static size_t visit_all(unsigned at_each)
+{
+    return visit_all_in(world.live, at_each, visit);
+}
+
+/* ---- a generation ------------------------------------------------------------------------------- */
+
+#define GENERATIONS 3
+
+/* Imports one after the other; tells when each is served. Each has one person more than the one before. */
+static void import_generations(const char *dir)
+{
+    struct xt_keyring *keyring = NULL;
+    char path[XT_PATH_MAX];
+    xt_crypto_start();
+    assert_int_equal(xt_path_join(path, dir, "identity/told"), XT_OK);
+    int out = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    assert_int_equal(xt_path_join(path, dir, "keys/master.keys"), XT_OK);
+    assert_true(out >= 0);
+    assert_int_equal(xt_keyring_open(path, &keyring, &failure), XT_OK);
+    for (unsigned number = 1; number <= GENERATIONS; number++) {
+        struct xt_builder *builder = NULL;
+        struct xt_manifest manifest;
+        struct xt_person person;
+        assert_int_equal(xt_builder_open(dir, keyring, NULL, &builder, &failure), XT_OK);
+        for (unsigned i = 0; i < number; i++) {
+            make_person(i, &person);
+            assert_int_equal(xt_builder_add(builder, 0, &person, i + 1, &failure), XT_OK);
+        }
+        assert_int_equal(xt_builder_sort(builder, NULL, NULL, &failure), XT_OK);
+        assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_OK);
+        xt_builder_close(builder);
+        assert_int_equal(write(out, &number, sizeof(number)), sizeof(number));
+    }
+    xt_keyring_close(keyring);
+    exit(0);
+}
+
+/* The generation that was told of is served, or the next one, whole. */
+static enum verdict judge_generation(size_t count)
+{
+    struct xt_generation *generation = NULL;
+    uint32_t number = 0;
+    enum xt_status status = xt_generation_current(world.folder, &number, &failure);
+    if (status != XT_OK) {
+        return count == 0 && status == XT_NOT_FOUND ? GOOD : LOST;
+    }
+    if (number < count) {
+        return LOST;
+    }
+    if (number > count + 1 ||
+        xt_generation_open(world.folder, number, world.keyring, &generation, &failure) != XT_OK) {
+        return NOT_OPENED;
+    }
+    for (unsigned i = 0; i <= number; i++) {
+        if (!find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(i), i < number)) {
+            return HALF;
+        }
+    }
+    return GOOD;
+}
+
+static void visit_generation(void *context, size_t count)
+{
+    (void)context;
+    look_at_state(count, judge_generation);
 }
 
 /* ---- tests -------------------------------------------------------------------------------------- */
@@ -321,6 +403,36 @@ static void a_disk_that_does_not_sync_commits_is_found_out(void **state)
 {
     (void)state;
     disk_is_found_out(PRELOAD_NO_META_SYNC);
+}
+
+static size_t cut_imports(unsigned without)
+{
+    char folder[80];
+    snprintf(folder, sizeof(folder), "%s/identity", world.folder);
+    assert_int_equal(mkdir(folder, 0700), 0);
+    xt_identity_remove(deployment(), "current");
+    xt_identity_remove(deployment(), "000001");
+    world.control->without = without;
+    assert_int_equal(record_in("identity", "import", ""), 0);
+    read_recording();
+    size_t states = visit_all_in(folder, 5 * AT_EACH, visit_generation);
+    assert_int_equal(rmdir(folder), 0);
+    return states;
+}
+
+static void a_power_cut_in_an_import_leaves_a_whole_generation(void **state)
+{
+    (void)state;
+    size_t states = cut_imports(0);
+    assert_int_equal(world.bad, 0);
+    assert_true(states > 100);
+}
+
+static void an_import_without_syncs_is_found_out(void **state)
+{
+    (void)state;
+    (void)cut_imports(PRELOAD_NO_DATA_SYNC);
+    assert_true(world.bad > 0);
 }
 
 static void start_recording_over(void)
@@ -380,11 +492,16 @@ static void a_commit_that_failed_late_is_lasting_before_it_is_answered_for(void 
 
 int main(int argc, char **argv)
 {
+    if (argc == 4 && strcmp(argv[2], "import") == 0) {
+        import_generations(argv[1]);
+    }
     if (argc == 4) {
         work_run(argv[1], (uint32_t)strtoul(argv[2], NULL, 10),
                  (uint32_t)strtoul(argv[3], NULL, 10));
     }
     const struct CMUnitTest tests[] = {
+        EACH(a_power_cut_in_an_import_leaves_a_whole_generation),
+        EACH(an_import_without_syncs_is_found_out),
         EACH(no_power_cut_loses_or_breaks_anything),
         EACH(a_disk_without_syncs_is_found_out),
         EACH(a_disk_that_does_not_sync_data_is_found_out),
