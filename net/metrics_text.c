@@ -323,6 +323,20 @@ static const struct xt_metric metrics[] = {
      .row = xt_metric_writer_row,
      .place = WRITER(sequence),
      .count = 1},
+    {.name = "writer_store_bytes",
+     .type = "gauge",
+     .help = "Bytes that the live store takes.",
+     .rows = xt_metric_writer_rows,
+     .row = xt_metric_writer_row,
+     .place = WRITER(store_bytes),
+     .count = 1},
+    {.name = "writer_room_bytes",
+     .type = "gauge",
+     .help = "Bytes that the live store can grow by.",
+     .rows = xt_metric_writer_rows,
+     .row = xt_metric_writer_row,
+     .place = WRITER(room_bytes),
+     .count = 1},
 };
 #define METRICS (sizeof(metrics) / sizeof(metrics[0]))
 

@@ -23,6 +23,9 @@
     20 /* between two steps of dropping what a compaction folded: others want the disk as well */
 #define FOLD_AGAIN_MS 5000 /* when the disk was full */
 #define READERS_TICKS 10   /* how often places of dead readers are looked for, in ticks */
+/* Room that is low: less than a reseal would need (as much as the store takes) and this much more, some
+ * 100,000 changed people. */
+#define ROOM_LOW (64ULL << 20)
 
 struct writing {
     uv_loop_t loop;
@@ -48,6 +51,7 @@ struct writing {
     bool draining, stopped, failed;
     bool folding;     /* there was something to drop */
     bool base_failed; /* and the log says so */
+    bool room_low;    /* the same */
     struct xt_writer_desk desk;
 };
 
@@ -350,11 +354,33 @@ static void on_wants_base(void *context)
 
 /* ---- the beginning ------------------------------------------------------------------------------ */
 
+/* Before the disk, a limit or the map is full: then events are refused. */
+static void look_at_room(struct writing *writing)
+{
+    struct xt_writer_counters *counters = xt_shared_writer_counters(writing->shared);
+    uint64_t used, left;
+    if (xt_live_room(writing->live, &used, &left) != XT_OK) {
+        return;
+    }
+    xt_counter_set(&counters->store_bytes, used);
+    xt_counter_set(&counters->room_bytes, left);
+    bool low = left < ROOM_LOW || left - ROOM_LOW < used;
+    if (low && !writing->room_low) {
+        struct xt_log_line line;
+        xt_log_begin(&line, XT_LOG_WARNING, "live_room_low");
+        xt_log_number(&line, "store_bytes", used);
+        xt_log_number(&line, "room_bytes", left);
+        xt_log_end(&line);
+    }
+    writing->room_low = low;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct writing *writing = timer->data;
     unsigned dead = 0;
     xt_vitals_update(&writing->vitals);
+    look_at_room(writing);
     if (xt_live_wants_base(writing->live)) {
         on_wants_base(writing);
     }
@@ -380,6 +406,9 @@ static enum xt_status open_store(struct writing *writing, struct xt_failure *fai
     /* The store has its own keys now; the ring stays for the generations to come. */
     if (status == XT_OK) {
         on_wants_base(writing);
+    }
+    if (status == XT_OK) {
+        look_at_room(writing);
     }
     if (status == XT_OK && uv_timer_start(&writing->timer, on_tick, TICK_MS, TICK_MS) != 0) {
         status = xt_fail(failure, XT_IO, "cannot start a timer");

@@ -129,7 +129,7 @@ static int pin_last_commit(struct xt_live *live)
     if (code == 0) {
         code = mdb_env_get_fd(live->env, &fd);
     }
-    if (code == 0 && fdatasync(fd) != 0) { /* LMDB's own: what a commit was made of comes before it */
+    if (code == 0 && fdatasync(fd) != 0) { /* what a commit was made of comes before it */
         code = errno;
     }
     for (unsigned i = 0; code == 0 && i < 2; i++) {

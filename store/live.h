@@ -111,6 +111,10 @@ bool xt_live_wants_base(const struct xt_live *live);
 XT_MUST_USE enum xt_status xt_live_look_up_generation(struct xt_live *live, uint32_t *number,
                                                       uint8_t digest[XT_GENERATION_DIGEST]);
 
+/* Bytes that the store takes, and that it could grow by: of the disk, of the limit of files, of the map. A
+ * reseal takes as many again as it has. XT_IO: the disk does not tell. */
+XT_MUST_USE enum xt_status xt_live_room(const struct xt_live *live, uint64_t *used, uint64_t *left);
+
 /* Frees the places of readers that died; once in a while. Gives how many there were. */
 XT_MUST_USE enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead);
 

@@ -173,18 +173,29 @@ static bool is_unchanged(struct xt_live *live)
     return true;
 }
 
-/* Whether the next ROOM_LEAST bytes would find no place, on the disk or below the limit of files. The
- * limit is that of the opening: a sandboxed process need not be allowed to ask for it. */
-static bool room_is_short(const struct xt_live *live)
+/* The limit is that of the opening: a sandboxed process need not be allowed to ask for it. */
+enum xt_status xt_live_room(const struct xt_live *live, uint64_t *used, uint64_t *left)
 {
     int fd = -1;
     struct statvfs disk;
     struct stat file;
+    *used = *left = 0;
     if (mdb_env_get_fd(live->env, &fd) != 0 || fstatvfs(fd, &disk) != 0 || fstat(fd, &file) != 0) {
-        return false;
+        return XT_IO;
     }
-    return (uint64_t)disk.f_bavail * disk.f_frsize < ROOM_LEAST || live->file_limit < ROOM_LEAST ||
-           (uint64_t)file.st_size > live->file_limit - ROOM_LEAST;
+    uint64_t most = live->file_limit < XT_LIVE_MAP_MOST ? live->file_limit : XT_LIVE_MAP_MOST;
+    uint64_t room = (uint64_t)disk.f_bavail * disk.f_frsize;
+    *used = (uint64_t)file.st_size;
+    *left = most > *used ? most - *used : 0;
+    *left = room < *left ? room : *left;
+    return XT_OK;
+}
+
+/* Whether the next ROOM_LEAST bytes would find no place. */
+static bool room_is_short(const struct xt_live *live)
+{
+    uint64_t used, left;
+    return xt_live_room(live, &used, &left) == XT_OK && left < ROOM_LEAST;
 }
 
 /* LMDB reports a write that was cut short, as on a disk that fills up, as EIO. */

@@ -119,6 +119,33 @@ static void a_disk_without_room_refuses_and_the_writer_goes_on(void **state)
     finish();
 }
 
+static void leave(void)
+{
+    come_to_rest();
+    rig_drain();
+    rig_run_until(!rig_has_writer());
+}
+
+static void little_room_is_told_of_before_there_is_none(void **state)
+{
+    (void)state;
+    const struct xt_writer_counters *counters = xt_shared_writer_counters(rig.shared);
+    go_on(FEW);
+    assert_true(xt_counter_get(&counters->store_bytes) > 0);
+    leave();
+    rig.file_limit = 1024UL << 20;
+    rig_start();
+    assert_false(rig_has_logged("live_room_low"));
+    leave();
+    rig.file_limit = 32UL << 20;
+    rig_start();
+    assert_true(rig_has_logged("live_room_low"));
+    uint64_t used = xt_counter_get(&counters->store_bytes);
+    assert_true(used >= 8 * 4096 && used < 32UL << 20);
+    assert_int_equal(xt_counter_get(&counters->room_bytes), (32UL << 20) - used);
+    finish();
+}
+
 /* What the writer before left is on the disk before it is answered for: or there is no writer. */
 static void a_writer_whose_disk_fails_at_its_start_ends(void **state)
 {
@@ -159,12 +186,7 @@ static void a_clock_that_leaps_neither_stops_it_nor_makes_events_count_twice(voi
             rig_tell_again(subject); /* it had no answer, say */
         }
         if (i % 3 == 2) {
-            rig_drain();
-            rig_patience();
-            while (rig_has_writer()) {
-                uv_run(&rig.loop, UV_RUN_ONCE);
-            }
-            uv_timer_stop(&rig.patience);
+            leave();
             rig_start();
         }
         go_on(FEW);
@@ -181,7 +203,7 @@ static void writers_killed_under_load_lose_nothing_and_apply_nothing_twice(void 
     const char *text = getenv("XT_KILLS");
     unsigned kills = text == NULL ? 30 : (unsigned)strtoul(text, NULL, 10);
     for (unsigned i = 0; i < kills; i++) {
-        go_on((unsigned)(next_random(&rig.random) % 300));
+        go_on((unsigned)(next_random(&rig.random) % 120));
         if (i % 4 == 0) { /* when a commit is written and nobody was told */
             fail_next(PRELOAD_META, PRELOAD_KILLED, 0, 1);
         } else { /* anywhere in its work */
@@ -214,6 +236,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(a_disk_that_fails_ends_the_writer_and_the_next_one_goes_on),
         EACH(a_disk_without_room_refuses_and_the_writer_goes_on),
+        EACH(little_room_is_told_of_before_there_is_none),
         EACH(a_writer_whose_disk_fails_at_its_start_ends),
         EACH(a_clock_that_leaps_neither_stops_it_nor_makes_events_count_twice),
         EACH(writers_killed_under_load_lose_nothing_and_apply_nothing_twice),

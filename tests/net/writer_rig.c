@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -58,11 +59,14 @@ static void become_writer(int control)
 {
     char live[80], options[512];
     const char *asan = getenv("ASAN_OPTIONS");
-    /* Its log is for whoever looks for the reason of a failure: XT_WRITER_LOG=1. */
-    int log = open(getenv("XT_WRITER_LOG") != NULL ? "/dev/stderr" : "/dev/null", O_WRONLY);
+    int log = open(in_dir("log"), O_WRONLY | O_CREAT | O_APPEND, 0600);
+    struct rlimit limit = {rig.file_limit, RLIM_INFINITY};
     snprintf(live, sizeof(live), "%s/live", rig.dir);
     snprintf(options, sizeof(options), "%s:verify_asan_link_order=0", asan == NULL ? "" : asan);
     dup2(log, 2);
+    if (rig.file_limit > 0 && setrlimit(RLIMIT_FSIZE, &limit) != 0) {
+        _exit(125);
+    }
     if (dup2(control, XT_CONTROL_FD) != XT_CONTROL_FD ||
         (control == XT_CONTROL_FD && fcntl(XT_CONTROL_FD, F_SETFD, 0) != 0) ||
         setenv("ASAN_OPTIONS", options, 1) != 0 ||
@@ -299,6 +303,17 @@ static unsigned seen_of_person(unsigned i)
     return entry.versions;
 }
 
+bool rig_has_logged(const char *text)
+{
+    static char log[1 << 16];
+    int fd = open(in_dir("log"), O_RDONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    ssize_t size = read(fd, log, sizeof(log) - 1);
+    close(fd);
+    log[size > 0 ? size : 0] = '\0';
+    return strstr(log, text) != NULL;
+}
+
 void rig_check(bool complete)
 {
     uint64_t applied = 1; /* the generation */
@@ -391,9 +406,9 @@ int rig_make(void **state)
 
 int rig_remove(void **state)
 {
-    static const char *const names[] = {"live/live.mdb", "live/live.mdb-lock",
-                                        "live/.lock",    "keys/master.keys",
-                                        "control",       "identity/.lock"};
+    static const char *const names[] = {
+        "live/live.mdb", "live/live.mdb-lock", "live/.lock", "keys/master.keys", "control",
+        "log",           "identity/.lock"};
     static const char *const folders[] = {"live", "identity", "keys"};
     (void)state;
     if (rig.writer > 0) {

@@ -36,6 +36,7 @@ struct rig {
     struct xt_writer_channel *channel;
     struct xt_register as; /* a reader */
     struct rig_subject subjects[RIG_SUBJECTS];
+    unsigned long file_limit; /* bytes of a file of the next writer's; 0: as many as we may */
     uint64_t acknowledged, duplicates, refused, random;
 };
 extern struct rig rig;
@@ -64,6 +65,8 @@ void rig_patience(void); /* fails after a while */
 void rig_feed(void);
 bool rig_has_writer(void); /* as far as its channel shows */
 
+/* Whether a writer has logged this. */
+bool rig_has_logged(const char *text);
 /* What was acknowledged is there, and nothing that was not told; complete: nothing is under way, every
  * sequence number belongs to one event. */
 void rig_check(bool complete);

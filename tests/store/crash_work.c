@@ -233,5 +233,7 @@ void work_run(const char *dir, uint32_t from, uint32_t end)
         }
     }
     xt_live_close(work.live);
+    xt_generation_close(base);
+    xt_keyring_close(keyring);
     exit(0);
 }
