@@ -121,7 +121,6 @@ int rig_try_start(void)
         told = message.type;
         xt_control_release(&message);
         if (status == XT_CLOSED) {
-            status = XT_OK;
             int ended = rig_reap();
             assert_true(WIFEXITED(ended));
             return WEXITSTATUS(ended);
