@@ -37,7 +37,9 @@ enum xt_audit_flag {                                  /* of a checkpoint: a set 
                          1 << 3, /* torn tails were cut off: the rows say how many bytes */
                      XT_AUDIT_FLAG_EXPIRED =
                          1 << 4, /* segments were removed by the operator: tombstones */
-                     XT_AUDIT_FLAG_ALL = (1 << 5) - 1
+                     XT_AUDIT_FLAG_RESTORED =
+                         1 << 5, /* the log before it came out of a backup: the chain forked here */
+                     XT_AUDIT_FLAG_ALL = (1 << 6) - 1
 };
 
 enum xt_audit_kind { XT_AUDIT_OPEN, XT_AUDIT_CLOSED, XT_AUDIT_EXPIRED };

@@ -85,12 +85,13 @@ static void print_report_json(const struct xt_audit_report *report)
 {
     printf("{\"sound\":%s,\"segments\":%llu,\"entries\":%llu,\"batches\":%llu,\"bytes\":%llu,"
            "\"checkpoints\":%llu,\"after_last_checkpoint\":%llu,\"repaired\":%llu,"
-           "\"repaired_bytes\":%llu,\"expired\":%llu,\"faults\":[",
+           "\"repaired_bytes\":%llu,\"expired\":%llu,\"restored\":%llu,\"faults\":[",
            report->fault_count == 0 ? "true" : "false", (unsigned long long)report->segments,
            (unsigned long long)report->entries, (unsigned long long)report->batches,
            (unsigned long long)report->bytes, (unsigned long long)report->checkpoints,
            (unsigned long long)report->uncovered, (unsigned long long)report->repaired,
-           (unsigned long long)report->cut, (unsigned long long)report->expired);
+           (unsigned long long)report->cut, (unsigned long long)report->expired,
+           (unsigned long long)report->restored);
     for (size_t i = 0; i < report->fault_count; i++) {
         const struct xt_audit_fault *fault = &report->faults[i];
         fputs(i == 0 ? "{\"file\":" : ",{\"file\":", stdout);
@@ -129,6 +130,10 @@ static void print_report_text(const struct xt_audit_report *report)
     if (report->expired > 0) {
         printf("%llu %s removed by audit expire\n", (unsigned long long)report->expired,
                report->expired == 1 ? "file was" : "files were");
+    }
+    if (report->restored > 0) {
+        printf("it came out of a backup %llu %s\n", (unsigned long long)report->restored,
+               report->restored == 1 ? "time" : "times");
     }
 }
 

@@ -385,6 +385,14 @@ static enum xt_status believe_until(struct job *job, const struct xt_audit_snaps
     return status == XT_CORRUPT ? XT_OK : status;
 }
 
+static void count_restores(void *context, const struct xt_audit_checkpoint *checkpoint,
+                           uint64_t offset)
+{
+    struct xt_audit_report *report = context;
+    (void)offset;
+    report->restored += (checkpoint->flags & XT_AUDIT_FLAG_RESTORED) != 0;
+}
+
 /* The list's own faults go into the report; what is known of it so far counts. */
 static enum xt_status read_list(struct job *job, struct xt_failure *failure)
 {
@@ -404,8 +412,8 @@ static enum xt_status read_list(struct job *job, struct xt_failure *failure)
     }
     if (status == XT_OK && snapshot.fd >= 0) {
         /* Without a head, the list as far as it goes by itself. */
-        status = xt_audit_walk(&job->walk, &snapshot, job->list_is_sound ? keys : NULL, NULL, NULL,
-                               &why);
+        status = xt_audit_walk(&job->walk, &snapshot, job->list_is_sound ? keys : NULL,
+                               count_restores, job->report, &why);
         if (status == XT_CORRUPT) {
             add_fault(job->report, "checkpoints", job->walk.fault, why.text);
             job->list_is_sound = false;

@@ -35,6 +35,7 @@ struct xt_audit_report {
     uint64_t checkpoints, repaired,
         cut;                       /* repaired: segments whose torn tail was cut; cut: bytes */
     uint64_t expired;              /* segments that have a tombstone */
+    uint64_t restored;             /* times that the log came out of a backup */
     uint64_t uncovered;            /* entries after the last checkpoint */
     struct xt_audit_fault *faults; /* the first of each file; xt_audit_report_free */
     size_t fault_count;

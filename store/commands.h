@@ -9,5 +9,7 @@ int xt_command_stats(int argc, char **argv);
 int xt_command_partner(int argc, char **argv);
 int xt_command_keys(int argc, char **argv);
 int xt_command_audit(int argc, char **argv);
+int xt_command_backup(int argc, char **argv);
+int xt_command_restore(int argc, char **argv);
 
 #endif

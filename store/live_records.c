@@ -255,6 +255,44 @@ enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit, void 
                                                                 : xt_live_failed(NULL, "", code);
 }
 
+/* ---- looking at all of them ------------------------------------------------------------------- */
+
+static enum xt_status check_table(const struct xt_live *live, enum xt_live_table table,
+                                  uint8_t *plain, uint64_t *records)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    enum xt_status status = XT_OK;
+    int code = mdb_cursor_open(live->txn, live->tables[table], &cursor);
+    if (code != 0) {
+        return xt_live_failed(NULL, "", code);
+    }
+    while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        status = key.mv_size > XT_LIVE_HASH
+                     ? XT_CORRUPT
+                     : unseal(live, table, key, value, plain, XT_LIVE_ENTRY_MAX);
+        ++*records;
+    }
+    mdb_cursor_close(cursor);
+    return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
+}
+
+enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t *records)
+{
+    uint8_t *plain = xt_secret_alloc(XT_LIVE_ENTRY_MAX);
+    if (plain == NULL) {
+        return XT_NO_MEMORY;
+    }
+    *records = 0;
+    enum xt_status status = check_table(live, XT_LIVE_STATE, plain, records);
+    if (status == XT_OK && live->has_overlay) {
+        status = check_table(live, XT_LIVE_PEOPLE, plain, records);
+    }
+    xt_secret_free(plain);
+    return status;
+}
+
 /* ---- sealing anew ----------------------------------------------------------------------------- */
 
 _Static_assert(XT_LIVE_ENTRY_MAX >= XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX, "the largest record");

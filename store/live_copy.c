@@ -1,0 +1,105 @@
+#include "store/live_copy.h"
+
+#include <errno.h>
+#include <lmdb.h>
+#include <stdlib.h>
+
+#include "store/live_internal.h"
+
+enum xt_status xt_live_copy(struct xt_live *live, const char *path, struct xt_failure *failure)
+{
+    xt_live_rest(live);
+    int code = mdb_env_copy2(live->env, path, MDB_CP_COMPACT);
+    if (code == MDB_MAP_RESIZED) { /* the writer has made it larger since it was opened */
+        code = mdb_env_set_mapsize(live->env, 0);
+        code = code == 0 ? mdb_env_copy2(live->env, path, MDB_CP_COMPACT) : code;
+    }
+    return code == 0 ? XT_OK : xt_live_failed(failure, "copy the live store", code);
+}
+
+/* ---- a look ----------------------------------------------------------------------------------- */
+
+static int open_copy(struct xt_live *live, const char *path)
+{
+    static const char *const names[XT_LIVE_PEOPLE + 1] = {"header", "state", "log", "people"};
+    int code = mdb_env_create(&live->env);
+    if (code == 0) {
+        code = mdb_env_set_maxdbs(live->env, XT_LIVE_TABLES);
+    }
+    if (code == 0) {
+        code =
+            mdb_env_open(live->env, path,
+                         MDB_NOSUBDIR | MDB_NOTLS | MDB_NORDAHEAD | MDB_RDONLY | MDB_NOLOCK, 0600);
+    }
+    if (code == 0) {
+        code = mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn);
+    }
+    for (unsigned i = 0; code == 0 && i < XT_LIVE_PEOPLE; i++) {
+        code = mdb_dbi_open(live->txn, names[i], 0, &live->tables[i]);
+    }
+    if (code == 0) {
+        code = mdb_dbi_open(live->txn, names[XT_LIVE_PEOPLE], 0, &live->tables[XT_LIVE_PEOPLE]);
+        live->has_overlay = code == 0;
+        code = code == MDB_NOTFOUND ? 0 : code; /* an older store */
+    }
+    live->active = code == 0;
+    return code;
+}
+
+struct lines {
+    uint64_t count, last;
+};
+
+static enum xt_status count_line(void *context, uint64_t sequence,
+                                 const struct xt_window_event *line)
+{
+    struct lines *lines = context;
+    (void)line;
+    lines->count++;
+    lines->last = sequence;
+    return XT_OK;
+}
+
+static enum xt_status look(struct xt_live *live, struct xt_live_facts *facts)
+{
+    uint8_t digest[XT_GENERATION_DIGEST];
+    struct lines lines = {.count = 0};
+    enum xt_status status = xt_live_records_check(live, &facts->records);
+    if (status == XT_OK) {
+        status = xt_live_log_each(live, count_line, &lines);
+    }
+    if (status == XT_OK) {
+        status = xt_live_generation(live, &facts->generation, digest);
+        status = status == XT_NOT_FOUND ? XT_OK : status;
+    }
+    facts->sequence = xt_live_sequence(live);
+    facts->window = lines.count;
+    return status == XT_OK && lines.count > 0 && lines.last != facts->sequence ? XT_CORRUPT
+                                                                               : status;
+}
+
+enum xt_status xt_live_inspect(const char *path, const struct xt_keyring *keyring,
+                               struct xt_live_facts *facts, struct xt_failure *failure)
+{
+    struct xt_live *live = calloc(1, sizeof(*live));
+    if (live == NULL) {
+        return xt_fail(failure, XT_NO_MEMORY, "cannot open the live store: out of memory");
+    }
+    *facts = (struct xt_live_facts){.sequence = 0};
+    int code = open_copy(live, path);
+    enum xt_status status = code == 0 ? xt_live_read_header(live, keyring, failure)
+                                      : xt_live_failed(failure, "open the live store", code);
+    if (status == XT_OK && (status = look(live, facts)) != XT_OK) {
+        status = xt_fail(failure, status, "the live store %s does not add up: %s", path,
+                         xt_status_name(status));
+    }
+    if (live->txn != NULL) {
+        mdb_txn_abort(live->txn);
+    }
+    if (live->env != NULL) {
+        mdb_env_close(live->env); /* it has no lock file, and so nothing that others use */
+    }
+    xt_live_sealer_close(live->sealer);
+    free(live);
+    return status;
+}
