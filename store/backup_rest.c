@@ -5,6 +5,7 @@
 #include <fts.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "crypto/credential.h"
@@ -112,8 +113,10 @@ static enum xt_status take_setting(void *context, const char *path, struct xt_fa
         return XT_OK; /* nothing that the program names so */
     }
     enum xt_status status = xt_file_read(from, SMALL_MAX, &content, &size, failure);
+    struct stat facts;
+    uint32_t mode = stat(from, &facts) == 0 ? facts.st_mode & 0777U : 0600U;
     if (status == XT_OK && !xt_backup_is_secret(xt_span_of(content, size))) {
-        status = xt_backup_take_bytes(job, path, xt_span_of(content, size), 0600, failure);
+        status = xt_backup_take_bytes(job, path, xt_span_of(content, size), mode, failure);
     }
     xt_file_release(content, size);
     return status == XT_NOT_FOUND ? XT_OK : status; /* it was taken away meanwhile */
