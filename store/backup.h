@@ -46,7 +46,7 @@ struct xt_backup_facts {
 
 /* Makes plan->out. XT_EXISTS: there is something of that name, or of the keys'. XT_CORRUPT: what is to be
  * backed up is damaged, nothing was made. XT_BUSY: the generation changed again and again. XT_CLOSED:
- * interrupted. XT_INVALID: the passphrase. The deployment's user must run it: it reads its keys. */
+ * interrupted. XT_INVALID: the passphrase, or OUT is inside DIR. The deployment's user must run it: it reads its keys. */
 XT_MUST_USE enum xt_status xt_backup_make(const struct xt_backup_plan *plan,
                                           struct xt_backup_facts *facts,
                                           struct xt_failure *failure);

@@ -127,10 +127,8 @@ enum xt_status xt_backup_copy(const char *from, const char *to, uint32_t mode,
         content->mode = facts.st_mode & 0777U;
     }
     if (status == XT_OK && transfer.out >= 0) {
-        if (fchmod(transfer.out, (mode_t)mode) != 0 || fsync(transfer.out) != 0) {
+        if (fchmod(transfer.out, (mode_t)mode) != 0) {
             status = fail_errno(failure, "write", to);
-        } else { /* what is in memory is better kept for who serves */
-            (void)posix_fadvise(transfer.out, 0, 0, POSIX_FADV_DONTNEED);
         }
     }
     if (transfer.in >= 0) {
@@ -167,7 +165,18 @@ enum xt_status xt_backup_make_folders(const char *root, const char *path,
     return status;
 }
 
-enum xt_status xt_backup_sync_folders(const char *path, struct xt_failure *failure)
+static enum xt_status sync_file(const char *path, struct xt_failure *failure)
+{
+    int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
+    if (fd < 0) {
+        return fail_errno(failure, "read", path);
+    }
+    enum xt_status status = fsync(fd) == 0 ? XT_OK : fail_errno(failure, "write", path);
+    close(fd);
+    return status;
+}
+
+enum xt_status xt_backup_sync(const char *path, struct xt_failure *failure)
 {
     char copy[XT_PATH_MAX];
     snprintf(copy, sizeof(copy), "%s", path);
@@ -175,9 +184,9 @@ enum xt_status xt_backup_sync_folders(const char *path, struct xt_failure *failu
     FTS *walk = fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
     enum xt_status status = walk == NULL ? fail_errno(failure, "read", path) : XT_OK;
     for (const FTSENT *entry; status == XT_OK && (entry = fts_read(walk)) != NULL;) {
-        if (entry->fts_info == FTS_DP) {
-            status = xt_folder_sync(entry->fts_path, failure);
-        }
+        status = entry->fts_info == FTS_DP  ? xt_folder_sync(entry->fts_path, failure)
+                 : entry->fts_info == FTS_F ? sync_file(entry->fts_path, failure)
+                                            : XT_OK;
     }
     if (walk != NULL) {
         (void)fts_close(walk);

@@ -16,9 +16,10 @@ struct xt_backup_content {
     uint8_t digest[XT_DIGEST_BYTES];
 };
 
-/* Copies the first content->size bytes of a plain file to a new one, durable, with the permissions `mode`;
- * what was written is what the digest is of. XT_NOT_FOUND; XT_CORRUPT: it is shorter, or no plain file;
- * XT_CLOSED: interrupted; XT_DISK_FULL, XT_IO. to NULL: reads only. progress: goes on by what is read. */
+/* Copies the first content->size bytes of a plain file to a new one with the permissions `mode`,
+ * not durable yet; what was written is what the digest is of. XT_NOT_FOUND; XT_CORRUPT: it is shorter, or no
+ * plain file; XT_CLOSED: interrupted; XT_DISK_FULL, XT_IO. to NULL: reads only. progress: goes on by what is
+ * read. */
 XT_MUST_USE enum xt_status xt_backup_copy(const char *from, const char *to, uint32_t mode,
                                           struct xt_backup_content *content,
                                           struct xt_progress *progress, struct xt_failure *failure);
@@ -30,8 +31,8 @@ bool xt_backup_link(const char *from, const char *to);
 XT_MUST_USE enum xt_status xt_backup_make_folders(const char *root, const char *path,
                                                   struct xt_failure *failure);
 
-/* Syncs every folder at and below path, the lowest first. */
-XT_MUST_USE enum xt_status xt_backup_sync_folders(const char *path, struct xt_failure *failure);
+/* Makes all that is in a folder durable, itself last. */
+XT_MUST_USE enum xt_status xt_backup_sync(const char *path, struct xt_failure *failure);
 
 /* Removes a folder with all that is in it; follows no link. */
 void xt_backup_remove(const char *path);

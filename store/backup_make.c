@@ -203,7 +203,7 @@ static enum xt_status finish(struct xt_backup_job *job, const struct xt_audit_ke
     job->manifest.made_unix_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
     enum xt_status status = xt_backup_manifest_write(job->partial, &job->manifest, key, failure);
     if (status == XT_OK) {
-        status = xt_backup_sync_folders(job->partial, failure);
+        status = xt_backup_sync(job->partial, failure);
     }
     if (status == XT_OK && plan->keys != NULL) {
         status = xt_backup_write_keys(plan, failure);
@@ -265,12 +265,36 @@ static enum xt_status refuse_existing(const char *path, struct xt_failure *failu
                : XT_OK;
 }
 
+/* A backup on the disk, and in the way, of what it is to replace; and what is in it would be taken again. */
+static enum xt_status refuse_inside(const struct xt_backup_plan *plan, struct xt_failure *failure)
+{
+    char parent[XT_PATH_MAX];
+    snprintf(parent, sizeof(parent), "%s", plan->out);
+    char *slash = strrchr(parent, '/');
+    if (slash != NULL) {
+        slash[slash == parent] = 0;
+    }
+    char *dir = realpath(plan->dir, NULL);
+    char *place = realpath(slash != NULL ? parent : ".", NULL);
+    size_t size = dir != NULL ? strlen(dir) : 0;
+    bool inside = dir != NULL && place != NULL && strncmp(place, dir, size) == 0 &&
+                  (place[size] == 0 || place[size] == '/');
+    free(dir);
+    free(place);
+    return inside ? xt_fail(failure, XT_INVALID, "%s is inside %s: a backup goes elsewhere",
+                            plan->out, plan->dir)
+                  : XT_OK;
+}
+
 enum xt_status xt_backup_make(const struct xt_backup_plan *plan, struct xt_backup_facts *facts,
                               struct xt_failure *failure)
 {
     enum xt_status status = refuse_existing(plan->out, failure);
     if (status == XT_OK && plan->keys != NULL) {
         status = refuse_existing(plan->keys, failure);
+    }
+    if (status == XT_OK) {
+        status = refuse_inside(plan, failure);
     }
     if (status != XT_OK) {
         return status;

@@ -248,7 +248,7 @@ static enum xt_status run(struct restore *restore, struct xt_backup_facts *facts
         status = check_all(restore, failure);
     }
     if (status == XT_OK) {
-        status = xt_backup_sync_folders(restore->partial, failure);
+        status = xt_backup_sync(restore->partial, failure);
     }
     if (status == XT_OK && plan->interrupted != NULL && *plan->interrupted != 0) {
         status = xt_fail(failure, XT_CLOSED, "interrupted; nothing was made");
