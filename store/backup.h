@@ -8,7 +8,7 @@
  *       partners/            the files of partners
  *       identity/000007/                 the served generation
  *       live/live.mdb                    LMDB's own copy (store/live_copy)
- *       live/quota-*                     what each partner has asked today
+ *       supervisor/quota-*                     what each partner has asked today
  *       audit/                           up to a checkpoint: the list, its head, segments so far
  *
  * What belongs together: the live store's overlay lies over the generation that is served while it is

@@ -68,7 +68,8 @@ static enum xt_status each_file(const char *dir, const char *folder, xt_backup_s
 
 static bool is_data(const FTSENT *entry)
 {
-    static const char *const folders[] = {"keys", "partners", "identity", "live", "audit"};
+    static const char *const folders[] = {"keys", "partners",   "identity",
+                                          "live", "supervisor", "audit"};
     bool is = false;
     for (size_t i = 0; entry->fts_level == 1 && i < sizeof(folders) / sizeof(folders[0]); i++) {
         is = is || strcmp(entry->fts_name, folders[i]) == 0;
@@ -134,7 +135,7 @@ static enum xt_status take_quota(void *context, const char *path, struct xt_fail
     const struct xt_backup_taking taking = {.size = XT_BACKUP_ANY};
     char day[XT_BACKUP_PATH + 1];
     size_t count = job->manifest.count;
-    if (strncmp(path, "live/quota-", 11) != 0 || !ends_with(path, ".index")) {
+    if (strncmp(path, "supervisor/quota-", 17) != 0 || !ends_with(path, ".index")) {
         return XT_OK;
     }
     snprintf(day, sizeof(day), "%.*s", (int)(strlen(path) - strlen(".index")), path);
@@ -157,7 +158,7 @@ enum xt_status xt_backup_take_rest(struct xt_backup_job *job, struct xt_failure 
     size_t size = 0;
     enum xt_status status = each_file(dir, "partners", take_partner, job, failure);
     if (status == XT_OK) {
-        status = each_file(dir, "live", take_quota, job, failure);
+        status = each_file(dir, "supervisor", take_quota, job, failure);
     }
     if (status == XT_OK) {
         status = xt_backup_each_setting(dir, take_setting, job, failure);

@@ -97,7 +97,8 @@ static enum xt_status copy_file(struct restore *restore, const struct xt_backup_
 static enum xt_status copy_files(struct restore *restore, uint64_t *bytes,
                                  struct xt_failure *failure)
 {
-    static const char *const folders[] = {"keys", "partners", "identity", "live", "audit"};
+    static const char *const folders[] = {"keys", "partners",   "identity",
+                                          "live", "supervisor", "audit"};
     const struct xt_backup_manifest *manifest = &restore->manifest;
     struct xt_progress progress;
     enum xt_status status = XT_OK;
