@@ -173,9 +173,12 @@ static int work(struct asked *asked)
     struct xt_backup_facts facts = {.files = 0};
     size_t size = 0;
     uint8_t *secret = xt_secret_alloc(XT_PASSPHRASE_MAX + 1);
-    enum xt_status status =
-        secret == NULL ? xt_fail(&failure, XT_NO_MEMORY, "out of memory") : XT_OK;
-    if (status == XT_OK && asked->plan.keys != NULL) {
+    enum xt_status status = XT_OK;
+    if (secret == NULL) {
+        (void)xt_fail(&failure, XT_NO_MEMORY, "out of memory");
+        return xt_work_error(asked->command, &failure);
+    }
+    if (asked->plan.keys != NULL) {
         status = read_passphrase(asked, secret, &size, &failure);
     }
     if (status == XT_OK) {

@@ -107,7 +107,7 @@ enum xt_status xt_backup_copy(const char *from, const char *to, uint32_t mode,
                               struct xt_backup_content *content, struct xt_progress *progress,
                               struct xt_failure *failure)
 {
-    struct stat facts;
+    struct stat facts = {.st_mode = 0};
     struct transfer transfer = {.from = from,
                                 .to = to,
                                 .in = -1,
