@@ -296,21 +296,26 @@ static pid_t launch(const char *command, const char *first, const char *second)
     return child;
 }
 
+static bool is_there(const char *pattern)
+{
+    glob_t found;
+    bool there = glob(place(pattern), GLOB_NOSORT, NULL, &found) == 0;
+    if (there) {
+        globfree(&found);
+    }
+    return there;
+}
+
 /* Waits until a file of what is being made is there; false: the process ended before. */
 static bool wait_for(const char *pattern, pid_t child)
 {
-    glob_t found;
-    int status;
-    char path[XT_PATH_MAX];
-    snprintf(path, sizeof(path), "%s", place(pattern));
-    while (glob(path, GLOB_NOSORT, NULL, &found) != 0) {
+    while (!is_there(pattern)) {
         siginfo_t info = {.si_pid = 0};
-        status = waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT);
-        if (status != 0 || info.si_pid != 0) {
+        if (waitid(P_PID, (id_t)child, &info, WEXITED | WNOHANG | WNOWAIT) != 0 ||
+            info.si_pid != 0) {
             return false;
         }
     }
-    globfree(&found);
     return true;
 }
 
@@ -340,10 +345,9 @@ static void a_live_store_never_comes_with_an_older_generation(void **state)
         int status = 0;
         pid_t child = launch("backup", deployment(), place("out"));
         if (wait_for("out.partial-*/files/identity/*/data.mdb", child)) {
-            glob_t found;
             assert_int_equal(kill(child, SIGSTOP), 0);
             assert_int_equal(waitpid(child, &status, WUNTRACED), child);
-            between += glob(place("out.partial-*/files/live/live.mdb"), 0, NULL, &found) != 0;
+            between += !is_there("out.partial-*/files/live/live.mdb");
             in_child(switch_once, deployment(), 5000);
             assert_int_equal(kill(child, SIGCONT), 0);
         }
