@@ -18,7 +18,7 @@
 
 #define PEOPLE 300
 #define PASSPHRASE "correct horse battery staple\n"
-#define FLIPS 300
+#define FLIPS 260
 #define NEWCOMER "001090004321"
 #define NEW_NAME "Nguyễn Thị Minh Khai"
 

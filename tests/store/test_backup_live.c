@@ -1,7 +1,7 @@
 /* Backups of a register that changes, and commands that are killed: what was acknowledged is in them, what
  * is in them belongs together, and nothing half-made ever has a name.
  *
- * XT_KILLS in the environment: how many of each command are killed (40). */
+ * XT_KILLS in the environment: how many of each command are killed (25). */
 #include <fcntl.h>
 #include <glob.h>
 #include <signal.h>
@@ -25,7 +25,7 @@
 
 #define PEOPLE 200
 #define GROUP 4
-#define BACKUPS 6   /* while people change */
+#define BACKUPS 4   /* while people change */
 #define SWITCHES 10 /* of the generation, while a backup is held */
 
 static struct xt_failure failure;
@@ -373,7 +373,7 @@ static void a_live_store_never_comes_with_an_older_generation(void **state)
 static unsigned kills(void)
 {
     const char *text = getenv("XT_KILLS");
-    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 40;
+    return text != NULL ? (unsigned)strtoul(text, NULL, 10) : 25;
 }
 
 static uint64_t now_us(void)
