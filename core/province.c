@@ -66,12 +66,32 @@ static const struct xt_province provinces[XT_PROVINCE_COUNT + 1] = {
     [62] = {95, 907236, "Bạc Liêu", "Cà Mau"},
     [63] = {96, 1194476, "Cà Mau", "Cà Mau"},
 };
+
+/* By index: its unit, numbered in the order of the first province of each. */
+static const uint8_t units_of[XT_PROVINCE_COUNT + 1] = {
+    0, 1, 2, 3, 4, 2, 5, 6, 7, 8, 5, 9, 4, 10, 11, 12, 9, 9, 12, 13, 13, 14, 14, 15, 15, 15, 16, 17, 18, 19, 19, 20, 21, 21, 22, 23, 24, 25, 25, 26, 22, 23, 24, 26, 26, 27, 28, 29, 27, 29, 29, 28, 30, 31, 31, 31, 30, 32, 32, 33, 33, 33, 34, 34,
+};
 /* clang-format on */
 
 const struct xt_province *xt_province_at(unsigned index)
 {
     xt_require(index >= 1 && index <= XT_PROVINCE_COUNT);
     return &provinces[index];
+}
+
+unsigned xt_province_unit(unsigned index)
+{
+    xt_require(index >= 1 && index <= XT_PROVINCE_COUNT);
+    return units_of[index];
+}
+
+const char *xt_province_unit_name(unsigned unit)
+{
+    unsigned index = 1;
+    while (index <= XT_PROVINCE_COUNT && units_of[index] != unit) {
+        index++;
+    }
+    return xt_province_at(index)->unit;
 }
 
 unsigned xt_province_index(unsigned code)

@@ -22,6 +22,11 @@ struct xt_province {
  * asking for it or for more than there are aborts. */
 const struct xt_province *xt_province_at(unsigned index);
 
+/* The unit that a province belongs to since 1 July 2025: 1 ... XT_UNIT_COUNT; and its name. */
+#define XT_UNIT_COUNT 34
+unsigned xt_province_unit(unsigned index);
+const char *xt_province_unit_name(unsigned unit);
+
 /* Index of a code (1 for 001), XT_PROVINCE_NONE where the code is not listed. */
 unsigned xt_province_index(unsigned code);
 

@@ -62,11 +62,29 @@ static void only_three_digits_are_a_code(void **state)
     }
 }
 
+static void thirty_four_units_hold_the_provinces(void **state)
+{
+    (void)state;
+    unsigned seen = 0;
+    for (unsigned i = 1; i <= XT_PROVINCE_COUNT; i++) {
+        unsigned unit = xt_province_unit(i);
+        assert_true(unit >= 1 && unit <= XT_UNIT_COUNT && unit <= seen + 1);
+        assert_string_equal(xt_province_unit_name(unit), xt_province_at(i)->unit);
+        for (unsigned j = 1; j < i; j++) {
+            assert_int_equal(strcmp(xt_province_at(j)->unit, xt_province_at(i)->unit) == 0,
+                             xt_province_unit(j) == unit);
+        }
+        seen = unit > seen ? unit : seen;
+    }
+    assert_int_equal(seen, XT_UNIT_COUNT);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(sixty_three_provinces_hold_the_census),
         cmocka_unit_test(codes_and_indexes_agree),
+        cmocka_unit_test(thirty_four_units_hold_the_provinces),
         cmocka_unit_test(only_three_digits_are_a_code),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
