@@ -46,6 +46,20 @@ uint64_t xt_statistics_key(const struct xt_hot *hot)
     return xt_statistics_key_is_valid(key) ? key : XT_STATISTICS_UNCOUNTED;
 }
 
+uint64_t xt_statistics_key_of(const struct xt_person *person)
+{
+    struct xt_hot hot = {.number = person->number,
+                         .date_of_birth = person->date_of_birth,
+                         .sex = person->sex,
+                         .life = person->life,
+                         .province = person->address_province,
+                         .card_state = person->card_state,
+                         .card_expires_on = person->card_expires_on,
+                         .card_has_expiry = person->card_has_expiry,
+                         .account_level = person->account_level};
+    return xt_statistics_key(&hot);
+}
+
 static unsigned part(uint64_t key, unsigned at, unsigned bits)
 {
     return (unsigned)(key >> at) & ((1U << bits) - 1);

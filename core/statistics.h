@@ -66,6 +66,8 @@ enum xt_dimension {
  * here. XT_STATISTICS_UNCOUNTED: the person does not count. */
 #define XT_STATISTICS_UNCOUNTED UINT64_MAX
 uint64_t xt_statistics_key(const struct xt_hot *hot);
+/* The same of a whole person. */
+uint64_t xt_statistics_key_of(const struct xt_person *person);
 /* One that xt_statistics_key gives. */
 bool xt_statistics_key_is_valid(uint64_t key);
 

@@ -41,6 +41,12 @@ enum xt_status xt_statistics_by_parse(struct xt_span text, unsigned *by)
     return xt_statistics_is_offered(*by) ? XT_OK : XT_DENIED;
 }
 
+static const char *name_of(const char *const *list, unsigned count, unsigned value)
+{
+    xt_require(value < count);
+    return list[value];
+}
+
 const char *xt_dimension_value(enum xt_dimension dimension, unsigned value,
                                char code[XT_STATISTICS_CODE])
 {
@@ -65,13 +71,13 @@ const char *xt_dimension_value(enum xt_dimension dimension, unsigned value,
                        value * 5, value * 5 + 4);
         return "";
     case XT_BY_SEX:
-        (void)snprintf(code, XT_STATISTICS_CODE, "%s", sexes[value]);
+        (void)snprintf(code, XT_STATISTICS_CODE, "%s", name_of(sexes, 2, value));
         return "";
     case XT_BY_CARD:
-        (void)snprintf(code, XT_STATISTICS_CODE, "%s", cards[value]);
+        (void)snprintf(code, XT_STATISTICS_CODE, "%s", name_of(cards, 5, value));
         return "";
     default:
-        (void)snprintf(code, XT_STATISTICS_CODE, "%s", accounts[value]);
+        (void)snprintf(code, XT_STATISTICS_CODE, "%s", name_of(accounts, 3, value));
         return "";
     }
 }

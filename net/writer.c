@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "core/command.h"
@@ -15,6 +16,8 @@
 #include "net/worker.h"
 #include "net/writer_internal.h"
 #include "store/live_fold.h"
+#include "store/live_statistics.h"
+#include "store/statistics_file.h"
 
 #define START_WAIT_MS 10000 /* for START: the supervisor sends it right after the start */
 #define LOCK_POLL_MS 20     /* while another writer still has the store */
@@ -52,6 +55,7 @@ struct writing {
     bool folding;     /* there was something to drop */
     bool base_failed; /* and the log says so */
     bool room_low;    /* the same */
+    xt_date told_on;  /* the day on which statistics were last made, or could not be; 0: not yet */
     struct xt_writer_desk desk;
 };
 
@@ -303,6 +307,59 @@ static void on_control(uv_poll_t *poll, int status, int events)
     }
 }
 
+/* ---- statistics ---------------------------------------------------------------------------------- */
+
+/* Without them everything else goes on, but for a store of which nobody knows what is in it. */
+static void log_uncounted(enum xt_status status, const struct xt_failure *failure)
+{
+    log_reason(XT_LOG_ERROR, "statistics_failed", failure->text);
+    if (status != XT_DISK_FULL && status != XT_NO_MEMORY && status != XT_CORRUPT &&
+        status != XT_DENIED && status != XT_NOT_FOUND) {
+        _exit(XT_EXIT_FAILED);
+    }
+}
+
+/* Once a day, and over every new base. */
+static void tell_statistics(struct writing *writing)
+{
+    struct xt_failure failure = {0};
+    struct xt_tally base = {.places = 0};
+    struct timespec now;
+    bool told = false;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    xt_date today =
+        xt_date_of_unix_ms((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
+    if (writing->base == NULL || xt_live_wants_base(writing->live) || writing->told_on == today) {
+        return;
+    }
+    writing->told_on = today;
+    enum xt_status status =
+        xt_generation_statistics(writing->dir, xt_generation_manifest(writing->base),
+                                 writing->keyring, &base, &failure);
+    if (status == XT_OK) {
+        status = xt_live_tell_statistics(writing->live, &base, today, &told, &failure);
+    }
+    xt_tally_free(&base);
+    if (status == XT_NOT_FOUND) {
+        log_reason(XT_LOG_INFO, "statistics_lacking", "the generation is of an older program");
+    } else if (status != XT_OK && status != XT_BUSY) {
+        log_uncounted(status, &failure);
+    } else if (told) {
+        log_reason(XT_LOG_INFO, "statistics_told", NULL);
+    }
+}
+
+static void count_statistics(struct writing *writing)
+{
+    struct xt_failure failure = {0};
+    enum xt_status status = xt_live_count_anew(writing->live, &failure);
+    if (status != XT_OK) {
+        log_uncounted(status, &failure);
+    }
+    writing->told_on = XT_DATE_NONE;
+    tell_statistics(writing);
+}
+
 /* ---- the generation under the overlay ------------------------------------------------------------ */
 
 static enum xt_status open_recorded(const struct writing *writing, uint32_t number,
@@ -349,6 +406,7 @@ static void on_wants_base(void *context)
     xt_live_set_base(writing->live, base);
     xt_generation_close(writing->base);
     writing->base = base;
+    count_statistics(writing);
     start_folding(writing, FOLD_MS);
 }
 
@@ -384,6 +442,7 @@ static void on_tick(uv_timer_t *timer)
     if (xt_live_wants_base(writing->live)) {
         on_wants_base(writing);
     }
+    tell_statistics(writing);
     if (++writing->ticks % READERS_TICKS == 0 &&
         xt_live_check_readers(writing->live, &dead) == XT_OK && dead > 0) {
         struct xt_log_line line;

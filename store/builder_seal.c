@@ -11,6 +11,7 @@
 #include "store/identity.h"
 #include "store/manifest.h"
 #include "store/progress.h"
+#include "store/statistics_file.h"
 #include "store/sweep.h"
 
 /* One sealing at work. */
@@ -20,6 +21,7 @@ struct sealing {
     struct xt_progress progress;
     pthread_mutex_t mutex; /* of progress and done */
     uint64_t done;         /* records */
+    struct xt_tally tally; /* of everybody in the hot table */
     struct xt_failure *failure;
 };
 
@@ -132,6 +134,12 @@ static enum xt_status run_table(struct table_work *work)
     enum xt_status status =
         xt_crew_run(threads, work->plan.units, work_unit, work, sealing->failure);
     for (unsigned i = 0; i < threads; i++) {
+        if (status == XT_OK) {
+            status = xt_tally_add_all(&sealing->tally, &work->by_thread[i].tally, 1);
+            if (status != XT_OK) {
+                (void)xt_fail(sealing->failure, status, "cannot count people: out of memory");
+            }
+        }
         xt_unit_free(&work->by_thread[i]);
     }
     xt_order_destroy(&work->counting);
@@ -317,6 +325,20 @@ static enum xt_status sweep_tables(struct verification *verification)
     return status;
 }
 
+/* The counts are read back as well. */
+static enum xt_status verify_statistics(struct sealing *sealing)
+{
+    const struct xt_builder *builder = sealing->builder;
+    struct xt_tally read = {.places = 0};
+    enum xt_status status = xt_statistics_file_read(builder->folder, &builder->manifest,
+                                                    builder->keyring, &read, sealing->failure);
+    if (status == XT_OK && !xt_tally_is_same(&read, &sealing->tally)) {
+        status = xt_fail(sealing->failure, XT_CORRUPT, "the statistics do not read back");
+    }
+    xt_tally_free(&read);
+    return status;
+}
+
 /* Opens the finished folder as a reader would, and every record in it. */
 static enum xt_status verify(struct sealing *sealing)
 {
@@ -329,6 +351,9 @@ static enum xt_status verify(struct sealing *sealing)
     }
     pthread_mutex_init(&verification.mutex, NULL);
     status = sweep_tables(&verification);
+    if (status == XT_OK) {
+        status = verify_statistics(sealing);
+    }
     pthread_mutex_destroy(&verification.mutex);
     xt_generation_close(verification.generation);
     return status;
@@ -419,6 +444,10 @@ static enum xt_status write_generation(struct sealing *sealing)
         status = xt_manifest_write(builder->folder, &builder->manifest, &structure,
                                    builder->keyring, failure);
     }
+    if (status == XT_OK) {
+        status = xt_statistics_file_write(builder->folder, &builder->manifest, builder->keyring,
+                                          &sealing->tally, failure);
+    }
     xt_structure_free(&structure);
     return status;
 }
@@ -442,6 +471,7 @@ enum xt_status xt_builder_seal(struct xt_builder *builder, struct xt_manifest *m
     if (status == XT_OK) {
         status = publish(builder, failure);
     }
+    xt_tally_free(&sealing.tally);
     pthread_mutex_destroy(&sealing.mutex);
     if (status != XT_OK) {
         return status;

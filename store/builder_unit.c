@@ -10,6 +10,7 @@ void xt_unit_free(struct xt_unit *unit)
 {
     xt_spill_load_free(&unit->load);
     xt_table_writer_end(&unit->writer);
+    xt_tally_free(&unit->tally);
 }
 
 /* Bytes of memory that a unit of parts from to to - 1 needs, about. */
@@ -175,6 +176,20 @@ static size_t encode_holders(const struct xt_spill_load *load, const struct xt_s
     return writer.size;
 }
 
+/* Counts a person who goes into the hot table. */
+static enum xt_status count_person(struct xt_unit *unit, struct xt_span record,
+                                   struct xt_failure *failure)
+{
+    struct xt_hot hot;
+    enum xt_status status = xt_hot_decode(record, &hot);
+    if (status == XT_OK) {
+        status = xt_tally_add(&unit->tally, xt_statistics_key(&hot), 1);
+    }
+    return status == XT_OK
+               ? XT_OK
+               : xt_fail(failure, status, "cannot count people: %s", xt_status_name(status));
+}
+
 enum xt_status xt_unit_seal(const struct xt_builder *builder, unsigned table, struct xt_unit *unit,
                             struct xt_failure *failure)
 {
@@ -194,11 +209,16 @@ enum xt_status xt_unit_seal(const struct xt_builder *builder, unsigned table, st
         } else {
             record = xt_span_of(xt_spill_payload(&unit->load, &records[i]),
                                 xt_spilled_size(&records[i]));
+            if (table == XT_TABLE_HOT) {
+                status = count_person(unit, record, failure);
+            }
         }
         if ((i & 1023) == 0 && xt_builder_stopped(builder)) {
             return xt_fail(failure, XT_CLOSED, "interrupted; nothing was changed");
         }
-        status = xt_table_writer_add(&unit->writer, records[i].high, record, failure);
+        if (status == XT_OK) {
+            status = xt_table_writer_add(&unit->writer, records[i].high, record, failure);
+        }
     }
     return status == XT_OK ? xt_table_writer_finish(&unit->writer, failure) : status;
 }

@@ -9,6 +9,7 @@
 #define XT_STORE_BUILDER_UNIT_H
 
 #include "store/builder_internal.h"
+#include "store/tally.h"
 #include "store/table_writer.h"
 
 struct xt_unit {
@@ -16,6 +17,7 @@ struct xt_unit {
     struct xt_table_writer writer;
     uint64_t records;  /* that go into the table */
     uint64_t replaced; /* of them, for the hot table: replaced numbers */
+    struct xt_tally tally; /* of the hot table: who was sealed, in all units of this thread */
 };
 
 void xt_unit_free(struct xt_unit *unit);

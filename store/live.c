@@ -408,8 +408,8 @@ enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch)
         return XT_OK;
     }
     xt_live_rest(live);
-    /* Of a store from before there were overlays: a writer may have come. */
-    if (!live->has_overlay || live->txn == NULL) {
+    /* Of a store from before there were overlays or statistics: a writer may have come. */
+    if (!live->has_overlay || !live->has_statistics || live->txn == NULL) {
         if (live->txn != NULL) {
             mdb_txn_abort(live->txn);
         }

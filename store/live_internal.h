@@ -19,6 +19,9 @@ enum xt_live_kind {
     XT_LIVE_ALIAS = 5,              /* the same */
     XT_LIVE_VERSION_OF = 6,         /* key number 5 | version 4 -> until 8 | as XT_LIVE_PERSON */
     XT_LIVE_FOLDED = 7,             /* key "" -> store/live_fold.c */
+    XT_LIVE_CELL = 8,               /* of `statistics`: store/live_statistics.h */
+    XT_LIVE_COUNTED_BASE = 9,       /* the same */
+    XT_LIVE_TOLD = 10,              /* the same */
     XT_LIVE_EVENT_ID = 64,          /* hashes only: an event's id, and its content */
     XT_LIVE_EVENT_CONTENT = 65,
     XT_LIVE_IDENTITY = 66, /* which store this is */
@@ -39,6 +42,7 @@ enum xt_live_table {
     XT_LIVE_LOG,
     XT_LIVE_PEOPLE,
     XT_LIVE_TOUCHED,
+    XT_LIVE_STATISTICS,
     XT_LIVE_TABLES
 };
 
@@ -72,6 +76,8 @@ struct xt_live {
     uint8_t *record;            /* the entry that was read last */
     struct xt_live_work *work;  /* of a writer, for one event (store/live_registry.c) */
     bool base_is_old;           /* of a writer: another was served since */
+    bool has_statistics;        /* its table is there */
+    bool counted;               /* of a writer: the cells are over its base */
     struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
 
     /* store/live_fold.c */
@@ -194,6 +200,10 @@ void xt_live_version_key(const struct xt_live *live, uint64_t number, uint32_t v
                          uint8_t hash[XT_LIVE_HASH]);
 /* The bytes of a key in `people`. */
 void xt_live_key_bytes(struct xt_hash hash, uint8_t key[XT_LIVE_HASH]);
+
+/* In a group: somebody was `before` (NULL: nobody) and is `after` now. Codes of LMDB's. */
+XT_MUST_USE int xt_live_count_change(struct xt_live *live, const struct xt_hot *before,
+                                     const struct xt_person *after);
 
 /* Applies a registry event: *refused XT_OK, or XT_INVALID, XT_BUSY (no base), XT_CORRUPT (the base's or
  * the overlay's record of the person), XT_DENIED with *conflict. Codes of LMDB's: the group is lost. */

@@ -33,6 +33,10 @@ static int open_tables(struct xt_live *live)
         return code;
     }
     code = open_both(txn, live->writes ? MDB_CREATE : 0, live->tables);
+    int counted = mdb_dbi_open(txn, "statistics", live->writes ? MDB_CREATE : 0,
+                               &live->tables[XT_LIVE_STATISTICS]);
+    live->has_statistics = code == 0 && counted == 0;
+    code = code == 0 && counted != MDB_NOTFOUND ? counted : code;
     if (code == 0) {
         return mdb_txn_commit(txn);
     }

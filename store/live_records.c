@@ -332,7 +332,8 @@ static int reseal_table(struct xt_live *live, enum xt_live_table table,
 int xt_live_records_reseal(struct xt_live *live, const struct xt_live_sealer *sealer)
 {
     /* `touched` holds nothing but hashes. */
-    static const enum xt_live_table sealed[] = {XT_LIVE_STATE, XT_LIVE_LOG, XT_LIVE_PEOPLE};
+    static const enum xt_live_table sealed[] = {XT_LIVE_STATE, XT_LIVE_LOG, XT_LIVE_PEOPLE,
+                                                XT_LIVE_STATISTICS};
     uint8_t *plain = xt_secret_alloc((size_t)2 * SEALED_MAX);
     if (plain == NULL) {
         return ENOMEM;

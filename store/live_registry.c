@@ -43,6 +43,7 @@ void xt_live_set_base(struct xt_live *live, struct xt_generation *base)
     live->base = base;
     live->base_is_old = false;
     live->fold_ended = live->fold_began = false;
+    live->counted = false;
 }
 
 bool xt_live_wants_base(const struct xt_live *live)
@@ -366,6 +367,10 @@ static int write_all(struct xt_live *live)
     }
     for (unsigned i = 0; code == 0 && i < work->change_count; i++) {
         code = put_change(live, &work->changes[i]);
+    }
+    if (code == 0) {
+        code = xt_live_count_change(live, work->before.number == UINT64_MAX ? NULL : &work->before,
+                                    &work->person);
     }
     return code == 0 ? put_touched(live) : code;
 }

@@ -1,0 +1,491 @@
+/* The cells: changed with every event, counted anew over another generation, and told once a day. */
+#include "store/live_statistics.h"
+
+#include <lmdb.h>
+#include <stdlib.h>
+
+#include "core/little_endian.h"
+#include "store/live_internal.h"
+
+#define CELL_KEY 5 /* bytes */
+#define CELL_SIZE (CELL_KEY + 8)
+#define BASE_SIZE (XT_GENERATION_DIGEST + 4)
+#define TOLD_HEAD 4
+#define PLAIN_MAX (XT_LIVE_RECORD_HEAD + TOLD_HEAD + XT_STATISTICS_STORED_MAX)
+#define TRIES 8 /* each with twice the map */
+
+_Static_assert(PLAIN_MAX <= XT_LIVE_ENTRY_MAX, "a store that is sealed anew has room for it");
+
+/* ---- records ---------------------------------------------------------------------------------- */
+
+static int put(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+               struct xt_span fields)
+{
+    uint8_t hash[XT_LIVE_HASH];
+    uint8_t plain[XT_LIVE_RECORD_HEAD + BASE_SIZE];
+    struct xt_writer writer = xt_writer_over(plain, sizeof(plain));
+    xt_live_record_begin(live, kind, &writer);
+    xt_write_span(&writer, fields);
+    xt_require(!writer.overflow);
+    xt_live_state_key(live, kind, key, hash);
+    int code = xt_live_record_put(live, XT_LIVE_STATISTICS, xt_span_of(hash, sizeof(hash)),
+                                  xt_written(&writer));
+    xt_wipe(plain, writer.size);
+    return code;
+}
+
+static enum xt_status get(const struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                          uint8_t *plain, size_t capacity, struct xt_span *fields)
+{
+    uint8_t hash[XT_LIVE_HASH];
+    if (!live->has_statistics) {
+        return XT_NOT_FOUND;
+    }
+    xt_live_state_key(live, kind, key, hash);
+    return xt_live_record_get(live, XT_LIVE_STATISTICS, kind, xt_span_of(hash, sizeof(hash)), plain,
+                              capacity, fields, NULL);
+}
+
+static int drop(struct xt_live *live, enum xt_live_kind kind, struct xt_span key)
+{
+    uint8_t hash[XT_LIVE_HASH];
+    MDB_val name = {.mv_size = sizeof(hash), .mv_data = hash};
+    xt_live_state_key(live, kind, key, hash);
+    int code = mdb_del(live->txn, live->tables[XT_LIVE_STATISTICS], &name, NULL);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static struct xt_span nothing(void)
+{
+    return xt_span_of(NULL, 0);
+}
+
+/* The generation that the cells are over. XT_NOT_FOUND: they are over none. */
+static enum xt_status counted_base(const struct xt_live *live, uint8_t digest[XT_GENERATION_DIGEST])
+{
+    uint8_t plain[XT_LIVE_RECORD_HEAD + BASE_SIZE];
+    struct xt_span fields;
+    enum xt_status status =
+        get(live, XT_LIVE_COUNTED_BASE, nothing(), plain, sizeof(plain), &fields);
+    if (status == XT_OK && fields.size != BASE_SIZE) {
+        return XT_CORRUPT;
+    }
+    if (status == XT_OK) {
+        memcpy(digest, fields.data, XT_GENERATION_DIGEST);
+    }
+    return status;
+}
+
+/* ---- cells ------------------------------------------------------------------------------------ */
+
+static struct xt_span cell_key(uint64_t key, uint8_t bytes[CELL_KEY])
+{
+    struct xt_writer writer = xt_writer_over(bytes, CELL_KEY);
+    xt_put(&writer, key, CELL_KEY);
+    return xt_written(&writer);
+}
+
+static int put_cell(struct xt_live *live, uint64_t key, int64_t people)
+{
+    uint8_t bytes[CELL_KEY];
+    uint8_t fields[CELL_SIZE];
+    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
+    struct xt_span name = cell_key(key, bytes);
+    if (people == 0) {
+        return drop(live, XT_LIVE_CELL, name);
+    }
+    xt_put(&writer, key, CELL_KEY);
+    xt_put(&writer, (uint64_t)people, 8);
+    return put(live, XT_LIVE_CELL, name, xt_written(&writer));
+}
+
+static bool take_cell(struct xt_span fields, uint64_t *key, int64_t *people)
+{
+    struct xt_taker taker = xt_taker_over(fields);
+    *key = xt_take(&taker, CELL_KEY);
+    *people = (int64_t)xt_take(&taker, 8);
+    return xt_taken_all(&taker) && xt_statistics_key_is_valid(*key);
+}
+
+static int add_to_cell(struct xt_live *live, uint64_t key, int64_t more)
+{
+    uint8_t bytes[CELL_KEY];
+    uint8_t plain[XT_LIVE_RECORD_HEAD + CELL_SIZE];
+    struct xt_span fields;
+    uint64_t stored = key;
+    int64_t people = 0;
+    if (key == XT_STATISTICS_UNCOUNTED) {
+        return 0;
+    }
+    enum xt_status status =
+        get(live, XT_LIVE_CELL, cell_key(key, bytes), plain, sizeof(plain), &fields);
+    if (status != XT_OK && status != XT_NOT_FOUND) {
+        return MDB_CORRUPTED;
+    }
+    if (status == XT_OK && (!take_cell(fields, &stored, &people) || stored != key)) {
+        return MDB_CORRUPTED;
+    }
+    return put_cell(live, key, people + more);
+}
+
+int xt_live_count_change(struct xt_live *live, const struct xt_hot *before,
+                         const struct xt_person *after)
+{
+    uint64_t from = before == NULL ? XT_STATISTICS_UNCOUNTED : xt_statistics_key(before);
+    uint64_t to = xt_statistics_key_of(after);
+    if (!live->counted) { /* whatever they were over, they are not any more */
+        return drop(live, XT_LIVE_COUNTED_BASE, nothing());
+    }
+    if (from == to) {
+        return 0;
+    }
+    int code = add_to_cell(live, from, -1);
+    return code == 0 ? add_to_cell(live, to, 1) : code;
+}
+
+static enum xt_status add_record(const struct xt_live *live, MDB_val key, MDB_val value,
+                                 uint8_t *plain, struct xt_tally *tally)
+{
+    struct xt_live_record record;
+    uint64_t cell;
+    int64_t people;
+    if (value.mv_size != XT_LIVE_RECORD_HEAD + CELL_SIZE + XT_LIVE_SEAL_OVERHEAD) {
+        return XT_OK; /* another kind is of another size */
+    }
+    enum xt_status status = xt_live_record_open(
+        live, XT_LIVE_STATISTICS, xt_span_of(key.mv_data, key.mv_size),
+        xt_span_of(value.mv_data, value.mv_size), plain, XT_LIVE_RECORD_HEAD + CELL_SIZE, &record);
+    if (status != XT_OK) {
+        return status;
+    }
+    return record.kind == XT_LIVE_CELL && take_cell(record.fields, &cell, &people)
+               ? xt_tally_add(tally, cell, people)
+               : XT_CORRUPT;
+}
+
+static enum xt_status add_cells(const struct xt_live *live, struct xt_tally *tally)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    uint8_t plain[XT_LIVE_RECORD_HEAD + CELL_SIZE];
+    enum xt_status status = XT_OK;
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_STATISTICS], &cursor);
+    if (code != 0) {
+        return xt_live_failed(NULL, "", code);
+    }
+    while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        status = add_record(live, key, value, plain, tally);
+    }
+    mdb_cursor_close(cursor);
+    return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
+}
+
+/* Within a transaction. */
+static enum xt_status add_cells_over(const struct xt_live *live,
+                                     const uint8_t digest[XT_GENERATION_DIGEST],
+                                     struct xt_tally *tally)
+{
+    uint8_t over[XT_GENERATION_DIGEST];
+    enum xt_status status = counted_base(live, over);
+    if (status == XT_NOT_FOUND ||
+        (status == XT_OK && memcmp(over, digest, XT_GENERATION_DIGEST) != 0)) {
+        return XT_BUSY;
+    }
+    return status == XT_OK ? add_cells(live, tally) : status;
+}
+
+enum xt_status xt_live_add_cells(struct xt_live *live, const uint8_t digest[XT_GENERATION_DIGEST],
+                                 struct xt_tally *tally)
+{
+    if (!live->writes) {
+        return live->active ? add_cells_over(live, digest, tally) : XT_IO;
+    }
+    enum xt_status status = xt_live_begin_look(live);
+    if (status == XT_OK) {
+        status = add_cells_over(live, digest, tally);
+        xt_live_end_look(live);
+    }
+    return status;
+}
+
+/* ---- counted anew ------------------------------------------------------------------------------ */
+
+struct counting {
+    struct xt_generation *base;
+    struct xt_tally cells;
+    struct xt_person person;
+};
+
+/* Whom the base has under a number of his own counts no more. */
+static enum xt_status take_away(struct counting *counting, uint64_t number)
+{
+    struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
+    struct xt_found found;
+    enum xt_status status = xt_generation_find(counting->base, id, &found);
+    return status == XT_OK && found.found && !found.by_alias
+               ? xt_tally_add(&counting->cells, xt_statistics_key(&found.hot), -1)
+               : status;
+}
+
+/* A person of the overlay stands in the place of those whom the base has under his numbers. */
+static enum xt_status count_entry(void *context, const struct xt_live_entry *entry)
+{
+    struct counting *counting = context;
+    const struct xt_person *person = &counting->person;
+    if (entry->replaced) {
+        return XT_OK; /* its successor has it among his */
+    }
+    enum xt_status status = xt_person_from_records(entry->hot, entry->cold, &counting->person);
+    if (status == XT_OK) {
+        status = xt_tally_add(&counting->cells, xt_statistics_key_of(person), 1);
+    }
+    if (status == XT_OK) {
+        status = take_away(counting, person->number);
+    }
+    for (unsigned i = 0; status == XT_OK && i < person->replaced_count; i++) {
+        status = take_away(counting, person->replaced[i]);
+    }
+    return status;
+}
+
+/* Everything goes but what was told. */
+static int clear(struct xt_live *live)
+{
+    MDB_cursor *cursor = NULL;
+    uint8_t told[XT_LIVE_HASH];
+    MDB_val key;
+    MDB_val value;
+    xt_live_state_key(live, XT_LIVE_TOLD, nothing(), told);
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_STATISTICS], &cursor);
+    if (code != 0) {
+        return code;
+    }
+    while ((code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        bool kept = key.mv_size == sizeof(told) && memcmp(key.mv_data, told, sizeof(told)) == 0;
+        if (!kept && (code = mdb_cursor_del(cursor, 0)) != 0) {
+            break;
+        }
+    }
+    mdb_cursor_close(cursor);
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int put_counted(struct xt_live *live, const struct xt_tally *cells)
+{
+    const struct xt_manifest *manifest = xt_generation_manifest(live->base);
+    uint8_t fields[BASE_SIZE];
+    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
+    int code = clear(live);
+    for (size_t i = 0; code == 0 && i < cells->places; i++) {
+        const struct xt_tally_line *line = xt_tally_at(cells, i);
+        if (line != NULL) {
+            code = put_cell(live, line->key_and_one - 1, line->people);
+        }
+    }
+    xt_write(&writer, manifest->digest, XT_GENERATION_DIGEST);
+    xt_put(&writer, manifest->number, 4);
+    return code == 0 ? put(live, XT_LIVE_COUNTED_BASE, nothing(), xt_written(&writer)) : code;
+}
+
+/* A transaction of its own, by itself: what it puts. */
+typedef int (*transaction)(struct xt_live *live, const void *context);
+
+static int try_once(struct xt_live *live, transaction act, const void *context)
+{
+    int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    if (code != 0) {
+        live->txn = NULL;
+        return code;
+    }
+    live->active = true;
+    code = act(live, context);
+    if (code == 0) {
+        code = mdb_txn_commit(live->txn);
+    } else {
+        mdb_txn_abort(live->txn);
+    }
+    live->txn = NULL;
+    live->active = false;
+    return code;
+}
+
+static enum xt_status commit(struct xt_live *live, transaction act, const void *context,
+                             struct xt_failure *failure)
+{
+    int code = xt_live_grow(live, false);
+    for (unsigned tries = 0; code == 0 && tries < TRIES; tries++) {
+        code = try_once(live, act, context);
+        if (code != MDB_MAP_FULL) {
+            break;
+        }
+        code = tries + 1 < TRIES ? xt_live_grow(live, true) : code;
+    }
+    if (code == 0) {
+        return XT_OK;
+    }
+    return xt_live_lacks_room(live, code)
+               ? xt_fail(failure, XT_DISK_FULL, "cannot keep statistics: the disk is full")
+               : xt_live_failed(failure, "keep statistics", code);
+}
+
+static int put_all(struct xt_live *live, const void *context)
+{
+    return put_counted(live, context);
+}
+
+static enum xt_status count_overlay(struct xt_live *live, struct xt_failure *failure)
+{
+    struct xt_memory memory = {.data = NULL};
+    uint8_t *place = NULL;
+    enum xt_status status = xt_memory_extend(&memory, sizeof(struct counting), &place);
+    if (status != XT_OK) {
+        return xt_fail(failure, status, "cannot count changed people: out of memory");
+    }
+    struct counting *counting = (struct counting *)(void *)place;
+    counting->base = live->base;
+    status = xt_live_begin_look(live);
+    if (status == XT_OK) {
+        status = xt_live_each_entry(live, count_entry, counting);
+        xt_live_end_look(live);
+    }
+    if (status != XT_OK) {
+        (void)xt_fail(failure, status, "cannot count changed people: %s", xt_status_name(status));
+    } else {
+        status = commit(live, put_all, &counting->cells, failure);
+    }
+    xt_tally_free(&counting->cells);
+    xt_memory_free(&memory);
+    return status;
+}
+
+enum xt_status xt_live_count_anew(struct xt_live *live, struct xt_failure *failure)
+{
+    uint8_t over[XT_GENERATION_DIGEST];
+    xt_require(live->writes && live->txn == NULL && live->base != NULL);
+    enum xt_status status = xt_live_begin_look(live);
+    if (status == XT_OK) {
+        status = counted_base(live, over);
+        xt_live_end_look(live);
+    }
+    if (status != XT_OK && status != XT_NOT_FOUND && status != XT_CORRUPT) {
+        return xt_fail(failure, status, "cannot read statistics: %s", xt_status_name(status));
+    }
+    const uint8_t *digest = xt_generation_manifest(live->base)->digest;
+    if (status != XT_OK || memcmp(over, digest, sizeof(over)) != 0) {
+        status = count_overlay(live, failure);
+    }
+    live->counted = status == XT_OK;
+    return status;
+}
+
+/* ---- told -------------------------------------------------------------------------------------- */
+
+/* Room of a publication. */
+struct telling {
+    struct xt_statistics before, now;
+    struct xt_statistics_work work;
+    uint32_t cube[XT_STATISTICS_CUBE_MAX];
+    struct xt_tally people;
+    uint8_t plain[PLAIN_MAX];
+    size_t size;
+};
+
+static enum xt_status read_told(const struct xt_live *live, uint8_t plain[PLAIN_MAX],
+                                struct xt_statistics *statistics, xt_date *as_of)
+{
+    struct xt_span fields;
+    enum xt_status status = get(live, XT_LIVE_TOLD, nothing(), plain, PLAIN_MAX, &fields);
+    if (status != XT_OK) {
+        return status;
+    }
+    struct xt_taker taker = xt_taker_over(fields);
+    *as_of = (xt_date)xt_take(&taker, TOLD_HEAD);
+    return taker.bad ? XT_CORRUPT : xt_statistics_decode(taker.rest, statistics);
+}
+
+enum xt_status xt_live_statistics(struct xt_live *live, struct xt_statistics *statistics,
+                                  xt_date *as_of)
+{
+    uint8_t plain[PLAIN_MAX];
+    enum xt_status status = live->writes ? xt_live_begin_look(live) : XT_OK;
+    if (status == XT_OK) {
+        status = read_told(live, plain, statistics, as_of);
+        if (live->writes) {
+            xt_live_end_look(live);
+        }
+    }
+    xt_wipe(plain, sizeof(plain));
+    return status;
+}
+
+static int put_told(struct xt_live *live, const void *context)
+{
+    const struct telling *telling = context;
+    uint8_t hash[XT_LIVE_HASH];
+    xt_live_state_key(live, XT_LIVE_TOLD, nothing(), hash);
+    return xt_live_record_put(live, XT_LIVE_STATISTICS, xt_span_of(hash, sizeof(hash)),
+                              xt_span_of(telling->plain, telling->size));
+}
+
+/* Makes today's tables. *due: they are to take the place of those before. */
+static enum xt_status make_tables(struct xt_live *live, const struct xt_tally *base, xt_date today,
+                                  struct telling *telling, bool *due)
+{
+    xt_date as_of = XT_DATE_NONE;
+    struct xt_statistics_shape shape;
+    enum xt_status status = xt_live_statistics(live, &telling->before, &as_of);
+    bool first = status == XT_NOT_FOUND || status == XT_UNSUPPORTED;
+    *due = false;
+    if ((status != XT_OK && !first) || (!first && as_of == today)) {
+        return first ? XT_OK : status;
+    }
+    const uint8_t *digest = xt_generation_manifest(live->base)->digest;
+    status = xt_tally_add_all(&telling->people, base, 1);
+    if (status == XT_OK) {
+        status = xt_live_add_cells(live, digest, &telling->people);
+    }
+    if (status == XT_OK && !xt_tally_to_cube(&telling->people, today, telling->cube)) {
+        status = XT_CORRUPT;
+    }
+    if (status != XT_OK) {
+        return status;
+    }
+    xt_statistics_shape(&shape);
+    xt_statistics_publish(&telling->now, &shape, telling->cube, first ? NULL : &telling->before,
+                          &telling->work, NULL, NULL);
+    *due =
+        first || xt_statistics_distance(&telling->before, &telling->now) >= XT_STATISTICS_SMALLEST;
+    struct xt_writer writer = xt_writer_over(telling->plain, sizeof(telling->plain));
+    xt_live_record_begin(live, XT_LIVE_TOLD, &writer);
+    xt_put(&writer, today, TOLD_HEAD);
+    xt_statistics_encode(&telling->now, &writer);
+    xt_require(!writer.overflow);
+    telling->size = writer.size;
+    return XT_OK;
+}
+
+enum xt_status xt_live_tell_statistics(struct xt_live *live, const struct xt_tally *base,
+                                       xt_date today, bool *told, struct xt_failure *failure)
+{
+    struct xt_memory memory = {.data = NULL};
+    uint8_t *place = NULL;
+    bool due = false;
+    xt_require(live->writes && live->txn == NULL && live->base != NULL);
+    *told = false;
+    enum xt_status status = xt_memory_extend(&memory, sizeof(struct telling), &place);
+    if (status != XT_OK) {
+        return xt_fail(failure, status, "cannot make statistics: out of memory");
+    }
+    struct telling *telling = (struct telling *)(void *)place;
+    status = make_tables(live, base, today, telling, &due);
+    if (status != XT_OK) {
+        (void)xt_fail(failure, status, "cannot make statistics: %s", xt_status_name(status));
+    } else if (due) {
+        status = commit(live, put_told, telling, failure);
+        *told = status == XT_OK;
+    }
+    xt_tally_free(&telling->people);
+    xt_memory_free(&memory);
+    return status;
+}

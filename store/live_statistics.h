@@ -1,0 +1,49 @@
+/* store/live_statistics: how many people there are now, and what of it was told last.
+ *
+ *   table `statistics` of the live store, under keyed hashes, sealed like everything there:
+ *     cell   key 5 | people 8, signed: how many more have this key than in the base
+ *     base   digest 32 | number 4: of the generation that the cells are counted over
+ *     told   date 4 | core/statistics' tables: what was published last
+ *
+ *   now  =  file `statistics` of the generation  +  cells
+ *
+ * Every registry event changes the cells of its person in its own transaction, so they are exact after any
+ * crash. They are counted anew from the overlay when another generation is served (xt_live_count_anew), for
+ * a generation that compacted the one before by subtraction. An event over a base that was not counted takes `base` out:
+ * cells are right or not there, never nearly right.
+ *
+ * What is told changes at most once a day (in Viet Nam), and only when at least XT_STATISTICS_SMALLEST people
+ * are elsewhere than before: who asks often does not see what a single event did.
+ */
+#ifndef XT_STORE_LIVE_STATISTICS_H
+#define XT_STORE_LIVE_STATISTICS_H
+
+#include "core/statistics.h"
+#include "store/live.h"
+#include "store/tally.h"
+
+/* ---- the writer, between groups ------------------------------------------------------------------ */
+
+/* After xt_live_set_base. Counts the overlay over its base unless that was done before: about 3 us a changed
+ * person, and nothing is applied meanwhile. XT_DISK_FULL, XT_NO_MEMORY, XT_CORRUPT (a record of the base or
+ * the overlay): there are no statistics over this base, go on. Anything else: the process must end. */
+XT_MUST_USE enum xt_status xt_live_count_anew(struct xt_live *live, struct xt_failure *failure);
+
+/* Publishes, if it is time: base: the file of the base. *told: whether it did. XT_BUSY: the cells are not
+ * counted over this base. XT_DISK_FULL and the others as above. Some 15 ms, a second at worst. */
+XT_MUST_USE enum xt_status xt_live_tell_statistics(struct xt_live *live,
+                                                   const struct xt_tally *base, xt_date today,
+                                                   bool *told, struct xt_failure *failure);
+
+/* ---- both; a writer between groups, a reader after xt_live_refresh --------------------------------- */
+
+/* What was told last. XT_NOT_FOUND: nothing yet. XT_CORRUPT, XT_UNSUPPORTED, XT_IO. */
+XT_MUST_USE enum xt_status xt_live_statistics(struct xt_live *live,
+                                              struct xt_statistics *statistics, xt_date *as_of);
+
+/* Adds the cells to the counts of the generation that they are over. XT_BUSY: they are over another. */
+XT_MUST_USE enum xt_status xt_live_add_cells(struct xt_live *live,
+                                             const uint8_t digest[XT_GENERATION_DIGEST],
+                                             struct xt_tally *tally);
+
+#endif
