@@ -118,7 +118,7 @@ static const struct xt_route *find_route(struct xt_exchange *exchange, struct xt
     } else if ((request->method & route->methods) == 0) {
         xt_call_refuse(call, XT_PROBLEM_METHOD_NOT_ALLOWED, NULL, answer);
         answer->allow = route->methods;
-    } else if (request->has_query) {
+    } else if (request->has_query && !xt_route_has_query(route)) {
         xt_call_refuse(call, XT_PROBLEM_QUERY_NOT_PERMITTED, NULL, answer);
     } else if (request->method == XT_POST && !request->has_framing) {
         xt_call_refuse(call, XT_PROBLEM_LENGTH_REQUIRED, NULL, answer);
@@ -270,6 +270,10 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
         xt_call_refuse(&call, XT_PROBLEM_OVERLOADED, NULL, &answer);
     } else {
         route = admit(exchange, &call, &signing, &answer);
+    }
+    if (route != NULL && output->size > 0 &&
+        output->capacity - output->size < XT_ANSWER_HEAD_MAX + xt_route_room(route)) {
+        return false; /* once only: it takes of the partner's rate */
     }
     if (route != NULL) {
         route->handle(&call, &answer);

@@ -54,6 +54,7 @@ struct xt_http_request {
     bool has_framing;    /* Content-Length or Transfer-Encoding is there */
     bool close;          /* the client asks for it, or speaks HTTP/1.0; set by the head */
     struct xt_span path; /* without the query; "*" for OPTIONS * */
+    struct xt_span query; /* what follows the question mark, as it came; size 0: nothing */
     struct xt_span content_type, content_encoding, accept_language, traceparent; /* size 0: none */
     struct xt_span content_digest, accept_signature;                             /* the same */
     uint8_t *body; /* writable, with XT_HTTP_BODY_PADDING spare bytes after it */

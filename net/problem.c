@@ -16,6 +16,18 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
         {400, "query_not_permitted", "A target here has no query",
          "Địa chỉ không được có phần truy vấn",
          "Take the part after the question mark off; data goes in the body only.", 0},
+    [XT_PROBLEM_INVALID_QUERY] = {400, "invalid_query",
+                                  "The part after the question mark is not acceptable",
+                                  "Phần truy vấn của địa chỉ không hợp lệ",
+                                  "Send ?by= once, with different names of the dimensions that "
+                                  "/openapi.json lists, separated by commas.",
+                                  0},
+    [XT_PROBLEM_DIMENSIONS_NOT_OFFERED] =
+        {400, "dimensions_not_offered", "These dimensions are not offered together",
+         "Không thống kê đồng thời theo các tiêu chí này",
+         "Ask for one or two of them, or for province or unit with age and sex; not for province "
+         "and unit together.",
+         0},
     [XT_PROBLEM_INVALID_REQUEST] = {400, "invalid_request", "The request body is not acceptable",
                                     "Nội dung yêu cầu không hợp lệ",
                                     "Mend the members listed in errors and send it again.", 0},

@@ -161,6 +161,9 @@ static enum xt_problem take_target(struct xt_span target, const char *scheme,
     }
     const uint8_t *query = memchr(target.data, '?', target.size);
     request->has_query = query != NULL;
+    request->query = query == NULL
+                         ? xt_span_of(NULL, 0)
+                         : xt_span_of(query + 1, (size_t)(target.data + target.size - query - 1));
     request->path =
         xt_span_of(target.data, query == NULL ? target.size : (size_t)(query - target.data));
     return XT_PROBLEM_NONE;

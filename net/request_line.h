@@ -4,7 +4,7 @@
 
 #include "net/http.h"
 
-/* line ends with its LF. Fills method, is_http10, path and has_query, which are borrowed from line;
+/* line ends with its LF. Fills method, is_http10, path, has_query and query, which are borrowed from line;
  * scheme is the one that absolute targets must have. XT_PROBLEM_NONE, or why it is refused. */
 XT_MUST_USE enum xt_problem xt_request_line_parse(struct xt_span line, const char *scheme,
                                                   struct xt_http_request *request);

@@ -1,5 +1,6 @@
 #include "net/route.h"
 
+#include "core/statistics.h"
 #include "net/openapi.h"
 
 #define READ (XT_GET | XT_HEAD | XT_OPTIONS)
@@ -7,6 +8,7 @@
 static const struct xt_route api[] = {
     {"/v1/verify", XT_POST | XT_OPTIONS, xt_handle_verify},
     {"/v1/events", XT_POST | XT_OPTIONS | XT_STREAMED, xt_handle_events},
+    {"/v1/statistics", READ, xt_handle_statistics},
     {"/openapi.json", READ, xt_handle_openapi},
     {"/.well-known/jwks.json", READ, xt_handle_jwks},
 };
@@ -22,7 +24,8 @@ const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]
 enum xt_route_id xt_route_id_of(const struct xt_route *route)
 {
     static const enum xt_route_id api_routes[] = {XT_ROUTE_VERIFY, XT_ROUTE_EVENTS,
-                                                  XT_ROUTE_OPENAPI, XT_ROUTE_JWKS};
+                                                  XT_ROUTE_STATISTICS, XT_ROUTE_OPENAPI,
+                                                  XT_ROUTE_JWKS};
     static const enum xt_route_id admin_routes[] = {XT_ROUTE_HEALTHZ, XT_ROUTE_READYZ,
                                                     XT_ROUTE_METRICS};
     _Static_assert(sizeof(api_routes) / sizeof(api_routes[0]) == sizeof(api) / sizeof(api[0]) &&
@@ -50,6 +53,16 @@ const struct xt_route *xt_route_find(const struct xt_routes *routes, struct xt_s
         }
     }
     return NULL;
+}
+
+bool xt_route_has_query(const struct xt_route *route)
+{
+    return route->handle == xt_handle_statistics;
+}
+
+size_t xt_route_room(const struct xt_route *route)
+{
+    return route->handle == xt_handle_statistics ? XT_STATISTICS_JSON_MAX : 0;
 }
 
 void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer)

@@ -34,9 +34,15 @@ enum xt_route_id xt_route_id_of(const struct xt_route *route);
 /* NULL: there is none. */
 const struct xt_route *xt_route_find(const struct xt_routes *routes, struct xt_span path);
 
+/* Whether the target may have a query, which the handler judges. */
+bool xt_route_has_query(const struct xt_route *route);
+/* Bytes of the largest body; 0: it fits into the scratch memory, or is always there. */
+size_t xt_route_room(const struct xt_route *route);
+
 /* Handlers. */
 void xt_handle_verify(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_events(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_statistics(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_jwks(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_healthz(struct xt_call *call, struct xt_answer *answer);

@@ -127,6 +127,7 @@ void xt_service_close(struct xt_service *service)
     xt_generation_close(service->generation);
     xt_live_close(service->live);
     xt_quota_view_close(service->quotas);
+    free(service->statistics);
     free(service->arena.memory);
     free(service->own_counters);
     *service = (struct xt_service){0};
@@ -189,6 +190,7 @@ static enum xt_audit_route audit_route(enum xt_route_id route)
 {
     return route == XT_ROUTE_VERIFY    ? XT_AUDIT_ROUTE_VERIFY
            : route == XT_ROUTE_EVENTS  ? XT_AUDIT_ROUTE_EVENTS
+           : route == XT_ROUTE_STATISTICS ? XT_AUDIT_ROUTE_STATISTICS
            : route == XT_ROUTE_OPENAPI ? XT_AUDIT_ROUTE_OPENAPI
                                        : XT_AUDIT_ROUTE_OTHER;
 }

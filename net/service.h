@@ -18,6 +18,7 @@
 #define XT_SCRATCH 8192 /* bytes: the body of one answer */
 
 struct xt_events_desk;
+struct xt_statistics_desk;
 
 struct xt_service {
     const struct xt_settings *settings;
@@ -38,6 +39,7 @@ struct xt_service {
     unsigned worker;                  /* its place there */
     struct xt_counters *counters;     /* never NULL */
     struct xt_counters *own_counters; /* those of a service that is not shared */
+    struct xt_statistics_desk *statistics; /* room for answers; NULL: none was needed yet */
     struct xt_events_desk *events;    /* NULL: no events are taken (net/events) */
     unsigned scrapes;                 /* answers of /metrics under way */
 
