@@ -29,9 +29,11 @@
  *       x1    + k      - k        k people from (x1, y2) to (x1, y1), others from (x2, y1) to (x2, y2)
  *       x2    - k      + k
  *
- * Where too few people are there for it, the finest level is given up and what is left is tried again
- * (three dimensions together, provinces, then whole dimensions); fewer than 10 people in all are not told.
- * It is not taken into account that who knows this program knows that hidden cells come in such squares
+ * Where too few people are there for it, tables are withheld and the others tried again: those of three
+ * dimensions, provinces with another dimension, a dimension with any other, a dimension alone; fewer than 10
+ * people in all are not told. Nothing is promised of cells of tables that are withheld or not offered:
+ * what follows from their sums can be told of them.
+ * * It is not taken into account that who knows this program knows that hidden cells come in such squares
  * because one of their corners is small; nor what people know of themselves and their families.
  *
  * Pure: no clock, no allocation. Memory: some 500 KiB of the caller's.
@@ -176,7 +178,11 @@ const char *xt_dimension_name(enum xt_dimension dimension); /* "province" */
 const char *xt_dimension_value(enum xt_dimension dimension, unsigned value,
                                char code[XT_STATISTICS_CODE]);
 
-/* How many values a dimension has, and whether the first, "unknown", of provinces and units is listed. */
+/* The dimensions of a set, the outermost first (the unit stands where the province does); how many. */
+unsigned xt_dimension_list(unsigned by, enum xt_dimension list[XT_DIMENSIONS]);
+/* Values first ... values - 1 of a dimension are listed: of provinces and units without "unknown" where
+ * nobody is in it. */
+unsigned xt_dimension_first(const struct xt_statistics *statistics, enum xt_dimension dimension);
 unsigned xt_statistics_values(const struct xt_statistics *statistics, enum xt_dimension dimension);
 bool xt_statistics_has_unknown(const struct xt_statistics *statistics);
 

@@ -9,10 +9,11 @@
 #define UNIT XT_BY_BIT(XT_BY_UNIT)
 #define PROVINCE XT_BY_BIT(XT_BY_PROVINCE)
 
-/* What was given up. */
+/* What was given up: tables of three dimensions, provinces together with others or at all, and so with
+ * dimensions. */
 struct given_up {
-    bool threes, provinces;
-    uint8_t dimensions;
+    bool threes, province_pairs, provinces;
+    uint8_t pairs, dimensions;
 };
 
 /* One small cell, and a way to flip some of its dimensions. */
@@ -361,9 +362,12 @@ static bool settle(struct attempt *attempt, uint32_t cell)
 
 static bool is_withdrawn(const struct xt_statistics_table *table, const struct given_up *given_up)
 {
-    return (table->dimensions & given_up->dimensions) != 0 ||
-           (given_up->threes && bits_of(table->dimensions) > 2) ||
-           (given_up->provinces && (table->by & PROVINCE) != 0);
+    unsigned count = bits_of(table->dimensions);
+    bool province = (table->by & PROVINCE) != 0;
+    return (table->dimensions & given_up->dimensions) != 0 || (given_up->threes && count > 2) ||
+           (given_up->provinces && province) ||
+           (given_up->province_pairs && count > 1 && province) ||
+           (count > 1 && (table->dimensions & given_up->pairs) != 0);
 }
 
 /* Marks what is small, whatever was marked before but absent categories. */
@@ -399,25 +403,37 @@ static const struct xt_statistics_table *settle_all(struct attempt *attempt)
     return NULL;
 }
 
-/* With a dimension of which nothing is told, people may have any value of it: what was safe without it stays
- * so, and its own cells are whatever it likes. */
+static uint8_t largest_of(const struct xt_statistics *statistics,
+                          const struct xt_statistics_table *table)
+{
+    unsigned most = 0;
+    uint8_t largest = 0;
+    for (unsigned d = 0; d < XT_DIMENSIONS; d++) {
+        if ((table->dimensions & XT_BY_BIT(d)) != 0 && statistics->shape.sizes[d] > most) {
+            most = statistics->shape.sizes[d];
+            largest = (uint8_t)XT_BY_BIT(d);
+        }
+    }
+    return largest;
+}
+
+/* Of a dimension of which only its own table is told, people may be paired with others at will; of one of
+ * which nothing is told, they may have any value. */
 static void give_up(const struct xt_statistics *statistics, const struct xt_statistics_table *table,
                     struct given_up *given_up)
 {
+    bool pair = bits_of(table->dimensions) == 2;
+    bool province = (table->by & PROVINCE) != 0;
     if (!given_up->threes) {
         given_up->threes = true;
-    } else if (!given_up->provinces && (table->by & PROVINCE) != 0) {
+    } else if (pair && province) {
+        given_up->province_pairs = true;
+    } else if (pair) {
+        given_up->pairs |= largest_of(statistics, table);
+    } else if (province) {
         given_up->provinces = true;
     } else {
-        unsigned largest = 0;
-        unsigned most = 0;
-        for (unsigned d = 0; d < XT_DIMENSIONS; d++) {
-            if ((table->dimensions & XT_BY_BIT(d)) != 0 && statistics->shape.sizes[d] > most) {
-                most = statistics->shape.sizes[d];
-                largest = d;
-            }
-        }
-        given_up->dimensions |= (uint8_t)XT_BY_BIT(largest);
+        given_up->dimensions |= table->dimensions;
     }
 }
 

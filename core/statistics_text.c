@@ -111,8 +111,7 @@ static void write_text(struct xt_writer *writer, const char *text)
     xt_write_byte(writer, '"');
 }
 
-/* The dimensions of a set, the outermost first: the unit stands where the province does. */
-static unsigned list_of(unsigned by, enum xt_dimension list[XT_DIMENSIONS])
+unsigned xt_dimension_list(unsigned by, enum xt_dimension list[XT_DIMENSIONS])
 {
     unsigned count = 0;
     if ((by & XT_BY_BIT(XT_BY_UNIT)) != 0) {
@@ -126,7 +125,7 @@ static unsigned list_of(unsigned by, enum xt_dimension list[XT_DIMENSIONS])
     return count;
 }
 
-static unsigned first_value(const struct xt_statistics *statistics, enum xt_dimension dimension)
+unsigned xt_dimension_first(const struct xt_statistics *statistics, enum xt_dimension dimension)
 {
     bool place = dimension == XT_BY_PROVINCE || dimension == XT_BY_UNIT;
     return place && !xt_statistics_has_unknown(statistics);
@@ -135,7 +134,7 @@ static unsigned first_value(const struct xt_statistics *statistics, enum xt_dime
 static void write_values(const struct xt_statistics *statistics, enum xt_dimension dimension,
                          struct xt_writer *writer)
 {
-    unsigned first = first_value(statistics, dimension);
+    unsigned first = xt_dimension_first(statistics, dimension);
     write_text(writer, names[dimension]);
     xt_write_literal(writer, ":[");
     for (unsigned value = first; value < xt_statistics_values(statistics, dimension); value++) {
@@ -174,7 +173,7 @@ static void write_counts(const struct telling *telling, unsigned depth, uint32_t
         return;
     }
     enum xt_dimension dimension = telling->list[depth];
-    unsigned first = first_value(statistics, dimension);
+    unsigned first = xt_dimension_first(statistics, dimension);
     unsigned stride = telling->table->strides[dimension == XT_BY_UNIT ? XT_BY_PROVINCE : dimension];
     xt_write_byte(writer, '[');
     for (unsigned value = first; value < xt_statistics_values(statistics, dimension); value++) {
@@ -192,7 +191,7 @@ void xt_statistics_to_json(const struct xt_statistics *statistics, unsigned by, 
     struct telling telling = {
         .statistics = statistics, .table = xt_statistics_table(statistics, by), .writer = writer};
     char date[XT_DATE_TEXT_MAX];
-    telling.count = list_of(by, telling.list);
+    telling.count = xt_dimension_list(by, telling.list);
     xt_write_literal(writer, "{\"as_of\":\"");
     xt_write(writer, date, xt_date_format(as_of, date));
     xt_write_literal(writer, "\",\"suppressed_below\":");
