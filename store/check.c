@@ -9,12 +9,15 @@
 #include "store/crew.h"
 #include "store/identity.h"
 #include "store/manifest.h"
+#include "store/statistics_file.h"
 #include "store/sweep.h"
 
 /* One check at work. */
 struct check {
     const struct xt_check_plan *plan;
     struct xt_generation *generation;
+    const struct xt_keyring *keyring;
+    const char *folder;             /* of the generation */
     struct xt_check_report *report; /* under the lock while threads work */
     pthread_mutex_t lock;
     struct xt_sweep sweep;
@@ -196,11 +199,38 @@ static void check_counts(struct check *check)
     }
 }
 
+/* The statistics are those of the people. Generations of older programs have none. */
+static enum xt_status check_statistics(struct check *check)
+{
+    struct xt_tally told = {.places = 0};
+    struct xt_tally counted = {.places = 0};
+    struct xt_failure unused;
+    bool untold = false;
+    enum xt_status read = xt_statistics_file_read(check->folder, &check->generation->manifest,
+                                                  check->keyring, &told, &unused);
+    enum xt_status status = read == XT_NO_MEMORY ? read : XT_OK;
+    for (unsigned i = 0; i < check->sweep.threads && status == XT_OK; i++) {
+        untold = untold || check->threads[i].reader.untold;
+        status = xt_tally_add_all(&counted, &check->threads[i].reader.tally, 1);
+    }
+    status = untold ? XT_NO_MEMORY : status;
+    if (status == XT_OK && read != XT_OK && read != XT_NOT_FOUND) {
+        note(check, (struct xt_damage){.what = "the file of statistics cannot be read"});
+    } else if (status == XT_OK && read == XT_OK && check->report->damaged == 0 &&
+               !xt_tally_is_same(&told, &counted)) {
+        note(check, (struct xt_damage){.what = "the statistics are not those of the people"});
+    }
+    xt_tally_free(&counted);
+    xt_tally_free(&told);
+    return status;
+}
+
 static enum xt_status check_records(struct check *check, struct xt_failure *failure)
 {
     enum xt_status status = sweep_tables(check);
     if (status == XT_OK) {
         check_counts(check);
+        status = check_statistics(check);
     }
     for (unsigned i = 0; check->threads != NULL && i < check->sweep.threads; i++) {
         xt_check_reader_close(&check->threads[i].reader);
@@ -284,7 +314,10 @@ enum xt_status xt_generation_check(const char *dir, uint32_t number,
     char name[XT_GENERATION_NAME];
     char folder[XT_PATH_MAX];
     char path[XT_PATH_MAX];
-    struct check check = {.plan = plan != NULL ? plan : &quiet, .report = report};
+    struct check check = {.plan = plan != NULL ? plan : &quiet,
+                          .keyring = keyring,
+                          .folder = folder,
+                          .report = report};
     report->people = report->records = report->damaged = 0;
     report->listed = 0;
     xt_identity_name(number, name);

@@ -35,6 +35,7 @@ void xt_check_reader_close(struct xt_check_reader *reader)
     for (unsigned i = 0; reader->generation != NULL && i < XT_TABLE_COUNT; i++) {
         xt_table_close(reader->generation->tables[i]);
     }
+    xt_tally_free(&reader->tally);
     xt_memory_free(&reader->memory);
     *reader = (struct xt_check_reader){.generation = NULL};
 }
@@ -125,6 +126,8 @@ static const char *check_hot(struct xt_check_reader *reader, struct xt_span reco
         return "the record does not decode";
     }
     reader->people++;
+    reader->untold =
+        xt_tally_add(&reader->tally, xt_statistics_key(&hot), 1) != XT_OK || reader->untold;
     if (!is_at_home(reader, personal(hot.number))) {
         return "the record is not where it belongs";
     }

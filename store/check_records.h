@@ -10,6 +10,7 @@
 #define XT_STORE_CHECK_RECORDS_H
 
 #include "store/generation_internal.h"
+#include "store/tally.h"
 
 /* Records wait in groups until what their comparison will need in other tables has been fetched, all at
  * once: at 100 M people that is most of the time. Larger ones do not wait. */
@@ -33,6 +34,8 @@ struct xt_check_reader {
     unsigned table; /* that is being walked */
     struct xt_table_place place;
     uint64_t people, replaced; /* counted */
+    struct xt_tally tally;     /* the same people by what statistics tell */
+    bool untold;               /* there was no memory for all of it */
     unsigned waits;
     struct xt_check_waiting *waiting;
 };

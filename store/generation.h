@@ -5,6 +5,7 @@
  *     000007/                      0500 once sealed; never changed afterwards
  *       data.mdb                   the tables (store/table_file)
  *       manifest                   version, key id, salt, counts, sizes, digest of data.mdb, MAC
+ *       statistics                 how many people there are of each kind (store/statistics_file)
  *     building-<pid>-<random>/     an import at work, or what a killed one left: removed by the next
  *
  * Readers open data.mdb MDB_RDONLY|MDB_NOLOCK|MDB_NOTLS|MDB_NORDAHEAD|MDB_NOSUBDIR: no lock file.

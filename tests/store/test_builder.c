@@ -534,7 +534,9 @@ static void sealed_files_cannot_be_written(void **state)
     assert_int_equal(facts.st_mode & 07777, 0400);
     assert_int_equal(stat(deployment_path("identity/000001/manifest"), &facts), 0);
     assert_int_equal(facts.st_mode & 07777, 0400);
-    assert_int_equal(count_names("identity/000001", ""), 2); /* no lock file */
+    assert_int_equal(stat(deployment_path("identity/000001/statistics"), &facts), 0);
+    assert_int_equal(facts.st_mode & 07777, 0400);
+    assert_int_equal(count_names("identity/000001", ""), 3); /* no lock file */
 }
 
 static void a_folder_that_is_no_deployment_is_told(void **state)

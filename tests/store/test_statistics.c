@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "store/builder.h"
+#include "store/check.h"
 #include "store/live_internal.h"
 #include "store/live_statistics.h"
 #include "store/register.h"
@@ -126,6 +127,12 @@ static enum xt_status read_again(const struct xt_generation *generation)
     return status;
 }
 
+static enum xt_status check_served(void)
+{
+    static struct xt_check_report report;
+    return xt_generation_check(deployment(), 2, deployment_keyring(), NULL, &report, &failure);
+}
+
 static void a_damaged_or_foreign_file_is_not_believed(void **state)
 {
     (void)state;
@@ -133,6 +140,7 @@ static void a_damaged_or_foreign_file_is_not_believed(void **state)
     build(0, 50, 2);
     struct xt_generation *generation = open_served();
     assert_int_equal(read_again(generation), XT_OK);
+    assert_int_equal(check_served(), XT_OK);
     assert_int_equal(chmod(deployment_path("identity/000001"), 0700), 0);
     assert_int_equal(chmod(deployment_path("identity/000002"), 0700), 0);
     char path[XT_PATH_MAX];
@@ -157,10 +165,21 @@ static void a_damaged_or_foreign_file_is_not_believed(void **state)
     assert_int_equal(ftruncate(fileno(file), 5), 0);
     assert_int_equal(read_again(generation), XT_CORRUPT);
     (void)fclose(file);
+    assert_int_equal(check_served(), XT_CORRUPT);
     assert_int_equal(rename(deployment_path("identity/000001/statistics"), path), 0);
+    assert_int_equal(check_served(), XT_CORRUPT);
     assert_int_equal(read_again(generation), XT_CORRUPT); /* sealed, but not for this one */
     assert_int_equal(unlink(path), 0);
     assert_int_equal(read_again(generation), XT_NOT_FOUND);
+    assert_int_equal(check_served(), XT_OK); /* as older programs left it */
+    struct xt_tally others = {.places = 0};
+    must(xt_tally_add(&others, 1ULL << 32, 50));
+    must(xt_statistics_file_write(deployment_path("identity/000002"),
+                                  xt_generation_manifest(generation), deployment_keyring(), &others,
+                                  &failure));
+    xt_tally_free(&others);
+    assert_int_equal(read_again(generation), XT_OK);
+    assert_int_equal(check_served(), XT_CORRUPT); /* but it counts other people */
     xt_generation_close(generation);
 }
 
