@@ -386,7 +386,6 @@ struct telling {
     struct xt_statistics before, now;
     struct xt_statistics_work work;
     uint32_t cube[XT_STATISTICS_CUBE_MAX];
-    struct xt_tally people;
     uint8_t plain[PLAIN_MAX];
     size_t size;
 };
@@ -429,7 +428,7 @@ static int put_told(struct xt_live *live, const void *context)
 }
 
 /* Makes today's tables. *due: they are to take the place of those before. */
-static enum xt_status make_tables(struct xt_live *live, const struct xt_tally *base, xt_date today,
+static enum xt_status make_tables(struct xt_live *live, struct xt_tally *people, xt_date today,
                                   struct telling *telling, bool *due)
 {
     xt_date as_of = XT_DATE_NONE;
@@ -441,11 +440,8 @@ static enum xt_status make_tables(struct xt_live *live, const struct xt_tally *b
         return first ? XT_OK : status;
     }
     const uint8_t *digest = xt_generation_manifest(live->base)->digest;
-    status = xt_tally_add_all(&telling->people, base, 1);
-    if (status == XT_OK) {
-        status = xt_live_add_cells(live, digest, &telling->people);
-    }
-    if (status == XT_OK && !xt_tally_to_cube(&telling->people, today, telling->cube)) {
+    status = xt_live_add_cells(live, digest, people);
+    if (status == XT_OK && !xt_tally_to_cube(people, today, telling->cube)) {
         status = XT_CORRUPT;
     }
     if (status != XT_OK) {
@@ -465,8 +461,8 @@ static enum xt_status make_tables(struct xt_live *live, const struct xt_tally *b
     return XT_OK;
 }
 
-enum xt_status xt_live_tell_statistics(struct xt_live *live, const struct xt_tally *base,
-                                       xt_date today, bool *told, struct xt_failure *failure)
+enum xt_status xt_live_tell_statistics(struct xt_live *live, struct xt_tally *people, xt_date today,
+                                       bool *told, struct xt_failure *failure)
 {
     struct xt_memory memory = {.data = NULL};
     uint8_t *place = NULL;
@@ -478,14 +474,13 @@ enum xt_status xt_live_tell_statistics(struct xt_live *live, const struct xt_tal
         return xt_fail(failure, status, "cannot make statistics: out of memory");
     }
     struct telling *telling = (struct telling *)(void *)place;
-    status = make_tables(live, base, today, telling, &due);
+    status = make_tables(live, people, today, telling, &due);
     if (status != XT_OK) {
         (void)xt_fail(failure, status, "cannot make statistics: %s", xt_status_name(status));
     } else if (due) {
         status = commit(live, put_told, telling, failure);
         *told = status == XT_OK;
     }
-    xt_tally_free(&telling->people);
     xt_memory_free(&memory);
     return status;
 }

@@ -24,16 +24,16 @@
 
 /* ---- the writer, between groups ------------------------------------------------------------------ */
 
-/* After xt_live_set_base. Counts the overlay over its base unless that was done before: about 3 us a changed
+/* After xt_live_set_base. Counts the overlay over its base unless that was done before: about 5 us a changed
  * person, and nothing is applied meanwhile. XT_DISK_FULL, XT_NO_MEMORY, XT_CORRUPT (a record of the base or
  * the overlay): there are no statistics over this base, go on. Anything else: the process must end. */
 XT_MUST_USE enum xt_status xt_live_count_anew(struct xt_live *live, struct xt_failure *failure);
 
-/* Publishes, if it is time: base: the file of the base. *told: whether it did. XT_BUSY: the cells are not
- * counted over this base. XT_DISK_FULL and the others as above. Some 15 ms, a second at worst. */
-XT_MUST_USE enum xt_status xt_live_tell_statistics(struct xt_live *live,
-                                                   const struct xt_tally *base, xt_date today,
-                                                   bool *told, struct xt_failure *failure);
+/* Publishes, if it is time. people: the file of the base, to which the cells are added. *told: whether it did.
+ * XT_BUSY: the cells are not counted over this base. XT_DISK_FULL and the others as above. */
+XT_MUST_USE enum xt_status xt_live_tell_statistics(struct xt_live *live, struct xt_tally *people,
+                                                   xt_date today, bool *told,
+                                                   struct xt_failure *failure);
 
 /* ---- both; a writer between groups, a reader after xt_live_refresh --------------------------------- */
 
