@@ -710,6 +710,40 @@ static void a_stream_that_stands_still_is_cut_off(void **state)
     test_client_close(feed.client);
 }
 
+static int ask_status(void)
+{
+    return status_of(
+        &server, "wide",
+        "{\"id\":\"001099999777\",\"purpose\":\"demo.verify\",\"claims\":{\"sex\":\"male\"}}");
+}
+
+/* New workers find no store: they answer 503, and others open it once it is there. */
+static void without_the_live_store_nobody_is_looked_up(void **state)
+{
+    (void)state;
+    pid_t workers[2];
+    assert_int_equal(server_workers(&server, workers, 2), 2);
+    assert_int_equal(ask_status(), 200);
+    assert_int_equal(rename(deployment("DIR/live/live.mdb"), deployment("DIR/live/away")), 0);
+    for (unsigned i = 0; i < 2; i++) {
+        assert_int_equal(kill(workers[i], SIGKILL), 0);
+    }
+    assert_true(server_wait_for_workers(&server, 2, workers[0], 10000));
+    assert_true(server_wait_for_workers(&server, 2, workers[1], 10000));
+    assert_int_equal(ask_status(), 503);
+    assert_true(server_log_has("live_not_opened", 1000));
+    assert_int_equal(rename(deployment("DIR/live/away"), deployment("DIR/live/live.mdb")), 0);
+    int status = 503;
+    for (double until = now_s() + 20; status != 200 && now_s() < until; sleep_ms(50)) {
+        status = ask_status();
+    }
+    assert_int_equal(status, 200);
+    sleep_ms(3000); /* until the other one has been replaced, too */
+    for (unsigned i = 0; i < 20; i++) {
+        assert_int_equal(ask_status(), 200);
+    }
+}
+
 /* Every sequence that was acknowledged stands in the audit log, and nothing personal. */
 static void the_audit_log_has_every_event(void **state)
 {
@@ -752,6 +786,7 @@ int main(void)
         cmocka_unit_test(a_server_that_ends_says_what_it_did_not_read),
         cmocka_unit_test(a_stream_that_stands_still_is_cut_off),
         cmocka_unit_test(the_audit_log_has_every_event),
+        cmocka_unit_test(without_the_live_store_nobody_is_looked_up),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
