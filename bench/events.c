@@ -44,6 +44,7 @@ struct connection {
     uint64_t due_ns[SENT_MAX]; /* of those not answered: a ring */
     uint32_t first, waiting;
     bool line_ends_object; /* the last byte before a line feed was } */
+    size_t matched;        /* bytes of "applied", with its quotes */
     uint8_t input[16384];
 };
 
@@ -172,12 +173,14 @@ static void count_answers(struct run *run, struct connection *connection, const 
                           size_t size, uint64_t now)
 {
     static const char applied[] = "\"applied\"";
-    for (const uint8_t *at = data;
-         (at = memmem(at, size - (size_t)(at - data), applied, sizeof(applied) - 1)) != NULL;
-         at++) {
-        run->applied++;
-    }
     for (size_t i = 0; i < size; i++) {
+        /* Only its first character stands in it twice: at the beginning of a match. */
+        bool goes_on = data[i] == (uint8_t)applied[connection->matched];
+        connection->matched = goes_on ? connection->matched + 1 : data[i] == (uint8_t)applied[0];
+        if (connection->matched == sizeof(applied) - 1) {
+            connection->matched = 0;
+            run->applied++;
+        }
         if (data[i] == '\n' && connection->line_ends_object && connection->waiting > 0) {
             xt_histogram_record(&run->histogram,
                                 (now - connection->due_ns[connection->first]) / 1000);
