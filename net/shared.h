@@ -183,8 +183,8 @@ struct xt_writer_counters {
     struct xt_counter transactions;    /* committed */
     struct xt_counter commit_ns;       /* spent in commits */
     struct xt_vitals vitals;
-    struct xt_counter queue;    /* gauge: events received and not committed yet */
-    struct xt_counter sequence; /* gauge: of the last committed event */
+    struct xt_counter queue;                   /* gauge: events received and not committed yet */
+    struct xt_counter sequence;                /* gauge: of the last committed event */
     struct xt_counter store_bytes, room_bytes; /* gauges: what the live store takes, and may take */
 };
 

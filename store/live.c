@@ -114,36 +114,6 @@ static int begin_txn(struct xt_live *live)
     return code;
 }
 
-/* Of each of LMDB's two first pages the part that says which transaction was the last. */
-#define META_SIZE 512
-
-/* What is read here is what the writer before us left in the system's memory. It may have been killed, or
- * have failed, in the middle of a commit: then that commit is seen, and answered for, and is not on the disk
- * yet; or it is on the disk and no more seen, and its pages are about to be used again. So both are
- * written once more, as they are, before anybody relies on them. */
-static int pin_last_commit(struct xt_live *live)
-{
-    MDB_stat stat;
-    int fd = -1;
-    int code = mdb_env_stat(live->env, &stat);
-    if (code == 0) {
-        code = mdb_env_get_fd(live->env, &fd);
-    }
-    if (code == 0 && fdatasync(fd) != 0) { /* what a commit was made of comes before it */
-        code = errno;
-    }
-    for (unsigned i = 0; code == 0 && i < 2; i++) {
-        uint8_t meta[META_SIZE];
-        off_t at = (off_t)i * stat.ms_psize;
-        errno = EIO; /* of a read or write that was cut short */
-        if (pread(fd, meta, sizeof(meta), at) != sizeof(meta) ||
-            pwrite(fd, meta, sizeof(meta), at) != sizeof(meta) || fdatasync(fd) != 0) {
-            code = errno;
-        }
-    }
-    return code;
-}
-
 static enum xt_status open_environment(struct xt_live *live, const struct paths *paths,
                                        const struct xt_keyring *keyring, uint64_t map_bytes,
                                        struct xt_failure *failure)
@@ -163,7 +133,7 @@ static enum xt_status open_environment(struct xt_live *live, const struct paths 
         code = mdb_env_open(live->env, paths->file, flags, 0600);
     }
     if (code == 0 && live->writes) {
-        code = pin_last_commit(live);
+        code = xt_live_pin(live);
     }
     if (code == 0) {
         code = begin_txn(live);

@@ -115,6 +115,9 @@ XT_MUST_USE enum xt_status xt_live_open(const char *dir, const struct xt_keyring
 /* Translates a code of LMDB's. */
 enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int code);
 
+/* The last commit, as a writer that has just opened the store reads it, is on the disk. Codes of LMDB's. */
+XT_MUST_USE int xt_live_pin(struct xt_live *live);
+
 /* A writer's own look at the store, between groups. */
 XT_MUST_USE enum xt_status xt_live_begin_look(struct xt_live *live);
 void xt_live_end_look(struct xt_live *live);

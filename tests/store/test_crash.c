@@ -4,7 +4,7 @@
  * A writer works while its disk is recorded (tests/preload), every state that a cut could leave is laid out
  * (tests/crash_states), and the real code opens it. The same with a disk whose syncs do nothing must find
  * broken states: else the test would be blind.
- * XT_STATES in the environment: about how many states of the live store (1200; a soak takes 20000).
+ * XT_STATES in the environment: about how many states of the live store (800; a soak takes 20000).
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -130,12 +130,20 @@ static void read_recording(void)
 
 /* ---- a state ------------------------------------------------------------------------------------ */
 
+/* Valid until four more were asked for: in the recording they may stand anywhere. */
 static const struct work_told *told(size_t n)
 {
+    static struct work_told copies[4];
+    static unsigned next;
     size_t size;
-    const struct work_told *found = crash_told(world.recording, n, &size);
-    assert_true(found == NULL || size == sizeof(*found));
-    return found;
+    const void *found = crash_told(world.recording, n, &size);
+    if (found == NULL) {
+        return NULL;
+    }
+    struct work_told *copy = &copies[next++ % 4];
+    assert_int_equal(size, sizeof(*copy));
+    memcpy(copy, found, size);
+    return copy;
 }
 
 static bool is_as_told(const struct work_sight *sight, const struct work_told *told)
@@ -205,6 +213,7 @@ static enum verdict judge_store(size_t count)
     struct xt_live_sizes sizes = {XT_LIVE_MAP_LEAST, XT_LIVE_WINDOW_LEAST};
     if (xt_live_open(world.folder, world.keyring, true, sizes, &live, &failure) != XT_OK ||
         !work_look(live, &sight)) {
+        fprintf(stderr, "%s\n", failure.text);
         return NOT_OPENED;
     }
     bool next_is_there = is_as_told(&sight, next);
@@ -253,8 +262,8 @@ static void look_at_state(size_t count, enum verdict (*judge)(size_t count))
         (void)signal(SIGSEGV, SIG_DFL);
         (void)signal(SIGBUS, SIG_DFL);
         (void)signal(SIGABRT, SIG_DFL);
-        int nowhere = open("/dev/null", O_WRONLY);
-        dup2(nowhere, 2);
+        /* Why, for whoever looks for the reason of a failure: XT_CRASH_LOG=1. */
+        dup2(open(getenv("XT_CRASH_LOG") != NULL ? "/dev/stderr" : "/dev/null", O_WRONLY), 2);
         _exit(judge(count));
     }
     assert_int_equal(waitpid(child, &status, 0), child);
@@ -361,7 +370,7 @@ static void visit_generation(void *context, size_t count)
 static unsigned wanted_states(void)
 {
     const char *text = getenv("XT_STATES");
-    return text == NULL ? 1200 : (unsigned)strtoul(text, NULL, 10);
+    return text == NULL ? 800 : (unsigned)strtoul(text, NULL, 10);
 }
 
 static void no_power_cut_loses_or_breaks_anything(void **state)
@@ -378,7 +387,7 @@ static void no_power_cut_loses_or_breaks_anything(void **state)
 static void disk_is_found_out(unsigned without)
 {
     world.control->without = without;
-    assert_int_equal(record(0, 30), 0);
+    assert_int_equal(record(0, 20), 0);
     read_recording();
     (void)visit_all(8);
     assert_true(world.bad > 0);
@@ -405,7 +414,7 @@ static void a_disk_that_does_not_sync_commits_is_found_out(void **state)
     disk_is_found_out(PRELOAD_NO_META_SYNC);
 }
 
-static size_t cut_imports(unsigned without)
+static size_t cut_imports(unsigned without, unsigned at_each)
 {
     char folder[80];
     snprintf(folder, sizeof(folder), "%s/identity", world.folder);
@@ -415,7 +424,7 @@ static size_t cut_imports(unsigned without)
     world.control->without = without;
     assert_int_equal(record_in("identity", "import", ""), 0);
     read_recording();
-    size_t states = visit_all_in(folder, 5 * AT_EACH, visit_generation);
+    size_t states = visit_all_in(folder, at_each, visit_generation);
     assert_int_equal(rmdir(folder), 0);
     return states;
 }
@@ -423,7 +432,7 @@ static size_t cut_imports(unsigned without)
 static void a_power_cut_in_an_import_leaves_a_whole_generation(void **state)
 {
     (void)state;
-    size_t states = cut_imports(0);
+    size_t states = cut_imports(0, 5 * AT_EACH);
     assert_int_equal(world.bad, 0);
     assert_true(states > 100);
 }
@@ -431,7 +440,7 @@ static void a_power_cut_in_an_import_leaves_a_whole_generation(void **state)
 static void an_import_without_syncs_is_found_out(void **state)
 {
     (void)state;
-    (void)cut_imports(PRELOAD_NO_DATA_SYNC);
+    (void)cut_imports(PRELOAD_NO_DATA_SYNC, 4);
     assert_true(world.bad > 0);
 }
 
@@ -448,7 +457,7 @@ static void start_recording_over(void)
  * one finds it, and answers for it: then it is on the disk. */
 static void who_is_killed_in_a_commit(enum preload_how how)
 {
-    for (unsigned after = 2; after < 16; after += 4) {
+    for (unsigned after = 2; after < 16; after += 6) {
         world.control->which = PRELOAD_META;
         world.control->how = how;
         world.control->error = EIO;
@@ -466,7 +475,7 @@ static void who_is_killed_in_a_commit(enum preload_how how)
         start_recording_over();
         assert_int_equal(record(next, next + 3), 0);
         read_recording();
-        (void)visit_all(AT_EACH);
+        (void)visit_all(AT_EACH / 2);
         assert_int_equal(world.bad, 0);
         start_recording_over();
         assert_int_equal(unlink(deployment_path("recording")), 0);
