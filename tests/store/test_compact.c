@@ -302,24 +302,33 @@ static void a_generation_that_lacks_what_was_dropped_is_refused(void **state)
     stop_writer(0);
 }
 
+static void copy_file(const char *from, const char *to)
+{
+    static char text[1 << 16];
+    FILE *in = fopen(deployment_path(from), "rb");
+    FILE *out = fopen(deployment_path(to), "wb");
+    assert_non_null(in);
+    assert_non_null(out);
+    for (size_t got; (got = fread(text, 1, sizeof(text), in)) > 0;) {
+        assert_int_equal(fwrite(text, 1, got, out), got);
+    }
+    fclose(in);
+    assert_int_equal(fclose(out), 0);
+}
+
 /* The live store of a backup, under the generation of today. */
 static void a_generation_that_knows_more_than_the_live_store_is_refused(void **state)
 {
     (void)state;
-    char command[2048];
     assert_true(start_writer() == 0);
     apply_groups(5);
     stop_writer(0);
-    snprintf(command, sizeof(command), "cp %s %s", deployment_path("live/live.mdb"),
-             deployment_path("copy.mdb"));
-    assert_int_equal(system(command), 0);
+    copy_file("live/live.mdb", "copy.mdb");
     assert_true(start_writer() == model.sequence);
     apply_groups(5);
     compact_now();
     stop_writer(0);
-    snprintf(command, sizeof(command), "cp %s %s", deployment_path("copy.mdb"),
-             deployment_path("live/live.mdb"));
-    assert_int_equal(system(command), 0);
+    copy_file("copy.mdb", "live/live.mdb");
     struct xt_register as = open_register();
     assert_int_equal(may_lie(&as, false), XT_DENIED);
     assert_non_null(strstr(failure.text, "put both back from one backup"));
@@ -636,6 +645,87 @@ static void folded_and_cancelled_people_are_answered_as_before(void **state)
     }
 }
 
+#define SHARED_PHONE 911000111U
+
+/* Person 1 is cancelled, and so the phone that he shares names person 2 alone. */
+static void build_two(void)
+{
+    struct xt_builder *builder = NULL;
+    struct xt_manifest manifest;
+    struct xt_person person;
+    assert_int_equal(xt_builder_open(deployment(), deployment_keyring(), NULL, &builder, &failure),
+                     XT_OK);
+    for (unsigned i = 1; i <= 2; i++) {
+        make_person(i, &person);
+        person.life = i == 1 ? XT_LIFE_CANCELLED : XT_LIFE_ALIVE;
+        person.phone_count = 1;
+        person.phones[0] = SHARED_PHONE;
+        assert_int_equal(xt_builder_add(builder, 0, &person, i, &failure), XT_OK);
+    }
+    assert_int_equal(xt_builder_sort(builder, no_duplicate, NULL, &failure), XT_OK);
+    assert_int_equal(xt_builder_seal(builder, &manifest, &failure), XT_OK);
+    xt_builder_close(builder);
+}
+
+static void revive_person_1(void)
+{
+    static struct xt_registry_event event;
+    struct xt_registry_envelope envelope = {.event_id = xt_span_of_string("r"), .at_ms = 1};
+    struct xt_live *live = NULL;
+    struct xt_event encoded;
+    struct xt_live_outcome outcome;
+    uint8_t body[XT_EVENT_BODY_MAX], memory[XT_EVENT_MAX];
+    assert_int_equal(xt_live_open_writer(deployment(), deployment_keyring(), &live, &failure),
+                     XT_OK);
+    xt_live_set_base(live, open_served());
+    event.type = XT_REGISTRY_CORRECTED;
+    event.number = PERSON_NUMBER(1);
+    event.set = XT_CORRECT_BIT(XT_CORRECT_STATUS);
+    event.person.life = XT_LIFE_ALIVE;
+    assert_int_equal(xt_event_from_registry("civil", &envelope, &event, body, &encoded), XT_OK);
+    struct xt_writer over = xt_writer_over(memory, sizeof(memory));
+    xt_event_encode(&encoded, &over);
+    struct xt_span span = xt_written(&over);
+    assert_int_equal(xt_live_apply(live, 1, &span, 1, &outcome, &failure), XT_OK);
+    assert_int_equal(outcome.status, XT_OK);
+    _exit(0);
+}
+
+static unsigned holders_of(uint32_t phone)
+{
+    uint64_t people[XT_ALIAS_PEOPLE_MAX];
+    unsigned count = 0;
+    struct xt_register as = open_register();
+    struct xt_id id = {.kind = XT_ID_PHONE, .value = phone};
+    assert_int_equal(xt_register_people(&as, id, people, &count), XT_OK);
+    close_register(&as);
+    return count;
+}
+
+static void whoever_is_in_force_again_counts_again(void **state)
+{
+    (void)state;
+    int status = 0;
+    build_two();
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        revive_person_1();
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(holders_of(SHARED_PHONE), 2);
+    compact_now();
+    assert_int_equal(holders_of(SHARED_PHONE), 2);
+}
+
+static int make_empty(void **state)
+{
+    int result = deployment_make(state);
+    assert_int_equal(mkdir(deployment_path("live"), 0700), 0);
+    return result;
+}
+
 /* An import under the overlay: it lies over it as over any, and is folded into it. Only what two sources say
  * of one person's CMND and phones is settled: his record counts. */
 static void an_import_in_between_is_what_the_overlay_is_folded_into(void **state)
@@ -680,6 +770,8 @@ int main(void)
                                         deployment_remove),
         cmocka_unit_test_setup_teardown(folded_and_cancelled_people_are_answered_as_before,
                                         make_with_crowd, deployment_remove),
+        cmocka_unit_test_setup_teardown(whoever_is_in_force_again_counts_again, make_empty,
+                                        deployment_remove),
         cmocka_unit_test_setup_teardown(an_import_in_between_is_what_the_overlay_is_folded_into,
                                         make_with_crowd, deployment_remove),
     };
