@@ -96,7 +96,7 @@ static void check_current(void)
 
 /* ---- the model ---------------------------------------------------------------------------------- */
 
-#define ROUNDS 6
+#define ROUNDS 4
 
 /* Each round: events, a compaction, with events meanwhile in every other one; the old generation is read for a
  * while beside the new one; then the overlay shrinks. */
@@ -190,7 +190,7 @@ static void an_overlay_that_was_folded_whole_costs_nothing_any_more(void **state
 
 /* ---- kills --------------------------------------------------------------------------------------- */
 
-#define KILLS 40
+#define KILLS 24
 
 static void a_killed_compaction_changes_nothing(void **state)
 {
@@ -234,7 +234,7 @@ static void a_writer_killed_while_it_drops_leaves_the_register_whole(void **stat
     uint64_t random = 11;
     unsigned unfinished = 0;
     assert_true(start_writer() == 0);
-    for (unsigned i = 0; i < 12; i++) {
+    for (unsigned i = 0; i < 8; i++) {
         struct order order = {DROP_FOLDED, 0};
         apply_groups(i == 0 ? 150 : 10);
         compact_now();
