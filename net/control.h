@@ -42,9 +42,9 @@ enum xt_control_type {
     XT_CONTROL_GENERATION, /* numbers[0] the number of the generation to open, [1] a serial number that
                             * the answer repeats; blobs[0] the digest of the one that was checked: what
                             * lies under the number now may be another */
-    XT_CONTROL_WRITER,  /* fds[0] a channel to a new writer */
-    XT_CONTROL_CHANNEL, /* numbers[0] the worker's place; fds[0] the channel to that worker */
-    XT_CONTROL_DRAIN,   /* numbers[0] enum xt_drain; a later one may ask for more */
+    XT_CONTROL_WRITER,     /* fds[0] a channel to a new writer */
+    XT_CONTROL_CHANNEL,    /* numbers[0] the worker's place; fds[0] the channel to that worker */
+    XT_CONTROL_DRAIN,      /* numbers[0] enum xt_drain; a later one may ask for more */
     XT_CONTROL_AUDIT, /* blobs[0] struct xt_audit_header; fds[0] a new segment of the audit log, to go on
                          * in */
     XT_CONTROL_QUOTA, /* what the partners' daily quotas are kept in from now on: numbers[0] a serial

@@ -129,7 +129,7 @@ struct xt_writer_slot {
     uint64_t sent_serial; /* snapshot: told of */
     bool drain_sent;
     uint64_t settled_serial; /* of the generation that it knows to be the only one that is read */
-    bool waits; /* an heir's, for the writer before it: that one serves all the same */
+    bool waits;              /* an heir's, for the writer before it: that one serves all the same */
     struct xt_writer_channel *channel; /* ours to it */
     int far_end;                       /* of our channel, to be told to it; -1 */
     struct xt_backoff backoff;

@@ -24,7 +24,8 @@ static void on_ready(struct xt_member *member)
     member->role = XT_ROLE_SERVING;
     member->kill_at_ms = XT_NEVER;
     if (member->opened_serial == 0) {
-        member->opened_serial = member->start_generation_serial; /* else it has opened another since */
+        member->opened_serial =
+            member->start_generation_serial; /* else it has opened another since */
     }
     xt_shared_set_process(supervisor->shared, member->place, XT_PROCESS_SERVING,
                           xt_child_pid(member->child));

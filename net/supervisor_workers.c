@@ -264,9 +264,9 @@ static enum xt_status send_number(struct xt_member *member, enum xt_control_type
 static enum xt_status send_generation(struct xt_member *member)
 {
     struct xt_supervisor *supervisor = member->supervisor;
-    struct xt_control_message message = {.type = XT_CONTROL_GENERATION,
-                                         .numbers = {supervisor->generation,
-                                                     supervisor->generation_serial}};
+    struct xt_control_message message = {
+        .type = XT_CONTROL_GENERATION,
+        .numbers = {supervisor->generation, supervisor->generation_serial}};
     message.blobs[0] = xt_span_of(supervisor->digest, sizeof(supervisor->digest));
     return xt_child_send(member->child, &message);
 }

@@ -65,8 +65,7 @@ XT_MUST_USE enum xt_status xt_builder_spill(struct xt_builder *builder,
                                             struct xt_id key, struct xt_builder_origin origin,
                                             struct xt_span payload, struct xt_failure *failure);
 /* Looks at the room on the disk, once in a while. */
-XT_MUST_USE enum xt_status xt_builder_look(struct xt_builder *builder,
-                                           struct xt_builder_lane *lane,
+XT_MUST_USE enum xt_status xt_builder_look(struct xt_builder *builder, struct xt_builder_lane *lane,
                                            struct xt_failure *failure);
 
 /* Fails when there is less room than `needed` bytes where the generation is built. */

@@ -75,10 +75,11 @@ enum xt_status xt_identity_lock(const char *dir, int *fd, struct xt_failure *fai
                    : xt_fail(failure, XT_IO, "cannot lock %s: %s", path, strerror(errno));
     }
     if (flock(lock, LOCK_EX | LOCK_NB) != 0) {
-        status = errno == EWOULDBLOCK
-                     ? xt_fail(failure, XT_BUSY,
-                               "another import or compaction is at work on %s: wait for it to end", dir)
-                     : xt_fail(failure, XT_IO, "cannot lock %s: %s", path, strerror(errno));
+        status =
+            errno == EWOULDBLOCK
+                ? xt_fail(failure, XT_BUSY,
+                          "another import or compaction is at work on %s: wait for it to end", dir)
+                : xt_fail(failure, XT_IO, "cannot lock %s: %s", path, strerror(errno));
         close(lock);
         return status;
     }

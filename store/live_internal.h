@@ -81,10 +81,10 @@ struct xt_live {
     struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
 
     /* store/live_fold.c */
-    uint32_t floor;      /* of a reader: older generations lack what was dropped; 0: nothing was */
+    uint32_t floor; /* of a reader: older generations lack what was dropped; 0: nothing was */
     uint8_t identity[XT_GENERATION_IDENTITY];
-    bool fold_ended;     /* of a writer: nothing is left to drop of what its base holds */
-    bool fold_began;     /* .. else: keys up to fold_at were looked at */
+    bool fold_ended; /* of a writer: nothing is left to drop of what its base holds */
+    bool fold_began; /* .. else: keys up to fold_at were looked at */
     uint8_t fold_at[XT_LIVE_HASH];
 };
 

@@ -97,9 +97,8 @@ enum xt_status xt_live_record_get(const struct xt_live *live, enum xt_live_table
     if (code != 0) {
         return code == MDB_NOTFOUND ? XT_NOT_FOUND : xt_live_failed(NULL, "", code);
     }
-    enum xt_status status =
-        xt_live_record_open(live, table, key, xt_span_of(value.mv_data, value.mv_size), plain,
-                            capacity, &record);
+    enum xt_status status = xt_live_record_open(
+        live, table, key, xt_span_of(value.mv_data, value.mv_size), plain, capacity, &record);
     if (status != XT_OK) {
         return status;
     }

@@ -17,7 +17,7 @@
 #define OLD(i) (PERSON_NUMBER(5000) + (i)) /* replaced by PERSON_NUMBER(i), in the generation */
 #define OLDS 10
 #define SHARED_CMND 555555555U /* of three people in the generation */
-#define PHONES 120              /* a pool, so that several people have the same */
+#define PHONES 120             /* a pool, so that several people have the same */
 #define PHONE(i) (987650000U + (i))
 #define CMNDS 90
 #define CMND(i) (777000000U + (i))
