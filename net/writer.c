@@ -349,6 +349,15 @@ static void tell_statistics(struct writing *writing)
     }
 }
 
+static void fold_statistics(struct writing *writing)
+{
+    struct xt_failure failure = {0};
+    enum xt_status status = xt_live_fold_changes(writing->live, &failure);
+    if (status != XT_OK) {
+        log_uncounted(status, &failure);
+    }
+}
+
 static void count_statistics(struct writing *writing)
 {
     struct xt_failure failure = {0};
@@ -443,6 +452,7 @@ static void on_tick(uv_timer_t *timer)
         on_wants_base(writing);
     }
     tell_statistics(writing);
+    fold_statistics(writing);
     if (++writing->ticks % READERS_TICKS == 0 &&
         xt_live_check_readers(writing->live, &dead) == XT_OK && dead > 0) {
         struct xt_log_line line;

@@ -22,6 +22,7 @@ enum xt_live_kind {
     XT_LIVE_CELL = 8,               /* of `statistics`: store/live_statistics.h */
     XT_LIVE_COUNTED_BASE = 9,       /* the same */
     XT_LIVE_TOLD = 10,              /* the same */
+    XT_LIVE_CELL_CHANGE = 11,       /* the same; its key is the event's sequence */
     XT_LIVE_EVENT_ID = 64,          /* hashes only: an event's id, and its content */
     XT_LIVE_EVENT_CONTENT = 65,
     XT_LIVE_IDENTITY = 66, /* which store this is */
@@ -78,6 +79,7 @@ struct xt_live {
     bool base_is_old;           /* of a writer: another was served since */
     bool has_statistics;        /* its table is there */
     bool counted;               /* of a writer: the cells are over its base */
+    uint32_t unfolded;          /* of a writer: changes that are not in the cells yet, about */
     struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
 
     /* store/live_fold.c */

@@ -9,6 +9,8 @@
 
 #define CELL_KEY 5 /* bytes */
 #define CELL_SIZE (CELL_KEY + 8)
+#define CHANGE_SIZE (2 * CELL_KEY)
+#define NOBODY 0xffffffffffULL /* in place of a key */
 #define BASE_SIZE (XT_GENERATION_DIGEST + 4)
 #define TOLD_HEAD 4
 #define PLAIN_MAX (XT_LIVE_RECORD_HEAD + TOLD_HEAD + XT_STATISTICS_STORED_MAX)
@@ -139,8 +141,39 @@ int xt_live_count_change(struct xt_live *live, const struct xt_hot *before,
     if (from == to) {
         return 0;
     }
-    int code = add_to_cell(live, from, -1);
-    return code == 0 ? add_to_cell(live, to, 1) : code;
+    uint8_t key[8];
+    uint8_t plain[XT_LIVE_RECORD_HEAD + CHANGE_SIZE];
+    struct xt_writer writer = xt_writer_over(plain, sizeof(plain));
+    xt_live_record_begin(live, XT_LIVE_CELL_CHANGE, &writer);
+    xt_put(&writer, from == XT_STATISTICS_UNCOUNTED ? NOBODY : from, CELL_KEY);
+    xt_put(&writer, to == XT_STATISTICS_UNCOUNTED ? NOBODY : to, CELL_KEY);
+    xt_require(!writer.overflow);
+    xt_live_log_key(live->sequence, key);
+    int code = xt_live_record_put(live, XT_LIVE_STATISTICS, xt_span_of(key, sizeof(key)),
+                                  xt_written(&writer));
+    xt_wipe(plain, sizeof(plain));
+    live->unfolded++;
+    return code;
+}
+
+static enum xt_status take_key(struct xt_taker *taker, struct xt_tally *tally, int64_t people)
+{
+    uint64_t key = xt_take(taker, CELL_KEY);
+    if (key == NOBODY) {
+        return XT_OK;
+    }
+    return xt_statistics_key_is_valid(key) ? xt_tally_add(tally, key, people) : XT_CORRUPT;
+}
+
+/* What an event did. */
+static enum xt_status add_change(struct xt_span fields, struct xt_tally *tally)
+{
+    struct xt_taker taker = xt_taker_over(fields);
+    enum xt_status status = take_key(&taker, tally, -1);
+    if (status == XT_OK) {
+        status = take_key(&taker, tally, 1);
+    }
+    return status == XT_OK && !xt_taken_all(&taker) ? XT_CORRUPT : status;
 }
 
 static enum xt_status add_record(const struct xt_live *live, MDB_val key, MDB_val value,
@@ -149,14 +182,17 @@ static enum xt_status add_record(const struct xt_live *live, MDB_val key, MDB_va
     struct xt_live_record record;
     uint64_t cell;
     int64_t people;
-    if (value.mv_size != XT_LIVE_RECORD_HEAD + CELL_SIZE + XT_LIVE_SEAL_OVERHEAD) {
-        return XT_OK; /* another kind is of another size */
+    if (value.mv_size > XT_LIVE_RECORD_HEAD + CELL_SIZE + XT_LIVE_SEAL_OVERHEAD) {
+        return XT_OK; /* other kinds are larger */
     }
     enum xt_status status = xt_live_record_open(
         live, XT_LIVE_STATISTICS, xt_span_of(key.mv_data, key.mv_size),
         xt_span_of(value.mv_data, value.mv_size), plain, XT_LIVE_RECORD_HEAD + CELL_SIZE, &record);
     if (status != XT_OK) {
         return status;
+    }
+    if (record.kind == XT_LIVE_CELL_CHANGE) {
+        return add_change(record.fields, tally);
     }
     return record.kind == XT_LIVE_CELL && take_cell(record.fields, &cell, &people)
                ? xt_tally_add(tally, cell, people)
@@ -289,9 +325,9 @@ static int put_counted(struct xt_live *live, const struct xt_tally *cells)
 }
 
 /* A transaction of its own, by itself: what it puts. */
-typedef int (*transaction)(struct xt_live *live, const void *context);
+typedef int (*transaction)(struct xt_live *live, void *context);
 
-static int try_once(struct xt_live *live, transaction act, const void *context)
+static int try_once(struct xt_live *live, transaction act, void *context)
 {
     int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
     if (code != 0) {
@@ -310,7 +346,7 @@ static int try_once(struct xt_live *live, transaction act, const void *context)
     return code;
 }
 
-static enum xt_status commit(struct xt_live *live, transaction act, const void *context,
+static enum xt_status commit(struct xt_live *live, transaction act, void *context,
                              struct xt_failure *failure)
 {
     int code = xt_live_grow(live, false);
@@ -329,7 +365,7 @@ static enum xt_status commit(struct xt_live *live, transaction act, const void *
                : xt_live_failed(failure, "keep statistics", code);
 }
 
-static int put_all(struct xt_live *live, const void *context)
+static int put_all(struct xt_live *live, void *context)
 {
     return put_counted(live, context);
 }
@@ -376,6 +412,71 @@ enum xt_status xt_live_count_anew(struct xt_live *live, struct xt_failure *failu
         status = count_overlay(live, failure);
     }
     live->counted = status == XT_OK;
+    live->unfolded = 1U << 30; /* until none are found */
+    return status;
+}
+
+/* ---- changes into cells ------------------------------------------------------------------------- */
+
+/* Takes the oldest changes out; their keys come first, but for a hash that begins with as many zeros. */
+static enum xt_status take_changes(struct xt_live *live, struct xt_tally *tally, unsigned *taken)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    uint8_t plain[XT_LIVE_RECORD_HEAD + CELL_SIZE];
+    enum xt_status status = XT_OK;
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_STATISTICS], &cursor);
+    *taken = 0;
+    for (unsigned seen = 0; code == 0 && status == XT_OK && seen < 2 * XT_LIVE_FOLD_MOST; seen++) {
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        if (code == 0 && *taken < XT_LIVE_FOLD_MOST && key.mv_size == 8) {
+            status = add_record(live, key, value, plain, tally);
+            code = status == XT_OK ? mdb_cursor_del(cursor, 0) : 0;
+            (*taken)++;
+        } else if (code == 0 && *taken > 0) {
+            break;
+        }
+    }
+    if (cursor != NULL) {
+        mdb_cursor_close(cursor);
+    }
+    return status != XT_OK || code == 0 || code == MDB_NOTFOUND ? status
+                                                                : xt_live_failed(NULL, "", code);
+}
+
+struct folding {
+    unsigned taken;
+};
+
+static int fold(struct xt_live *live, void *context)
+{
+    struct folding *folding = context;
+    struct xt_tally tally = {.places = 0};
+    enum xt_status status = take_changes(live, &tally, &folding->taken);
+    int code = status == XT_OK ? 0 : MDB_CORRUPTED;
+    for (size_t i = 0; code == 0 && i < tally.places; i++) {
+        const struct xt_tally_line *line = xt_tally_at(&tally, i);
+        if (line != NULL) {
+            code = add_to_cell(live, line->key_and_one - 1, line->people);
+        }
+    }
+    xt_tally_free(&tally);
+    return code;
+}
+
+enum xt_status xt_live_fold_changes(struct xt_live *live, struct xt_failure *failure)
+{
+    struct folding folding = {.taken = 0};
+    xt_require(live->writes && live->txn == NULL);
+    if (live->unfolded < XT_LIVE_FOLD_FROM) {
+        return XT_OK;
+    }
+    enum xt_status status = commit(live, fold, &folding, failure);
+    if (status == XT_OK) {
+        live->unfolded -= XT_LIVE_FOLD_MOST;
+        live->unfolded = folding.taken < XT_LIVE_FOLD_MOST ? 0 : live->unfolded;
+    }
     return status;
 }
 
@@ -418,7 +519,7 @@ enum xt_status xt_live_statistics(struct xt_live *live, struct xt_statistics *st
     return status;
 }
 
-static int put_told(struct xt_live *live, const void *context)
+static int put_told(struct xt_live *live, void *context)
 {
     const struct telling *telling = context;
     uint8_t hash[XT_LIVE_HASH];

@@ -2,13 +2,15 @@
  *
  *   table `statistics` of the live store, under keyed hashes, sealed like everything there:
  *     cell   key 5 | people 8, signed: how many more have this key than in the base
+ *     change key before 5 | key after 5: what an event did that is not in the cells yet; under its sequence, so
+ *            that those of a group stand together: its cells would be as many pages as there are changes
  *     base   digest 32 | number 4: of the generation that the cells are counted over
  *     told   date 4 | core/statistics' tables: what was published last
  *
- *   now  =  file `statistics` of the generation  +  cells
+ *   now  =  file `statistics` of the generation  +  cells  +  changes
  *
- * Every registry event changes the cells of its person in its own transaction, so they are exact after any
- * crash. They are counted anew from the overlay when another generation is served (xt_live_count_anew), for
+ * Every registry event writes its change in its own transaction, so they are exact after any crash; changes are
+ * folded into the cells in steps, each a transaction. The cells are counted anew from the overlay when another generation is served (xt_live_count_anew), for
  * a generation that compacted the one before by subtraction. An event over a base that was not counted takes `base` out:
  * cells are right or not there, never nearly right.
  *
@@ -28,6 +30,12 @@
  * person, and nothing is applied meanwhile. XT_DISK_FULL, XT_NO_MEMORY, XT_CORRUPT (a record of the base or
  * the overlay): there are no statistics over this base, go on. Anything else: the process must end. */
 XT_MUST_USE enum xt_status xt_live_count_anew(struct xt_live *live, struct xt_failure *failure);
+
+/* Once a second: folds XT_LIVE_FOLD_MOST changes into the cells when there are XT_LIVE_FOLD_FROM of them, in some
+ * 10 ms. XT_DISK_FULL: go on. Anything else: the process must end. */
+#define XT_LIVE_FOLD_MOST 512U
+#define XT_LIVE_FOLD_FROM (8 * XT_LIVE_FOLD_MOST)
+XT_MUST_USE enum xt_status xt_live_fold_changes(struct xt_live *live, struct xt_failure *failure);
 
 /* Publishes, if it is time. people: the file of the base, to which the cells are added. *told: whether it did.
  * XT_BUSY: the cells are not counted over this base. XT_DISK_FULL and the others as above. */

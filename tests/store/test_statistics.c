@@ -382,6 +382,10 @@ static void apply_many(void *context)
     unsigned applied = 0;
     for (unsigned i = range[0]; i < range[1]; i += GROUP) {
         applied += write_group(live, i);
+        if (i % 96 == 0) {
+            live->unfolded = i % 192 == 0 ? XT_LIVE_FOLD_FROM : 0;
+            must(xt_live_fold_changes(live, &failure));
+        }
     }
     assert_true(applied > (range[1] - range[0]) / 12);
     for (unsigned i = 0; range[1] - range[0] > 3000 && i < TYPES; i++) {
@@ -440,6 +444,8 @@ static void no_kill_makes_counts_wrong(void **state)
             struct xt_live *live = open_writer(true);
             for (;; *at += GROUP) {
                 (void)write_group(live, *at);
+                live->unfolded = XT_LIVE_FOLD_FROM;
+                must(xt_live_fold_changes(live, &failure));
             }
         }
         usleep((useconds_t)(2000 + next_random(&random) % 15000));
