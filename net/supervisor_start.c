@@ -125,10 +125,22 @@ static enum xt_status check_list(const struct xt_supervisor *supervisor, struct 
 }
 
 /* Everything that can be wrong, before anything is started. */
+/* Deployments made by an older program have none. */
+static enum xt_status make_own_folder(const char *dir, struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    enum xt_status status = xt_path_join(path, dir, XT_SUPERVISOR_FOLDER);
+    return status == XT_OK ? xt_folder_make(path, 0700, failure)
+                           : xt_fail(failure, status, "the path %s is too long", dir);
+}
+
 static enum xt_status prepare(struct xt_supervisor *supervisor, struct xt_failure *failure)
 {
     const char *dir = supervisor->plan->dir;
     enum xt_status status = check_live(dir, failure);
+    if (status == XT_OK) {
+        status = make_own_folder(dir, failure);
+    }
     if (status == XT_OK) {
         status = xt_deployment_keyring(dir, &supervisor->keyring, failure);
     }
@@ -233,16 +245,11 @@ static void close_loop(struct xt_supervisor *supervisor)
 static enum xt_status serve(struct xt_supervisor *supervisor, struct xt_failure *failure)
 {
     struct xt_sandbox_report report;
-    char own[XT_PATH_MAX];
-    enum xt_status status = xt_path_join(own, supervisor->plan->dir, XT_SUPERVISOR_FOLDER);
-    if (status == XT_OK) {
-        status =
-            xt_folder_make(own, 0700, failure); /* deployments made by an older program have none */
-    }
-    if (status == XT_OK && !supervisor->plan->take_over) { /* else inherited; layers are few */
-        status = xt_sandbox_supervisor(supervisor->plan->dir, supervisor->plan->program, &report,
-                                       failure);
-    }
+    enum xt_status status =
+        supervisor->plan->take_over /* it inherited its sandbox; layers are few */
+            ? XT_OK
+            : xt_sandbox_supervisor(supervisor->plan->dir, supervisor->plan->program, &report,
+                                    failure);
     if (status != XT_OK) {
         return status;
     }

@@ -143,6 +143,7 @@ XT_MUST_USE int xt_live_records_reseal(struct xt_live *live, const struct xt_liv
 /* The same for what could not be written when it is not known what came of it: never XT_DISK_FULL, with
  * which a writer would go on. */
 enum xt_status xt_live_broken(struct xt_failure *failure, const char *what, int code);
+
 /* Opens every record of `state` and `people`, counted. XT_CORRUPT: one does not open. */
 XT_MUST_USE enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t *records);
 

@@ -404,6 +404,18 @@ static void wrong_usage_and_bad_configuration_are_told(void **state)
     free(log);
 }
 
+/* One that an older program has made has no folder for what the supervisor alone writes. */
+static void a_deployment_without_the_supervisors_folder_is_served(void **state)
+{
+    (void)state;
+    struct server server;
+    assert_int_equal(run("/bin/rm", "-r", deployment("DIR/supervisor"), NULL), 0);
+    server_start(&server, "");
+    assert_int_equal(access(deployment("DIR/supervisor"), W_OK), 0);
+    assert_int_equal(server_stop(&server), 0);
+    assert_int_equal(server_log_count("\"event\":\"keys_taken_not_told\""), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -419,6 +431,7 @@ int main(void)
         cmocka_unit_test(a_hangup_ends_nothing),
         cmocka_unit_test(second_signal_ends_at_once),
         cmocka_unit_test(wrong_usage_and_bad_configuration_are_told),
+        cmocka_unit_test(a_deployment_without_the_supervisors_folder_is_served),
     };
     return cmocka_run_group_tests(tests, deployment_make, deployment_remove);
 }
