@@ -438,17 +438,23 @@ static void no_kill_makes_counts_wrong(void **state)
     *at = 120;
     for (unsigned i = 0; i < 60; i++) {
         unsigned before = *at;
+        at[1] = 0; /* it has not begun */
         fflush(NULL);
         pid_t child = fork();
         if (child == 0) {
             struct xt_live *live = open_writer(true);
+            __atomic_store_n(&at[1], 1, __ATOMIC_RELEASE);
             for (;; *at += GROUP) {
                 (void)write_group(live, *at);
                 live->unfolded = XT_LIVE_FOLD_FROM;
                 must(xt_live_fold_changes(live, &failure));
             }
         }
-        usleep((useconds_t)(2000 + next_random(&random) % 15000));
+        for (unsigned waits = 0; waits < 5000 && __atomic_load_n(&at[1], __ATOMIC_ACQUIRE) == 0;
+             waits++) {
+            usleep(1000);
+        }
+        usleep((useconds_t)(1000 + next_random(&random) % 15000));
         assert_int_equal(kill(child, SIGKILL), 0);
         assert_int_equal(waitpid(child, NULL, 0), child);
         moved += *at > before;
