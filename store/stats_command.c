@@ -264,8 +264,11 @@ static int run(const char *dir, const struct asked *asked)
 {
     struct xt_failure failure;
     struct stats *stats = calloc(1, sizeof(*stats));
-    enum xt_status status = stats != NULL ? read_all(dir, stats, &failure)
-                                          : xt_fail(&failure, XT_NO_MEMORY, "out of memory");
+    if (stats == NULL) {
+        (void)xt_fail(&failure, XT_NO_MEMORY, "out of memory");
+        return xt_work_error("stats", &failure);
+    }
+    enum xt_status status = read_all(dir, stats, &failure);
     if (status == XT_OK) {
         status = print(stats, asked);
         if (status != XT_OK) {
