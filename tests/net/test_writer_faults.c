@@ -183,6 +183,9 @@ static void a_clock_that_leaps_neither_stops_it_nor_makes_events_count_twice(voi
         __atomic_store_n(&rig.control->clock_ms, hours[i] * 3600 * 1000, __ATOMIC_RELAXED);
         for (unsigned again = 0; again < 3; again++) {
             unsigned subject = (unsigned)(next_random(&rig.random) % RIG_SUBJECTS);
+            while (rig.subjects[subject].done == 0) { /* its turn has not come yet */
+                subject = (subject + 1) % RIG_SUBJECTS;
+            }
             rig_tell_again(subject); /* it had no answer, say */
         }
         if (i % 3 == 2) {
