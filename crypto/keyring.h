@@ -74,7 +74,8 @@ enum xt_key_use {
     XT_USE_LIVE_SEAL,  /* records of the live store */
     XT_USE_LIVE_HASH,  /* its keys; + 1: the MAC of its header */
     XT_USE_AUDIT_SEAL, /* batches of an audit segment; + 1: the MAC of its header */
-    XT_USE_QUOTA       /* what each partner asked in a day */
+    XT_USE_QUOTA,      /* what each partner asked in a day */
+    XT_USE_CHALLENGE   /* what citizens sign to show that they are there */
 };
 
 /* Derives 32 bytes from master key `id` for a use, a number within the use (a table, a worker) and a
