@@ -174,7 +174,8 @@ enum xt_subject {
  *   card, so that number_replaced ends that too; the old number joins replaced_numbers.
  *
  * subject: under event->number. number_in_use: of number_replaced, whether the new number names anybody
- * or was replaced; of registered, whether one of its replaced numbers does.
+ * or was replaced; of registered, whether one of its replaced numbers does; of corrected, whether one that a
+ * cancelled person replaced names somebody else, so that he is not put in force again.
  * person: as the register holds it, changed in place; of registered it is filled. After a conflict it is
  * not to be used. Its texts are then borrowed from the event as well. */
 XT_MUST_USE enum xt_conflict xt_registry_event_apply(const struct xt_registry_event *event,

@@ -64,13 +64,18 @@ static void correct_member(unsigned member, bool set, struct xt_person *told,
 
 /* A dead person may have been entered wrongly as well; a number that is not in force can only be put in
  * force again. */
-static enum xt_conflict corrected(const struct xt_registry_event *event, struct xt_person *person)
+static enum xt_conflict corrected(const struct xt_registry_event *event, bool number_in_use,
+                                  struct xt_person *person)
 {
     struct xt_person told =
         event->person; /* for xt_correctable_text, which may be written through */
     bool sets_status = (event->set & XT_CORRECT_BIT(XT_CORRECT_STATUS)) != 0;
     if (person->life == XT_LIFE_CANCELLED && !sets_status) {
         return XT_CONFLICT_NUMBER_CANCELLED;
+    }
+    if (person->life == XT_LIFE_CANCELLED && event->person.life != XT_LIFE_CANCELLED &&
+        number_in_use) {
+        return XT_CONFLICT_NUMBER_IN_USE;
     }
     for (unsigned i = 0; i < XT_CORRECT_COUNT; i++) {
         if (((event->set | event->cleared) & XT_CORRECT_BIT(i)) != 0) {
@@ -280,7 +285,7 @@ enum xt_conflict xt_registry_event_apply(const struct xt_registry_event *event,
     }
     switch (event->type) {
     case XT_REGISTRY_CORRECTED:
-        return corrected(event, person);
+        return corrected(event, number_in_use, person);
     case XT_REGISTRY_DECEASED:
         return deceased(person);
     case XT_REGISTRY_NUMBER_REPLACED:

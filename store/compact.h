@@ -12,7 +12,9 @@
  * are, and so are the numbers that lead to them. CMNDs and phones are those that stand in people's records;
  * of somebody cancelled, those that named him still. Where they differ is an alias that more people held
  * than a sealed one names: they are counted anew.
- * An import in between changes nothing of this: the overlay lies over it, and is folded into it.
+ * An import in between changes nothing of this: the overlay lies over it, and is folded into it. A number that
+ * somebody in the overlay states as his old one, and that the import gives to another, is the other's, unless
+ * an event replaced it; the record stays as it is, and xacthuc check takes that in such a generation.
  *
  * Memory: 64 bytes for each number in the overlay beside the builder's; left out of core dumps, wiped.
  */

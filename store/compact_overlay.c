@@ -126,9 +126,8 @@ static enum xt_status counts_now(void *context, struct xt_id id, uint64_t number
 
 /* ---- numbers that lead to him ------------------------------------------------------------------- */
 
-/* Whether it is here that a number which he replaced is kept. The overlay may say whose it is. Else the
- * generation does, and its walk keeps it, unless an import came under the overlay that contradicts somebody
- * in force. */
+/* Whether it is here that a number which he replaced is kept. The overlay may say whose it is; else what the
+ * generation answers under it stays, and its walk keeps that, whoever states the number. */
 static enum xt_status leads_here(struct folding *folding, uint64_t replaced,
                                  const struct xt_hot *hot, bool *leads)
 {
@@ -145,8 +144,7 @@ static enum xt_status leads_here(struct folding *folding, uint64_t replaced,
         status = xt_generation_find(folding->compaction->generation, id, &found);
     }
     if (status == XT_OK) {
-        bool known = found.found && found.by_alias && found.hot.number == hot->number;
-        *leads = hot->life == XT_LIFE_CANCELLED ? !found.found : !known;
+        *leads = !found.found;
     }
     return status;
 }

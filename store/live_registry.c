@@ -27,6 +27,8 @@ struct xt_live_work {
     struct xt_person person; /* before the event, then after it */
     struct xt_hot before;    /* number UINT64_MAX: there was nobody */
     uint32_t versions;       /* earlier ones that are kept */
+    unsigned elsewhere_count;
+    uint64_t elsewhere[XT_PERSON_REPLACED_MAX]; /* numbers he states, which name somebody else */
     unsigned change_count;
     struct change changes[CHANGES_MAX];
     unsigned touched_count;
@@ -169,6 +171,54 @@ static enum xt_status load_person(struct xt_live *live, uint64_t number)
                                     : status;
 }
 
+/* Whom a number names now; 0: nobody. */
+static enum xt_status named_by(struct xt_live *live, uint64_t number, uint64_t *names)
+{
+    struct xt_live_entry entry;
+    struct xt_found found;
+    struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
+    enum xt_status status = xt_live_entry(live, number, &entry);
+    *names = status == XT_OK && entry.replaced ? entry.successor : number;
+    if (status != XT_NOT_FOUND) {
+        return status;
+    }
+    status = xt_generation_find(live->base, id, &found);
+    *names = status == XT_OK && found.found ? found.hot.number : 0;
+    if (status == XT_OK && found.found && found.by_alias) {
+        status = xt_live_entry(live, found.hot.number, &entry);
+        *names = status == XT_OK && entry.replaced ? entry.successor : *names;
+    }
+    return status == XT_NOT_FOUND ? XT_OK : status;
+}
+
+/* Which of the numbers that the person states as his old ones name somebody else: registers let a cancelled
+ * record state the old number of somebody in force, and an import may say otherwise than the overlay. He is
+ * loaded again, since he may have borrowed from what was looked up. */
+static enum xt_status find_elsewhere(struct xt_live *live, uint64_t number)
+{
+    struct xt_live_work *work = live->work;
+    uint64_t stated[XT_PERSON_REPLACED_MAX];
+    unsigned count = work->person.replaced_count;
+    enum xt_status status = XT_OK;
+    memcpy(stated, work->person.replaced, sizeof(stated));
+    for (unsigned i = 0; status == XT_OK && i < count; i++) {
+        uint64_t names = 0;
+        status = named_by(live, stated[i], &names);
+        if (status == XT_OK && names != 0 && names != number) {
+            work->elsewhere[work->elsewhere_count++] = stated[i];
+        }
+    }
+    return status == XT_OK && count > 0 ? load_person(live, number) : status;
+}
+
+/* Whether the event says anew whom the person's old numbers name. */
+static bool claims_old_numbers(const struct xt_live_work *work)
+{
+    const struct xt_registry_event *event = &work->event;
+    return event->type == XT_REGISTRY_NUMBER_REPLACED ||
+           (event->type == XT_REGISTRY_CORRECTED && work->person.life == XT_LIFE_CANCELLED);
+}
+
 /* ---- what follows ----------------------------------------------------------------------------- */
 
 static void note(struct xt_live_work *work, enum xt_id_kind kind, uint64_t value, uint64_t number,
@@ -282,12 +332,25 @@ static int put_person(struct xt_live *live)
     return put(live, personal(work->person.number), &writer);
 }
 
-/* All numbers that the person had lead to the one he has. */
+static bool is_elsewhere(const struct xt_live_work *work, uint64_t number)
+{
+    for (unsigned i = 0; i < work->elsewhere_count; i++) {
+        if (work->elsewhere[i] == number) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* All numbers that the person had lead to the one he has, but those of others. */
 static int put_replaced(struct xt_live *live)
 {
     const struct xt_person *person = &live->work->person;
     int code = 0;
     for (unsigned i = 0; code == 0 && i < person->replaced_count; i++) {
+        if (is_elsewhere(live->work, person->replaced[i])) {
+            continue;
+        }
         struct xt_writer writer = begin(live, XT_LIVE_PERSON);
         xt_live_write_replaced(&writer, person->number);
         code = put(live, personal(person->replaced[i]), &writer);
@@ -407,6 +470,11 @@ static enum xt_status prepare(struct xt_live *live, enum xt_conflict *conflict)
     }
     if (status == XT_OK && subject == XT_SUBJECT_PERSON) {
         status = load_person(live, event->number);
+    }
+    work->elsewhere_count = 0;
+    if (status == XT_OK && subject == XT_SUBJECT_PERSON && claims_old_numbers(work)) {
+        status = find_elsewhere(live, event->number);
+        in_use = in_use || (event->type == XT_REGISTRY_CORRECTED && work->elsewhere_count > 0);
     }
     if (status != XT_OK) {
         return status;

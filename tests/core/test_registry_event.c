@@ -431,8 +431,11 @@ static void a_cancelled_number_can_only_be_put_in_force_again(void **state)
     expect(LOST, XT_CONFLICT_NUMBER_CANCELLED);
     expect(DECEASED, XT_CONFLICT_NUMBER_CANCELLED);
     expect(EVENT("corrected", "\"full_name\":\"Lê An\""), XT_CONFLICT_NUMBER_CANCELLED);
+    assert_int_equal(try_event(STATUS("alive"), XT_SUBJECT_PERSON, true),
+                     XT_CONFLICT_NUMBER_IN_USE); /* one that he had before names somebody else */
     expect(STATUS("missing"), XT_CONFLICT_NONE);
     assert_int_equal(world.person.life, XT_LIFE_MISSING);
+    assert_int_equal(try_event(STATUS("alive"), XT_SUBJECT_PERSON, true), XT_CONFLICT_NONE);
     expect(DECEASED, XT_CONFLICT_NONE);
 }
 
