@@ -248,6 +248,7 @@ enum xt_status xt_live_add_cells(struct xt_live *live, const uint8_t digest[XT_G
 /* ---- counted anew ------------------------------------------------------------------------------ */
 
 struct counting {
+    struct xt_live *live;
     struct xt_generation *base;
     struct xt_tally cells;
     struct xt_person person;
@@ -264,7 +265,19 @@ static enum xt_status take_away(struct counting *counting, uint64_t number)
                : status;
 }
 
-/* A person of the overlay stands in the place of those whom the base has under his numbers. */
+/* A number that he replaced: where the overlay does not say so it names whom the base says. */
+static enum xt_status take_replaced(struct counting *counting, uint64_t replaced, uint64_t number)
+{
+    struct xt_live_entry entry;
+    enum xt_status status = xt_live_entry(counting->live, replaced, &entry);
+    if (status != XT_OK) {
+        return status == XT_NOT_FOUND ? XT_OK : status;
+    }
+    return entry.replaced && entry.successor == number ? take_away(counting, replaced) : XT_OK;
+}
+
+/* A person of the overlay stands in the place of those whom the base has under his numbers. The person keeps
+ * his numbers while the overlay is asked for others; entry and his texts go. */
 static enum xt_status count_entry(void *context, const struct xt_live_entry *entry)
 {
     struct counting *counting = context;
@@ -280,7 +293,7 @@ static enum xt_status count_entry(void *context, const struct xt_live_entry *ent
         status = take_away(counting, person->number);
     }
     for (unsigned i = 0; status == XT_OK && i < person->replaced_count; i++) {
-        status = take_away(counting, person->replaced[i]);
+        status = take_replaced(counting, person->replaced[i], person->number);
     }
     return status;
 }
@@ -379,6 +392,7 @@ static enum xt_status count_overlay(struct xt_live *live, struct xt_failure *fai
         return xt_fail(failure, status, "cannot count changed people: out of memory");
     }
     struct counting *counting = (struct counting *)(void *)place;
+    counting->live = live;
     counting->base = live->base;
     status = xt_live_begin_look(live);
     if (status == XT_OK) {

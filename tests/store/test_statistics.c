@@ -9,6 +9,7 @@
 
 #include "store/builder.h"
 #include "store/check.h"
+#include "store/live_fold.h"
 #include "store/live_internal.h"
 #include "store/live_statistics.h"
 #include "store/register.h"
@@ -55,6 +56,19 @@ static void no_duplicate(void *context, uint64_t line, uint64_t first, const cha
     fail_msg("%s at %s", code, pointer);
 }
 
+/* What contradicts the import before: another has the old number; whose number was old is in force again.
+ * false: nobody has this number. */
+static bool claim_numbers(unsigned i, uint64_t salt, struct xt_person *person)
+{
+    if (i % 8 == salt % 8) {
+        person->replaced[person->replaced_count++] = PERSON_NUMBER(PEOPLE + i / 8);
+    }
+    if (i % 8 == (salt + 4) % 8 && i + 1 < PEOPLE) {
+        person->replaced[person->replaced_count++] = PERSON_NUMBER(i + 1);
+    }
+    return i % 8 != (salt + 5) % 8;
+}
+
 /* People of every kind; another salt is another register of the same numbers. */
 static void build(unsigned from, unsigned to, uint64_t salt)
 {
@@ -65,6 +79,9 @@ static void build(unsigned from, unsigned to, uint64_t salt)
     for (unsigned i = from; i < to; i++) {
         uint64_t random = salt * 1000003 + i;
         make_person(i, &person);
+        if (to == PEOPLE && !claim_numbers(i, salt, &person)) {
+            continue;
+        }
         person.address_province = (unsigned)(next_random(&random) % 5);
         person.sex = (enum xt_sex)(next_random(&random) % 3);
         person.life = next_random(&random) % 10 == 0 ? XT_LIFE_DECEASED : XT_LIFE_ALIVE;
@@ -424,6 +441,46 @@ static void counts_are_exact_over_another_generation(void **state)
     }
 }
 
+/* Without events: they drop what is folded, and count. */
+static void drop_folded(void *context)
+{
+    struct xt_live *live = open_writer(true);
+    (void)context;
+    for (bool done = false; !done;) {
+        must(xt_live_drop_folded(live, &done, &failure));
+    }
+}
+
+static void counts_are_exact_after_a_compaction(void **state)
+{
+    (void)state;
+    struct view view;
+    build(0, PEOPLE, 1);
+    for (unsigned i = 0; i < 4; i++) {
+        in_child(apply_many, (unsigned[]){i * 2400, i * 2400 + 240});
+        if (i % 2 == 1) { /* an import that says otherwise, over which nothing happens yet */
+            build(0, PEOPLE, i + 1);
+            in_child(drop_folded, NULL);
+            open_view(&view);
+            assert_exact(&view);
+            close_view(&view);
+        }
+        if (run("compact", "DIR", "--quiet", NULL) != 0) {
+            fail_msg("%s", run_err);
+        }
+        in_child(apply_many, (unsigned[]){i * 2400 + 240, i * 2400 + 480});
+        for (unsigned dropped = 0; dropped < 2; dropped++) {
+            open_view(&view);
+            assert_exact(&view);
+            close_view(&view);
+            in_child(drop_folded, NULL);
+        }
+        open_view(&view);
+        assert_exact(&view);
+        close_view(&view);
+    }
+}
+
 static void no_kill_makes_counts_wrong(void **state)
 {
     (void)state;
@@ -602,6 +659,7 @@ int main(void)
         EACH(a_damaged_or_foreign_file_is_not_believed),
         EACH(counts_are_exact_after_events_of_all_types),
         EACH(counts_are_exact_over_another_generation),
+        EACH(counts_are_exact_after_a_compaction),
         EACH(no_kill_makes_counts_wrong),
         EACH(changes_that_nobody_counted_take_the_counts_away),
         EACH(what_is_told_changes_once_a_day_and_with_ten_people),
