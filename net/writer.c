@@ -391,6 +391,16 @@ static enum xt_status open_recorded(const struct writing *writing, uint32_t numb
     return status;
 }
 
+/* Another is on record than the base: workers read that one too, even if it is the base again later. What the
+ * supervisor told of it already stays. */
+static void forget_settled(struct writing *writing)
+{
+    if (writing->base != NULL && memcmp(xt_generation_manifest(writing->base)->digest,
+                                        writing->settled, sizeof(writing->settled)) == 0) {
+        memset(writing->settled, 0, sizeof(writing->settled));
+    }
+}
+
 /* The one on record, which the workers serve. Until it is open registry events are refused; the next tick
  * tries again. */
 static void on_wants_base(void *context)
@@ -400,6 +410,7 @@ static void on_wants_base(void *context)
     struct xt_generation *base = NULL;
     uint8_t digest[XT_GENERATION_DIGEST];
     uint32_t number;
+    forget_settled(writing);
     if (xt_live_look_up_generation(writing->live, &number, digest) != XT_OK) {
         return; /* none was served yet */
     }
