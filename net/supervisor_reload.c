@@ -2,6 +2,7 @@
 #include <unistd.h>
 
 #include "net/supervisor_internal.h"
+#include "store/identity.h"
 
 /* ---- generations ------------------------------------------------------------------------------ */
 
@@ -49,6 +50,36 @@ static enum xt_status check_overlay(struct xt_supervisor *supervisor,
     return status;
 }
 
+/* One that was refused as too old: a newer folder is what the operator wants, nearly always. */
+static void name_newer(const struct xt_supervisor *supervisor, uint32_t number,
+                       struct xt_failure *failure)
+{
+    uint32_t newer = xt_identity_highest(supervisor->plan->dir);
+    struct xt_failure reason = *failure;
+    if (newer > number) {
+        (void)xt_fail(failure, XT_DENIED, "%s (%06u is there: link identity/current to it)",
+                      reason.text, newer);
+    }
+}
+
+/* May it be served, and lie under the live store? It goes on record, and what it holds leaves the live store,
+ * only when the link that names it is on the disk. */
+static enum xt_status check_generation(struct xt_supervisor *supervisor,
+                                       const struct xt_manifest *manifest, bool *rollback,
+                                       struct xt_failure *failure)
+{
+    enum xt_status status = xt_writer_record_may_serve(
+        &supervisor->record, manifest->number, manifest->digest,
+        supervisor->settings.allow_older_generation != 0, rollback, failure);
+    if (status == XT_OK) {
+        status = check_overlay(supervisor, manifest, *rollback, failure);
+    }
+    if (status == XT_DENIED) {
+        name_newer(supervisor, manifest->number, failure);
+    }
+    return status == XT_OK ? xt_identity_sync(supervisor->plan->dir, failure) : status;
+}
+
 enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor,
                                                 struct xt_failure *failure)
 {
@@ -83,12 +114,7 @@ enum xt_status xt_supervisor_look_at_generation(struct xt_supervisor *supervisor
     uint8_t digest[XT_GENERATION_DIGEST];
     bool rollback = false;
     memcpy(digest, xt_generation_manifest(generation)->digest, sizeof(digest));
-    status = xt_writer_record_may_serve(&supervisor->record, number, digest,
-                                        supervisor->settings.allow_older_generation != 0, &rollback,
-                                        failure);
-    if (status == XT_OK) {
-        status = check_overlay(supervisor, xt_generation_manifest(generation), rollback, failure);
-    }
+    status = check_generation(supervisor, xt_generation_manifest(generation), &rollback, failure);
     if (status != XT_OK) {
         xt_generation_close(generation);
         return status;

@@ -192,6 +192,30 @@ static void survey_name(void *context, const char *name)
     }
 }
 
+static void take_highest(void *context, const char *name)
+{
+    uint32_t *highest = context;
+    uint32_t number = number_of(name);
+    *highest = number > *highest ? number : *highest;
+}
+
+uint32_t xt_identity_highest(const char *dir)
+{
+    char folder[XT_PATH_MAX];
+    uint32_t highest = 0;
+    return xt_identity_path(dir, "", folder, NULL) == XT_OK &&
+                   each_name(folder, take_highest, &highest, NULL) == XT_OK
+               ? highest
+               : 0;
+}
+
+enum xt_status xt_identity_sync(const char *dir, struct xt_failure *failure)
+{
+    char folder[XT_PATH_MAX];
+    enum xt_status status = xt_identity_path(dir, "", folder, failure);
+    return status == XT_OK ? xt_folder_sync(folder, failure) : status;
+}
+
 struct clearing {
     int folder;
     uint32_t served, before; /* these stay; served 0: every number does */

@@ -47,6 +47,13 @@ XT_MUST_USE enum xt_status xt_identity_intend(const char *dir, uint32_t number,
 /* The last step, once the folder is there and synced: durable once this gives XT_OK. */
 XT_MUST_USE enum xt_status xt_identity_switch(const char *dir, struct xt_failure *failure);
 
+/* A reader, which sees a switch before whoever makes it has it on the disk: what `current` was when it was read
+ * stays so over a power cut. Waits for the disk. */
+XT_MUST_USE enum xt_status xt_identity_sync(const char *dir, struct xt_failure *failure);
+
+/* The highest number that has a folder; 0: none, or the folder cannot be read. */
+uint32_t xt_identity_highest(const char *dir);
+
 /* Removes DIR/identity/<name>: a folder and the plain files in it, also where they are read-only. A
  * symbolic link is removed itself, whatever it points to. */
 void xt_identity_remove(const char *dir, const char *name);

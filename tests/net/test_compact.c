@@ -315,6 +315,7 @@ static void going_back_needs_the_operators_word_and_says_what_is_lost(void **sta
         sleep_ms(10);
     }
     assert_int_equal(server_log_count("changes_lost"), 0);
+    assert_true(server_log_has("is there: link identity/current to it", 1000));
     assert_int_equal(status_now(&server), 200);
     assert_int_equal(server_stop(&server), 0);
 
