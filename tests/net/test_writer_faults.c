@@ -22,6 +22,12 @@ static void go_on(unsigned events)
     rig_run_until(rig.acknowledged >= until);
 }
 
+static void go_on_for(unsigned ms)
+{
+    uint64_t until = uv_hrtime() + ms * 1000000ULL;
+    rig_run_until(uv_hrtime() >= until);
+}
+
 /* Everything that is under way is answered. */
 static void come_to_rest(void)
 {
@@ -45,6 +51,7 @@ static void finish(void)
     come_to_rest();
     rig_check(true);
     rig_drain();
+    rig_passed();
 }
 
 static void fail_next(unsigned which, enum preload_how how, int error, unsigned times)
@@ -207,6 +214,9 @@ static void writers_killed_under_load_lose_nothing_and_apply_nothing_twice(void 
     unsigned kills = text == NULL ? 30 : (unsigned)strtoul(text, NULL, 10);
     for (unsigned i = 0; i < kills; i++) {
         go_on((unsigned)(next_random(&rig.random) % 120));
+        if (i % 16 == 8) { /* about when it folds changes into the cells of its statistics, once a second */
+            go_on_for(970 + (unsigned)(next_random(&rig.random) % 60));
+        }
         if (i % 4 == 0) { /* when a commit is written and nobody was told */
             fail_next(PRELOAD_META, PRELOAD_KILLED, 0, 1);
         } else { /* anywhere in its work */

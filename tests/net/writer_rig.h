@@ -3,7 +3,10 @@
  *
  * Clients tell of certificates and people, one thing at a time each: the next once the last was acknowledged,
  * the same again when its writer died or had no room. So whatever happens, of each there is what was
- * acknowledged last or what is under way, and of people as many earlier versions as events were told.
+ * acknowledged last or what is under way, and of people as many earlier versions as corrections were told.
+ * More than half of what is told of people changes the statistics, which must be exact whenever they are
+ * looked at.
+ * What is drawn follows from XT_SEED in the environment, or the time; a test that failed says which.
  */
 #ifndef XT_TESTS_NET_WRITER_RIG_H
 #define XT_TESTS_NET_WRITER_RIG_H
@@ -37,12 +40,14 @@ struct rig {
     struct xt_register as; /* a reader */
     struct rig_subject subjects[RIG_SUBJECTS];
     unsigned long file_limit; /* bytes of a file of the next writer's; 0: as many as we may */
-    uint64_t acknowledged, duplicates, refused, random;
+    uint64_t acknowledged, duplicates, refused, seed, random;
+    bool failed; /* as long as nobody has said otherwise */
 };
 extern struct rig rig;
 
 int rig_make(void **state);
 int rig_remove(void **state);
+void rig_passed(void); /* at the end of a test that has not failed */
 
 /* Starts a writer and waits until it serves; the channel goes to it. */
 void rig_start(void);
@@ -67,8 +72,8 @@ bool rig_has_writer(void); /* as far as its channel shows */
 
 /* Whether a writer has logged this. */
 bool rig_has_logged(const char *text);
-/* What was acknowledged is there, and nothing that was not told; complete: nothing is under way, every
- * sequence number belongs to one event. */
+/* What was acknowledged is there, and nothing that was not told, and the statistics count it; complete:
+ * nothing is under way. Every sequence number belongs to one event. */
 void rig_check(bool complete);
 /* The last event of a subject again: it is known. */
 void rig_tell_again(unsigned subject);
