@@ -1,10 +1,14 @@
 /* Compacting while it serves: what was folded leaves the live store once nobody reads an older generation, and
- * not before, whoever is killed, stopped or replaced meanwhile. */
+ * not before, whoever is killed, stopped or replaced meanwhile.
+ * XT_KILLS in the environment: how many compactions are killed at random moments (5; a soak takes 50). XT_SEED:
+ * draws the moments of another run again.
+ */
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "crypto/credential.h"
@@ -12,6 +16,7 @@
 #include "store/identity.h"
 #include "store/live_fold.h"
 #include "store/live_overlay.h"
+#include "tests/core/mutate.h"
 #include "tests/net/callers.h"
 #include "tests/test.h"
 
@@ -413,10 +418,6 @@ static void what_was_told_while_compacting_is_seen_at_once_and_for_good(void **s
     struct server server;
     int status = 0;
     unsigned ended = 0;
-    assert_int_equal(run(xacthuc(), "partner", "add", deployment("DIR"), "civil", "--purpose",
-                         "civil.registry", "--claims", "full_name", "--right", "registry",
-                         "--issue", deployment("issued"), NULL),
-                     0);
     read_living(numbers);
     server_start_with(&server, NULL, two_workers);
     struct test_client *civil = connect_as(&server, "civil");
@@ -441,6 +442,7 @@ static void what_was_told_while_compacting_is_seen_at_once_and_for_good(void **s
         sleep_ms(20);
     }
     assert_int_equal(waitpid(compacting, &status, 0), compacting);
+    ended += WIFEXITED(status) && WEXITSTATUS(status) == 0;
     compact();
     assert_true(ended > 0);
     for (unsigned i = 0; i < TOLD; i++) {
@@ -456,6 +458,149 @@ static void what_was_told_while_compacting_is_seen_at_once_and_for_good(void **s
     assert_int_equal(run(xacthuc(), "check", deployment("DIR"), "--quiet", NULL), 0);
 }
 
+/* ---- kills at random moments ---------------------------------------------------------------------- */
+
+static const char *const provinces[] = {"001", "002", "004", "006", "008", "010", "011", "012"};
+#define PROVINCES (sizeof(provinces) / sizeof(provinces[0]))
+
+/* Where the civil registry has said that people live, as far as it was acknowledged. */
+static struct {
+    char numbers[TOLD][16];
+    unsigned province[TOLD]; /* index of provinces, and one; 0: nothing was said */
+    unsigned told;
+} moved;
+
+/* A few more people move, each for certain: somebody who does so again comes from elsewhere. */
+static void move_some(struct test_client *civil)
+{
+    char body[TOLD_AT_ONCE * 200];
+    size_t size = 0;
+    char wanted[64];
+    struct test_response response;
+    unsigned from = moved.told;
+    for (; moved.told < from + TOLD_AT_ONCE; moved.told++) {
+        unsigned i = moved.told % TOLD;
+        moved.province[i] = moved.province[i] % PROVINCES + 1;
+        size +=
+            (size_t)snprintf(body + size, sizeof(body) - size,
+                             "{\"event_id\":\"m-%u\",\"type\":\"address_changed\",\"id\":\"%s\","
+                             "\"at\":\"2026-11-22T08:00:00Z\",\"data\":{\"province\":\"%s\"}}\n",
+                             moved.told, moved.numbers[i], provinces[moved.province[i] - 1]);
+    }
+    assert_true(test_client_request(civil, "POST", "/v1/events",
+                                    "Content-Type: application/x-ndjson\r\n", body, &response));
+    (void)snprintf(wanted, sizeof(wanted), "\"applied\":%u,", TOLD_AT_ONCE);
+    if (response.status != 200 || strstr(response.body, wanted) == NULL) {
+        fail_msg("%d %s", response.status, response.body);
+    }
+    test_response_release(&response);
+}
+
+static void assert_moved(struct test_client *demo, unsigned from, unsigned end)
+{
+    for (unsigned i = from; i < end; i++) {
+        char body[256];
+        struct test_response response;
+        if (moved.province[i % TOLD] == 0) {
+            continue;
+        }
+        (void)snprintf(
+            body, sizeof(body),
+            "{\"id\":\"%s\",\"purpose\":\"demo.verify\",\"claims\":{\"province\":\"%s\"}}",
+            moved.numbers[i % TOLD], provinces[moved.province[i % TOLD] - 1]);
+        assert_int_equal(verify(demo, body, &response), 200);
+        if (strstr(response.body, "\"province\":\"match\"") == NULL) {
+            fail_msg("move %u of %u is lost: %s", i, moved.told, response.body);
+        }
+        test_response_release(&response);
+    }
+}
+
+/* How long a compaction takes while people move, in seconds. */
+static double measure(struct test_client *civil)
+{
+    int status = 0;
+    move_some(civil);
+    double began = now_s();
+    pid_t child = start_compacting();
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        move_some(civil);
+    }
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    return now_s() - began;
+}
+
+/* Whether it had not ended before the signal came. */
+static bool kill_one(struct test_client *civil, double after_s)
+{
+    int status = 0;
+    move_some(civil); /* there is something to compact */
+    pid_t child = start_compacting();
+    double at = now_s() + after_s;
+    while (now_s() < at) {
+        if (at - now_s() > 0.01) {
+            move_some(civil);
+        }
+    }
+    assert_int_equal(kill(child, SIGKILL), 0);
+    assert_int_equal(waitpid(child, &status, 0), child);
+    if (!WIFSIGNALED(status)) {
+        assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    return WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL;
+}
+
+static void compactions_killed_at_random_moments_lose_nothing_acknowledged(void **state)
+{
+    (void)state;
+    struct server server;
+    const char *text = getenv("XT_KILLS");
+    const char *seed = getenv("XT_SEED");
+    unsigned wanted = text == NULL ? 5 : (unsigned)strtoul(text, NULL, 10);
+    uint64_t random = seed == NULL ? (uint64_t)time(NULL) : strtoull(seed, NULL, 10);
+    unsigned killed = 0;
+    unsigned ended = 0;
+    print_message("XT_SEED=%llu\n", (unsigned long long)random);
+    read_living(moved.numbers);
+    server_start_with(&server, NULL, two_workers);
+    struct test_client *civil = connect_as(&server, "civil");
+    struct test_client *demo = connect_as(&server, "demo");
+    double takes_s = measure(civil);
+    uint32_t first = current();
+    while (killed < wanted && ended <= wanted + 10) {
+        unsigned from = moved.told;
+        double after_s = (double)(next_random(&random) % 1000) / 1000 * takes_s;
+        bool died = kill_one(civil, after_s);
+        takes_s = died ? takes_s : after_s; /* it takes less by now */
+        killed += died;
+        ended += !died;
+        assert_moved(demo, from, moved.told - from > TOLD ? from + TOLD : moved.told);
+    }
+    print_message(
+        "%u compactions of up to %.0f ms killed, %u had ended; %u people moved meanwhile\n", killed,
+        takes_s * 1000, ended, moved.told);
+    assert_int_equal(killed, wanted);
+    assert_true(current() <= first + killed + ended); /* one may have switched before it died */
+    compact();
+    assert_moved(demo, 0, TOLD);
+    assert_true(entries_reach(0, 20000));
+    assert_moved(demo, 0, TOLD);
+    test_client_close(civil);
+    test_client_close(demo);
+    assert_int_equal(server_stop(&server), 0);
+    assert_int_equal(run(xacthuc(), "check", deployment("DIR"), "--quiet", NULL), 0);
+}
+
+static int begin(void **state)
+{
+    return deployment_make(state) != 0 ||
+                   run(xacthuc(), "partner", "add", deployment("DIR"), "civil", "--purpose",
+                       "civil.registry", "--claims", "full_name", "--right", "registry", "--issue",
+                       deployment("issued"), NULL) != 0
+               ? 1
+               : 0;
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -463,9 +608,10 @@ int main(void)
         cmocka_unit_test(a_worker_that_stands_still_keeps_the_overlay_whole),
         cmocka_unit_test(a_killed_writer_and_a_killed_server_go_on_where_they_were),
         cmocka_unit_test(what_was_told_while_compacting_is_seen_at_once_and_for_good),
+        cmocka_unit_test(compactions_killed_at_random_moments_lose_nothing_acknowledged),
         cmocka_unit_test(going_back_needs_the_operators_word_and_says_what_is_lost),
         cmocka_unit_test(an_upgrade_and_a_compaction_at_once_end_well),
     };
     (void)prctl(PR_SET_CHILD_SUBREAPER, 1); /* an heir's parent ends before it does */
-    return cmocka_run_group_tests(tests, deployment_make, deployment_remove);
+    return cmocka_run_group_tests(tests, begin, deployment_remove);
 }
