@@ -3,9 +3,14 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "crypto/file.h"
+#include "store/live_fold.h"
+#include "store/live_overlay.h"
+#include "store/live_statistics.h"
+#include "store/statistics_file.h"
 #include "tests/core/mutate.h"
 #include "tests/store/deployment.h"
 #include "tests/test.h"
@@ -13,6 +18,9 @@
 #define GROUP_MOST 12
 #define MAP_BYTES (128U << 10) /* it grows several times */
 #define RESEAL_EVERY 25
+#define FOLD_EVERY 10
+#define COMPACT_FIRST 16
+#define COMPACT_EVERY 100
 #define CERTIFICATES 40
 #define CURSOR_NEXT 8 /* MDB_NEXT */
 
@@ -72,6 +80,84 @@ bool work_look(struct xt_live *live, struct work_sight *sight)
     return whole;
 }
 
+/* ---- counting ----------------------------------------------------------------------------------- */
+
+struct xt_generation *work_base(struct xt_live *live, const char *dir,
+                                const struct xt_keyring *keyring)
+{
+    struct xt_generation *base = NULL;
+    struct xt_failure failure;
+    uint8_t digest[XT_GENERATION_DIGEST];
+    uint32_t number = 1;
+    enum xt_status status = xt_live_look_up_generation(live, &number, digest);
+    bool recorded = status == XT_OK;
+    number = recorded ? number : 1;
+    if ((!recorded && status != XT_NOT_FOUND) ||
+        xt_generation_open(dir, number, keyring, &base, &failure) != XT_OK) {
+        return NULL;
+    }
+    if (recorded && memcmp(xt_generation_manifest(base)->digest, digest, sizeof(digest)) != 0) {
+        xt_generation_close(base);
+        return NULL;
+    }
+    return base;
+}
+
+/* Adds the person whose number this is; within a look. */
+static enum xt_status count_number(struct xt_live *live, struct xt_generation *base,
+                                   uint64_t number, struct xt_tally *counted)
+{
+    struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
+    struct xt_live_entry entry;
+    struct xt_found found;
+    enum xt_status status = xt_live_entry(live, number, &entry);
+    if (status == XT_OK && entry.replaced) {
+        return XT_OK;
+    }
+    if (status == XT_OK) {
+        status = xt_hot_decode(entry.hot, &found.hot);
+    } else if (status == XT_NOT_FOUND) {
+        status = xt_generation_find(base, id, &found);
+        if (status == XT_OK && (!found.found || found.by_alias)) {
+            return XT_OK;
+        }
+    }
+    return status == XT_OK ? xt_tally_add(counted, xt_statistics_key(&found.hot), 1) : status;
+}
+
+enum xt_status work_recount(struct xt_live *live, struct xt_generation *base, const char *dir,
+                            const struct xt_keyring *keyring)
+{
+    const struct xt_manifest *manifest = xt_generation_manifest(base);
+    struct xt_tally now = {.places = 0};
+    struct xt_tally counted = {.places = 0};
+    struct xt_failure failure;
+    enum xt_status status = xt_generation_statistics(dir, manifest, keyring, &now, &failure);
+    if (status == XT_OK) {
+        status = xt_live_add_cells(live, manifest->digest, &now);
+    }
+    if (status == XT_OK) {
+        status = xt_live_begin_look(live);
+    }
+    if (status == XT_OK) {
+        for (unsigned i = 0; status == XT_OK && i < WORK_NUMBERS; i++) {
+            status = count_number(live, base, PERSON_NUMBER(i), &counted);
+        }
+        xt_live_end_look(live);
+        status = status == XT_OK && !xt_tally_is_same(&now, &counted) ? XT_CORRUPT : status;
+    }
+    xt_tally_free(&counted);
+    xt_tally_free(&now);
+    return status;
+}
+
+enum xt_status work_fold(struct xt_live *live)
+{
+    struct xt_failure failure;
+    live->unfolded = XT_LIVE_FOLD_FROM; /* as if there were many */
+    return xt_live_fold_changes(live, &failure);
+}
+
 /* ---- events ------------------------------------------------------------------------------------- */
 
 static struct xt_span encode(const struct xt_event *event, uint8_t memory[XT_EVENT_MAX])
@@ -98,15 +184,29 @@ static struct xt_span certificate_event(uint64_t id, uint64_t random, uint8_t me
     return encode(&event, memory);
 }
 
+/* Half of what is told changes the statistics, if the rules let it. */
+static enum xt_registry_type draw_type(uint64_t random)
+{
+    static const enum xt_registry_type types[] = {
+        XT_REGISTRY_ADDRESS_CHANGED, XT_REGISTRY_CARD_LOST,    XT_REGISTRY_ADDRESS_CHANGED,
+        XT_REGISTRY_CARD_LOST,       XT_REGISTRY_CARD_FOUND,   XT_REGISTRY_CARD_ISSUED,
+        XT_REGISTRY_CARD_ISSUED,     XT_REGISTRY_CARD_REVOKED, XT_REGISTRY_PHONE_LINKED,
+        XT_REGISTRY_PHONE_UNLINKED,  XT_REGISTRY_CORRECTED,
+    };
+    if (random / 1000 % 150 == 1) {
+        return XT_REGISTRY_DECEASED;
+    }
+    if (random / 1000 % 50 == 2) {
+        return XT_REGISTRY_NUMBER_REPLACED;
+    }
+    return types[random % (sizeof(types) / sizeof(types[0]))];
+}
+
 /* What it says may be against the rules: then it is refused, each time. */
 static struct xt_span registry_event(uint64_t id, uint64_t random, uint8_t memory[XT_EVENT_MAX])
 {
     static struct xt_registry_event told;
     static uint8_t body[XT_EVENT_BODY_MAX];
-    static const enum xt_registry_type types[] = {
-        XT_REGISTRY_ADDRESS_CHANGED, XT_REGISTRY_CARD_LOST,      XT_REGISTRY_CARD_FOUND,
-        XT_REGISTRY_PHONE_LINKED,    XT_REGISTRY_PHONE_UNLINKED, XT_REGISTRY_CORRECTED,
-        XT_REGISTRY_NUMBER_REPLACED};
     char event_id[32], text[64];
     struct xt_registry_envelope envelope = {.at_ms = 1};
     struct xt_event event;
@@ -114,18 +214,24 @@ static struct xt_span registry_event(uint64_t id, uint64_t random, uint8_t memor
     snprintf(text, sizeof(text), "%u Lê Lợi", (unsigned)(random >> 40));
     envelope.event_id = xt_span_of_string(event_id);
     memset(&told, 0, sizeof(told));
-    told.type = types[random % 7];
+    told.type = draw_type(random);
     told.number = PERSON_NUMBER(random % 1000 % WORK_PEOPLE);
-    told.successor = PERSON_NUMBER(1000 + random % 9973);
-    if (told.type == XT_REGISTRY_NUMBER_REPLACED && told.number == PERSON_NUMBER(0)) {
+    told.successor = PERSON_NUMBER(WORK_PEOPLE + random % (WORK_NUMBERS - WORK_PEOPLE));
+    if ((told.type == XT_REGISTRY_NUMBER_REPLACED || told.type == XT_REGISTRY_DECEASED) &&
+        told.number == PERSON_NUMBER(0)) {
         told.number++;
     }
-    told.person.address_province = 1;
+    told.person.address_province = 1 + (unsigned)(random >> 20) % 40;
     told.person.address_text = xt_span_of_string(text);
     told.person.home_town = told.person.address_text;
     told.set = told.type == XT_REGISTRY_CORRECTED ? XT_CORRECT_BIT(XT_CORRECT_HOME_TOWN) : 0;
     told.person.phone_count = 1;
     told.person.phones[0] = 987650000U + (unsigned)(random % 5);
+    if (told.type == XT_REGISTRY_CARD_ISSUED) {
+        assert_int_equal(
+            xt_date_make(2020 + (unsigned)(random >> 30) % 6, 5, 1, &told.person.card_issued_on),
+            XT_OK);
+    }
     assert_int_equal(xt_event_from_registry("civil", &envelope, &told, body, &event), XT_OK);
     return encode(&event, memory);
 }
@@ -148,6 +254,8 @@ static struct {
     const char *dir;
     int told;
     struct xt_live *live;
+    struct xt_generation *base;
+    struct xt_keyring *keyring; /* that opened the base */
 } work;
 
 static struct xt_keyring *open_keys(void)
@@ -160,11 +268,27 @@ static struct xt_keyring *open_keys(void)
     return keyring;
 }
 
-static void tell(uint32_t step, uint32_t kind, uint64_t first_sequence)
+static void tell(uint32_t step, enum work_kind kind, uint64_t first_sequence)
 {
-    struct work_told told = {.step = step, .kind = kind, .first_sequence = first_sequence};
+    static struct work_told last;
+    struct work_told told = {.step = step,
+                             .kind = kind,
+                             .counted = work.live->counted && !work.live->base_is_old,
+                             .first_sequence = first_sequence};
     assert_true(work_look(work.live, &told.sight));
+    if (kind == WORK_SETTLED && step == last.step &&
+        memcmp(&told.sight, &last.sight, sizeof(last.sight)) == 0) {
+        return; /* nothing was to be done */
+    }
+    last = told;
     assert_int_equal(write(work.told, &told, sizeof(told)), sizeof(told));
+}
+
+static void must(enum xt_status status)
+{
+    if (status != XT_OK) {
+        _exit(1); /* as the writer does */
+    }
 }
 
 static void seal_anew(uint32_t step)
@@ -179,7 +303,7 @@ static void seal_anew(uint32_t step)
     assert_int_equal(xt_live_reseal(work.live, keyring, &done, &failure), XT_OK);
     assert_true(done);
     xt_keyring_close(keyring);
-    tell(step + 1, 2, 0);
+    tell(step + 1, WORK_SEALED_ANEW, 0);
 }
 
 static void apply_group(uint32_t step)
@@ -199,18 +323,94 @@ static void apply_group(uint32_t step)
     }
     enum xt_status status =
         xt_live_apply(work.live, 1000ULL * step, events, count, outcomes, &failure);
-    if (status != XT_OK) {
-        _exit(1); /* as the writer does */
-    }
+    must(status);
     assert_int_equal(outcomes[0].status, XT_OK);
-    tell(step + 1, 1, outcomes[0].sequence);
+    tell(step + 1, WORK_EVENTS, outcomes[0].sequence);
+}
+
+/* Opens the generation on record, and counts over it. */
+static void lie_over(uint32_t step)
+{
+    struct xt_failure failure;
+    xt_live_set_base(work.live, NULL);
+    xt_generation_close(work.base);
+    xt_keyring_close(work.keyring);
+    work.keyring = open_keys();
+    work.base = work_base(work.live, work.dir, work.keyring);
+    assert_non_null(work.base);
+    xt_live_set_base(work.live, work.base);
+    must(xt_live_count_anew(work.live, &failure));
+    tell(step, WORK_SETTLED, 0);
+}
+
+/* The program, which nobody records. Gives the number of what it made. */
+static uint32_t compact(void)
+{
+    struct xt_failure failure;
+    uint32_t number = 0;
+    int status = 0;
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        if (unsetenv("LD_PRELOAD") == 0) {
+            execl(program(), "xacthuc", "compact", work.dir, "--quiet", (char *)NULL);
+        }
+        _exit(127);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    assert_int_equal(xt_generation_current(work.dir, &number, &failure), XT_OK);
+    return number;
+}
+
+/* What was made is served: this is written down, counted over, and what it holds is dropped. */
+static void compact_and_drop(uint32_t step)
+{
+    uint8_t memory[XT_EVENT_MAX];
+    struct xt_generation *made = NULL;
+    struct xt_failure failure;
+    struct xt_live_outcome outcome;
+    struct xt_event event;
+    struct xt_keyring *keyring = open_keys();
+    uint32_t number = compact();
+    bool done = false;
+    assert_int_equal(xt_generation_open(work.dir, number, keyring, &made, &failure), XT_OK);
+    xt_event_begin(&event, XT_EVENT_GENERATION_SERVED);
+    event.generation_served.number = number;
+    memcpy(event.generation_served.digest, xt_generation_manifest(made)->digest,
+           XT_GENERATION_DIGEST);
+    xt_generation_close(made);
+    xt_keyring_close(keyring);
+    struct xt_span encoded = encode(&event, memory);
+    must(xt_live_apply(work.live, 1000ULL * step, &encoded, 1, &outcome, &failure));
+    assert_int_equal(outcome.status, XT_OK);
+    tell(step, WORK_SETTLED, 0);
+    lie_over(step);
+    while (!done) {
+        must(xt_live_drop_folded(work.live, &done, &failure));
+        tell(step, WORK_SETTLED, 0);
+    }
+    tell(step + 1, WORK_SETTLED, 0);
+}
+
+static void do_step(uint32_t step)
+{
+    if (step % RESEAL_EVERY == RESEAL_EVERY - 1) {
+        seal_anew(step);
+    } else if (step % COMPACT_EVERY == COMPACT_FIRST) {
+        compact_and_drop(step);
+    } else if (step % FOLD_EVERY == FOLD_EVERY / 2) {
+        must(work_fold(work.live));
+        tell(step + 1, WORK_SETTLED, 0);
+    } else {
+        apply_group(step);
+    }
 }
 
 void work_run(const char *dir, uint32_t from, uint32_t end)
 {
     char path[XT_PATH_MAX];
     struct xt_failure failure;
-    struct xt_generation *base = NULL;
     struct xt_live_sizes sizes = {MAP_BYTES, XT_LIVE_WINDOW_LEAST};
     xt_crypto_start();
     work.dir = dir;
@@ -222,18 +422,14 @@ void work_run(const char *dir, uint32_t from, uint32_t end)
     if (status != XT_OK) {
         fail_msg("%s", failure.text);
     }
-    assert_int_equal(xt_generation_open(dir, 1, keyring, &base, &failure), XT_OK);
-    xt_live_set_base(work.live, base);
-    tell(from, 0, 0);
+    tell(from, WORK_OPENED, 0);
+    lie_over(from);
     for (uint32_t step = from; step < end; step++) {
-        if (step % RESEAL_EVERY == RESEAL_EVERY - 1) {
-            seal_anew(step);
-        } else {
-            apply_group(step);
-        }
+        do_step(step);
     }
     xt_live_close(work.live);
-    xt_generation_close(base);
+    xt_generation_close(work.base);
+    xt_keyring_close(work.keyring);
     xt_keyring_close(keyring);
     exit(0);
 }

@@ -19,6 +19,7 @@
 #include "crypto/file.h"
 #include "store/builder.h"
 #include "store/identity.h"
+#include "store/live_statistics.h"
 #include "tests/crash_states.h"
 #include "tests/preload.h"
 #include "tests/store/crash_work.h"
@@ -41,9 +42,10 @@ static struct {
 } world;
 
 /* How a state can be bad: the exit status of who looked at it. */
-enum verdict { GOOD, NOT_OPENED, LOST, HALF, NOT_ONCE, NOT_ON, CRASHED };
-static const char *const verdicts[] = {"good",     "not opened",     "lost",           "half",
-                                       "not once", "does not go on", "crashed or hung"};
+enum verdict { GOOD, NOT_OPENED, LOST, HALF, NOT_ONCE, MISCOUNTED, NOT_ON, CRASHED };
+static const char *const verdicts[] = {"good",           "not opened",     "lost",
+                                       "half",           "not once",       "miscounted",
+                                       "does not go on", "crashed or hung"};
 
 /* ---- recording ---------------------------------------------------------------------------------- */
 
@@ -165,13 +167,26 @@ static bool counts_once(struct xt_live *live, const struct work_told *last,
                         const struct work_told *next, bool next_is_there)
 {
     uint8_t memory[XT_EVENT_MAX];
-    if (last != NULL && last->kind == 1 &&
+    if (last != NULL && last->kind == WORK_EVENTS &&
         !applies(live, work_first_event(last->step - 1, memory), true, last->first_sequence)) {
         return false;
     }
-    return next == NULL || next->kind != 1 ||
+    return next == NULL || next->kind != WORK_EVENTS ||
            applies(live, work_first_event(next->step - 1, memory), next_is_there,
                    next_is_there ? next->first_sequence : xt_live_sequence(live) + 1);
+}
+
+/* The statistics count the people who are there, and still do after an event and a fold. */
+static bool counts_on(struct xt_live *live, struct xt_generation *base, uint64_t sequence)
+{
+    uint8_t memory[XT_EVENT_MAX];
+    xt_live_set_base(live, base);
+    return xt_live_count_anew(live, &failure) == XT_OK &&
+           work_recount(live, base, deployment(), world.keyring) == XT_OK &&
+           applies(live, work_other_event(true, memory), false, sequence) &&
+           work_recount(live, base, deployment(), world.keyring) == XT_OK &&
+           work_fold(live) == XT_OK &&
+           work_recount(live, base, deployment(), world.keyring) == XT_OK;
 }
 
 /* Takes new events, in pages that may have been in use, and nothing else has changed after it. */
@@ -179,19 +194,29 @@ static bool goes_on(struct xt_live *live)
 {
     uint8_t memory[XT_EVENT_MAX];
     struct work_sight before, after;
-    struct xt_generation *base = NULL;
     if (!work_look(live, &before) ||
         !applies(live, work_other_event(false, memory), false, before.sequence + 1) ||
         !work_look(live, &after) || before.tables[XT_LIVE_PEOPLE] != after.tables[XT_LIVE_PEOPLE] ||
-        before.tables[XT_LIVE_HEADER_TABLE] != after.tables[XT_LIVE_HEADER_TABLE] ||
-        xt_generation_open(deployment(), 1, world.keyring, &base, &failure) != XT_OK) {
+        before.tables[XT_LIVE_STATISTICS] != after.tables[XT_LIVE_STATISTICS] ||
+        before.tables[XT_LIVE_HEADER_TABLE] != after.tables[XT_LIVE_HEADER_TABLE]) {
         return false;
     }
-    xt_live_set_base(live, base);
-    bool applied = applies(live, work_other_event(true, memory), false, before.sequence + 2) &&
+    struct xt_generation *base = work_base(live, deployment(), world.keyring);
+    bool counted = base != NULL && counts_on(live, base, before.sequence + 2) &&
                    work_look(live, &after) && after.log_lines > 0;
+    xt_live_set_base(live, NULL);
     xt_generation_close(base);
-    return applied;
+    return counted;
+}
+
+/* Before anybody counts: what was told to be counted is. */
+static bool is_counted(struct xt_live *live, bool certainly)
+{
+    struct xt_generation *base = work_base(live, deployment(), world.keyring);
+    enum xt_status status =
+        base == NULL ? XT_CORRUPT : work_recount(live, base, deployment(), world.keyring);
+    xt_generation_close(base);
+    return status == XT_OK || (status == XT_BUSY && !certainly);
 }
 
 /* A group that was never answered for, and that the next writer did not see either: it may be there
@@ -199,7 +224,7 @@ static bool goes_on(struct xt_live *live)
 static bool is_unheard_of(const struct work_sight *sight, const struct work_told *last,
                           const struct work_told *opened, const struct work_told *again)
 {
-    return opened->kind == 0 && again != NULL && again->kind == 1 &&
+    return opened->kind == WORK_OPENED && again != NULL && again->kind != WORK_OPENED &&
            opened->sight.sequence == last->sight.sequence &&
            sight->sequence == again->sight.sequence && sight->log_lines == again->sight.log_lines;
 }
@@ -222,6 +247,10 @@ static enum verdict judge_store(size_t count)
         next = told(count + 1);
     } else if (last == NULL ? sight.sequence > 0 : !next_is_there && !is_as_told(&sight, last)) {
         return last != NULL && sight.sequence < last->sight.sequence ? LOST : HALF;
+    }
+    bool certainly = last != NULL && last->counted != 0 && (!next_is_there || next->counted != 0);
+    if (!is_counted(live, certainly)) {
+        return MISCOUNTED;
     }
     if (!counts_once(live, last, next, next_is_there)) {
         return NOT_ONCE;
