@@ -21,6 +21,14 @@ static uint64_t unix_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
+/* Since the machine started, asleep or not. Nobody sets it. */
+static uint64_t steady_ms(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_BOOTTIME, &now);
+    return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+}
+
 void xt_audit_log_repair(const char *event, const struct xt_audit_repair *repair)
 {
     struct xt_log_line line;
@@ -67,11 +75,26 @@ static enum xt_status recover(struct xt_supervisor *supervisor, struct xt_failur
     return status;
 }
 
+/* Only where something would be deleted by it. */
+static void log_leap(const struct xt_supervisor *supervisor, bool leapt)
+{
+    struct xt_log_line line;
+    if (leapt && supervisor->settings.audit_retention > 0) {
+        xt_log_begin(&line, XT_LOG_WARNING, "audit_expiry_held");
+        xt_log_text(&line, "reason", "the clock has leapt, or nothing was logged for more than an hour");
+        xt_log_number(&line, "for_s", XT_WALL_CLOCK_TRIAL_MS / 1000);
+        xt_log_end(&line);
+    }
+}
+
 enum xt_status xt_audit_desk_open(struct xt_supervisor *supervisor, struct xt_failure *failure)
 {
     enum xt_status status =
         xt_audit_checkpoints_open(supervisor->plan->dir, &supervisor->audit.checkpoints, failure);
     if (status == XT_OK) {
+        uint64_t last_ms = xt_audit_checkpoints_time(supervisor->audit.checkpoints);
+        log_leap(supervisor,
+                 xt_wall_clock_begin(&supervisor->audit.clock, last_ms, unix_ms(), steady_ms()));
         status = recover(supervisor, failure);
     }
     if (status == XT_DISK_FULL) { /* it starts, and refuses requests until there is room */
@@ -181,13 +204,18 @@ static void write_checkpoint(struct xt_supervisor *supervisor)
     }
 }
 
+/* What a clock that has leapt calls old may be of today: the log is not cut by it before somebody could
+ * see it. */
 static void expire(struct xt_supervisor *supervisor, uint64_t now_ms)
 {
     struct xt_audit_desk *desk = &supervisor->audit;
     uint64_t days = supervisor->settings.audit_retention, now = unix_ms();
     struct xt_audit_expiry expiry;
+    uint64_t steady = steady_ms();
     struct xt_failure failure = {0};
-    if (days == 0 || now_ms < desk->expiry_at_ms || now < days * DAY_MS) {
+    log_leap(supervisor, xt_wall_clock_look(&desk->clock, now, steady));
+    if (days == 0 || now_ms < desk->expiry_at_ms || now < days * DAY_MS ||
+        !xt_wall_clock_is_believed(&desk->clock, steady)) {
         return;
     }
     desk->expiry_at_ms = now_ms + EXPIRY_MS;

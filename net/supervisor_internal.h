@@ -18,6 +18,7 @@
 #ifndef XT_NET_SUPERVISOR_INTERNAL_H
 #define XT_NET_SUPERVISOR_INTERNAL_H
 
+#include "core/wall_clock.h"
 #include "crypto/tickets.h"
 #include "net/children.h"
 #include "net/log.h"
@@ -140,6 +141,7 @@ struct xt_writer_slot {
 struct xt_audit_desk {
     struct xt_audit_checkpoints *checkpoints; /* NULL: not open */
     uint64_t checkpoint_at_ms, expiry_at_ms;
+    struct xt_wall_clock clock; /* tells when segments are old enough to go */
     bool rotated;          /* since the last checkpoint segments were opened or closed */
     bool recover_due;      /* at the start there was no room for the first checkpoint */
     unsigned contradicted; /* checkpoints in a row that did not fit those before */

@@ -166,7 +166,8 @@ void xt_audit_checkpoints_link(const struct xt_audit_checkpoints *checkpoints, u
 const struct xt_audit_known *
 xt_audit_checkpoints_known(const struct xt_audit_checkpoints *checkpoints);
 const char *xt_audit_checkpoints_dir(const struct xt_audit_checkpoints *checkpoints);
-/* Number of the last one. */
+/* Number of the last one, and its time (UTC, milliseconds); 0: there is none. */
 uint64_t xt_audit_checkpoints_number(const struct xt_audit_checkpoints *checkpoints);
+uint64_t xt_audit_checkpoints_time(const struct xt_audit_checkpoints *checkpoints);
 
 #endif

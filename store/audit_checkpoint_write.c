@@ -447,3 +447,8 @@ uint64_t xt_audit_checkpoints_number(const struct xt_audit_checkpoints *checkpoi
 {
     return checkpoints->walk.number;
 }
+
+uint64_t xt_audit_checkpoints_time(const struct xt_audit_checkpoints *checkpoints)
+{
+    return checkpoints->walk.unix_ms;
+}
