@@ -29,6 +29,8 @@ struct xt_wall_clock {    /* zeros: not begun */
  * milliseconds; unix: UTC, steady: since some beginning. */
 bool xt_wall_clock_begin(struct xt_wall_clock *clock, uint64_t last_ms, uint64_t unix_ms,
                          uint64_t steady_ms);
+/* As after a leap, whatever the clock says. */
+void xt_wall_clock_doubt(struct xt_wall_clock *clock, uint64_t steady_ms);
 /* Now and then; gives whether it has leapt. */
 bool xt_wall_clock_look(struct xt_wall_clock *clock, uint64_t unix_ms, uint64_t steady_ms);
 /* As of the last look. */

@@ -62,6 +62,64 @@ void xt_member_audit_kill(const struct xt_member *member, const char *why)
     xt_child_signal(member->child, SIGKILL);
 }
 
+/* ---- the clock --------------------------------------------------------------------------------- */
+
+/* A restart does not make the clock right: the file says that it was doubted. */
+static bool doubted_path(const struct xt_supervisor *supervisor, char path[XT_PATH_MAX])
+{
+    return xt_path_join(path, supervisor->plan->dir, XT_SUPERVISOR_FOLDER "/clock.doubted") ==
+           XT_OK;
+}
+
+static void doubt_clock(struct xt_supervisor *supervisor)
+{
+    char path[XT_PATH_MAX];
+    struct xt_failure failure = {0};
+    struct xt_log_line line;
+    supervisor->audit.doubted = true;
+    if (doubted_path(supervisor, path) &&
+        xt_file_write(path, xt_span_of_string(""), 0600, true, &failure) != XT_OK) {
+        xt_supervisor_log_failure("clock_not_doubted", &failure); /* after a restart, that is */
+    }
+    if (supervisor->settings.audit_retention > 0) {
+        xt_log_begin(&line, XT_LOG_WARNING, "audit_expiry_held");
+        xt_log_text(&line, "reason",
+                    "the clock has leapt, or nothing was logged for more than an hour");
+        xt_log_number(&line, "for_s", XT_WALL_CLOCK_TRIAL_MS / 1000);
+        xt_log_end(&line);
+    }
+}
+
+static void begin_clock(struct xt_supervisor *supervisor)
+{
+    struct xt_audit_desk *desk = &supervisor->audit;
+    char path[XT_PATH_MAX];
+    struct stat facts;
+    bool leapt = xt_wall_clock_begin(&desk->clock, xt_audit_checkpoints_time(desk->checkpoints),
+                                     unix_ms(), steady_ms());
+    if (leapt || !doubted_path(supervisor, path) || lstat(path, &facts) == 0) {
+        xt_wall_clock_doubt(&desk->clock, steady_ms());
+        doubt_clock(supervisor);
+    }
+}
+
+/* Whether what it calls old is. */
+static bool believe_clock(struct xt_supervisor *supervisor, uint64_t now)
+{
+    struct xt_audit_desk *desk = &supervisor->audit;
+    uint64_t steady = steady_ms();
+    char path[XT_PATH_MAX];
+    if (xt_wall_clock_look(&desk->clock, now, steady)) {
+        doubt_clock(supervisor);
+    }
+    bool believed = xt_wall_clock_is_believed(&desk->clock, steady);
+    if (believed && desk->doubted && doubted_path(supervisor, path)) {
+        (void)unlink(path);
+        desk->doubted = false;
+    }
+    return believed;
+}
+
 /* ---- start and end ---------------------------------------------------------------------------- */
 
 static enum xt_status recover(struct xt_supervisor *supervisor, struct xt_failure *failure)
@@ -75,26 +133,12 @@ static enum xt_status recover(struct xt_supervisor *supervisor, struct xt_failur
     return status;
 }
 
-/* Only where something would be deleted by it. */
-static void log_leap(const struct xt_supervisor *supervisor, bool leapt)
-{
-    struct xt_log_line line;
-    if (leapt && supervisor->settings.audit_retention > 0) {
-        xt_log_begin(&line, XT_LOG_WARNING, "audit_expiry_held");
-        xt_log_text(&line, "reason", "the clock has leapt, or nothing was logged for more than an hour");
-        xt_log_number(&line, "for_s", XT_WALL_CLOCK_TRIAL_MS / 1000);
-        xt_log_end(&line);
-    }
-}
-
 enum xt_status xt_audit_desk_open(struct xt_supervisor *supervisor, struct xt_failure *failure)
 {
     enum xt_status status =
         xt_audit_checkpoints_open(supervisor->plan->dir, &supervisor->audit.checkpoints, failure);
     if (status == XT_OK) {
-        uint64_t last_ms = xt_audit_checkpoints_time(supervisor->audit.checkpoints);
-        log_leap(supervisor,
-                 xt_wall_clock_begin(&supervisor->audit.clock, last_ms, unix_ms(), steady_ms()));
+        begin_clock(supervisor);
         status = recover(supervisor, failure);
     }
     if (status == XT_DISK_FULL) { /* it starts, and refuses requests until there is room */
@@ -211,11 +255,9 @@ static void expire(struct xt_supervisor *supervisor, uint64_t now_ms)
     struct xt_audit_desk *desk = &supervisor->audit;
     uint64_t days = supervisor->settings.audit_retention, now = unix_ms();
     struct xt_audit_expiry expiry;
-    uint64_t steady = steady_ms();
     struct xt_failure failure = {0};
-    log_leap(supervisor, xt_wall_clock_look(&desk->clock, now, steady));
-    if (days == 0 || now_ms < desk->expiry_at_ms || now < days * DAY_MS ||
-        !xt_wall_clock_is_believed(&desk->clock, steady)) {
+    bool believed = believe_clock(supervisor, now);
+    if (days == 0 || now_ms < desk->expiry_at_ms || now < days * DAY_MS || !believed) {
         return;
     }
     desk->expiry_at_ms = now_ms + EXPIRY_MS;

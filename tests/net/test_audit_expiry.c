@@ -84,28 +84,49 @@ static void a_clock_that_leapt_while_nobody_served_deletes_nothing(void **state)
     assert_int_equal(server_stop(&server), 0);
     assert_int_equal(server_log_count("audit_expired"), 0);
     assert_int_equal(entries(), before);
+    start(40 * DAY_MS); /* nor does a restart under the same clock */
+    sleep_ms(2500);
+    assert_int_equal(server_stop(&server), 0);
+    assert_int_equal(server_log_count("audit_expiry_held"), 2);
+    assert_int_equal(server_log_count("audit_expired"), 0);
+    assert_int_equal(entries(), before);
+}
+
+/* Once the day has passed, and with it the mark that the clock was doubted. */
+static void a_clock_that_is_believed_deletes(void **state)
+{
+    (void)state;
+    assert_int_equal(unlink(deployment("DIR/supervisor/clock.doubted")), 0);
+    start(40 * DAY_MS);
+    assert_true(server_log_has("audit_expired", 10000));
+    assert_int_equal(server_stop(&server), 0);
+    assert_int_equal(entries(), 0);
 }
 
 static void a_clock_that_leaps_while_it_serves_is_told_of(void **state)
 {
     (void)state;
-    unsigned before = entries();
-    start(0);
+    start(40 * DAY_MS);
     unsigned held = server_log_count("audit_expiry_held");
-    __atomic_store_n(&control->clock_ms, 3 * DAY_MS, __ATOMIC_RELAXED);
+    unsigned expired = server_log_count("audit_expired");
+    __atomic_store_n(&control->clock_ms, 43 * DAY_MS, __ATOMIC_RELAXED);
     for (double until = now_s() + 20; server_log_count("audit_expiry_held") == held;) {
         assert_true(now_s() < until);
         sleep_ms(20);
     }
     assert_int_equal(server_stop(&server), 0);
-    assert_int_equal(server_log_count("audit_expired"), 0);
-    assert_int_equal(entries(), before);
+    assert_int_equal(server_log_count("audit_expired"), expired);
+    start(43 * DAY_MS);
+    sleep_ms(2500);
+    assert_int_equal(server_stop(&server), 0);
+    assert_int_equal(server_log_count("audit_expired"), expired);
 }
 
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_clock_that_leapt_while_nobody_served_deletes_nothing),
+        cmocka_unit_test(a_clock_that_is_believed_deletes),
         cmocka_unit_test(a_clock_that_leaps_while_it_serves_is_told_of),
     };
     return cmocka_run_group_tests(tests, begin, deployment_remove);
