@@ -142,9 +142,9 @@ struct xt_audit_desk {
     struct xt_audit_checkpoints *checkpoints; /* NULL: not open */
     uint64_t checkpoint_at_ms, expiry_at_ms;
     struct xt_wall_clock clock; /* tells when segments are old enough to go */
-    bool doubted;               /* it has not been believed since DIR/supervisor/clock.doubted was made */
-    bool rotated;          /* since the last checkpoint segments were opened or closed */
-    bool recover_due;      /* at the start there was no room for the first checkpoint */
+    bool doubted;     /* it has not been believed since DIR/supervisor/clock.doubted was made */
+    bool rotated;     /* since the last checkpoint segments were opened or closed */
+    bool recover_due; /* at the start there was no room for the first checkpoint */
     unsigned contradicted; /* checkpoints in a row that did not fit those before */
     /* Of trouble that lasts, what the log has said already. */
     enum xt_status told_checkpoint, told_segment, told_closing;

@@ -214,7 +214,8 @@ static void writers_killed_under_load_lose_nothing_and_apply_nothing_twice(void 
     unsigned kills = text == NULL ? 30 : (unsigned)strtoul(text, NULL, 10);
     for (unsigned i = 0; i < kills; i++) {
         go_on((unsigned)(next_random(&rig.random) % 120));
-        if (i % 16 == 8) { /* about when it folds changes into the cells of its statistics, once a second */
+        if (i % 16 ==
+            8) { /* about when it folds changes into the cells of its statistics, once a second */
             go_on_for(970 + (unsigned)(next_random(&rig.random) % 60));
         }
         if (i % 4 == 0) { /* when a commit is written and nobody was told */

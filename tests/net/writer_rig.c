@@ -20,6 +20,7 @@
 #include "store/live_statistics.h"
 #include "store/statistics_file.h"
 #include "tests/core/mutate.h"
+#include "tests/net/writer_rig_person.h"
 #include "tests/test.h"
 
 #define WORKERS 1
@@ -159,83 +160,20 @@ static bool is_person(unsigned subject)
     return subject % 2 == 1;
 }
 
-/* Of a person: events 1, 3, 5, ... correct the home town (each leaves a version: who counts twice shows), and
- * between them a card is issued, it is lost, the address changes, he dies, and with the next correction he
- * lives again. So every second event and one more of eight moves him from one cell of the statistics to
- * another. */
-enum turn { REVIVED = 1, ISSUED = 2, LOST = 4, MOVED = 6, DIED = 0, TURNS = 8 };
-
-/* A person as event n leaves him. */
-struct expected {
-    unsigned versions, town, province;
-    enum xt_card_state card;
-    enum xt_life life;
-};
-
-static struct expected expect(unsigned n)
-{
-    unsigned turn = n % TURNS;
-    return (struct expected){
-        .versions = (n + 1) / 2,
-        .town = n == 0 ? 0 : n - (n % 2 == 0),
-        .province = 1 + (n + TURNS - MOVED) / TURNS % XT_PROVINCE_COUNT,
-        .card = n < ISSUED                        ? XT_CARD_NONE
-                : turn == DIED || turn == REVIVED ? XT_CARD_REVOKED
-                : turn < LOST                     ? XT_CARD_ACTIVE
-                                                  : XT_CARD_LOST,
-        .life = n > 0 && turn == DIED ? XT_LIFE_DECEASED : XT_LIFE_ALIVE,
-    };
-}
-
-static void write_town(char text[32], unsigned n)
-{
-    snprintf(text, 32, "Huế %u", n);
-}
-
-static void tell_of_person(unsigned n, char text[32], struct xt_registry_event *told)
-{
-    static const enum xt_registry_type types[TURNS] = {
-        [ISSUED] = XT_REGISTRY_CARD_ISSUED,
-        [LOST] = XT_REGISTRY_CARD_LOST,
-        [MOVED] = XT_REGISTRY_ADDRESS_CHANGED,
-        [DIED] = XT_REGISTRY_DECEASED,
-    };
-    write_town(text, n);
-    told->type = n % 2 == 1 ? XT_REGISTRY_CORRECTED : types[n % TURNS];
-    if (told->type == XT_REGISTRY_CORRECTED) {
-        told->set = XT_CORRECT_BIT(XT_CORRECT_HOME_TOWN);
-        told->set |= n % TURNS == REVIVED ? XT_CORRECT_BIT(XT_CORRECT_STATUS) : 0;
-        told->person.home_town = xt_span_of_string(text);
-    } else if (told->type == XT_REGISTRY_CARD_ISSUED) {
-        assert_int_equal(xt_date_make(2021, 5, 1, &told->person.card_issued_on), XT_OK);
-    } else if (told->type == XT_REGISTRY_ADDRESS_CHANGED) {
-        told->person.address_province = expect(n).province;
-    }
-}
-
 static void make_event(unsigned subject, unsigned n, uint8_t body[XT_EVENT_BODY_MAX],
                        struct xt_event *event)
 {
-    static struct xt_registry_event told;
-    char id[32], text[32];
-    struct xt_registry_envelope envelope = {.at_ms = 1};
-    if (!is_person(subject)) {
-        xt_event_begin(event, XT_EVENT_CERTIFICATE_HELD);
-        memset(event->id, 7, sizeof(event->id));
-        memcpy(event->id, &subject, sizeof(subject));
-        memcpy(event->id + sizeof(subject), &n, sizeof(n));
-        event->at_ms = 1;
-        memcpy(event->certificate_held.spki, &subject, sizeof(subject));
-        snprintf(event->certificate_held.partner, sizeof(event->certificate_held.partner), "p%u",
-                 n);
+    if (is_person(subject)) {
+        rig_person_event(NUMBER(subject), n, body, event);
         return;
     }
-    snprintf(id, sizeof(id), "%u-%u", subject, n);
-    envelope.event_id = xt_span_of_string(id);
-    memset(&told, 0, sizeof(told));
-    told.number = NUMBER(subject);
-    tell_of_person(n, text, &told);
-    assert_int_equal(xt_event_from_registry("civil", &envelope, &told, body, event), XT_OK);
+    xt_event_begin(event, XT_EVENT_CERTIFICATE_HELD);
+    memset(event->id, 7, sizeof(event->id));
+    memcpy(event->id, &subject, sizeof(subject));
+    memcpy(event->id + sizeof(subject), &n, sizeof(n));
+    event->at_ms = 1;
+    memcpy(event->certificate_held.spki, &subject, sizeof(subject));
+    snprintf(event->certificate_held.partner, sizeof(event->certificate_held.partner), "p%u", n);
 }
 
 static void on_answer(void *context, const struct xt_writer_answer *answer)
@@ -337,19 +275,6 @@ static unsigned seen_of_certificate(unsigned i)
     return status == XT_OK ? (unsigned)strtoul(partner + 1, NULL, 10) : 0;
 }
 
-/* Whether the person is as event n has left him. */
-static bool is_as_expected(const struct xt_person *person, uint32_t versions, unsigned n)
-{
-    struct expected wanted = expect(n);
-    char town[32];
-    write_town(town, wanted.town);
-    return versions == wanted.versions && person->card_state == wanted.card &&
-           person->life == wanted.life && person->address_province == wanted.province &&
-           (wanted.town == 0 ? person->home_town.size == 0
-                             : person->home_town.size == strlen(town) &&
-                                   memcmp(person->home_town.data, town, strlen(town)) == 0);
-}
-
 static unsigned seen_of_person(unsigned i)
 {
     const struct rig_subject *subject = &rig.subjects[i];
@@ -362,7 +287,7 @@ static unsigned seen_of_person(unsigned i)
     assert_int_equal(status, XT_OK);
     assert_int_equal(xt_person_from_records(entry.hot, entry.cold, &person), XT_OK);
     for (unsigned n = subject->done; n <= subject->told; n++) {
-        if (is_as_expected(&person, entry.versions, n)) {
+        if (rig_person_is_as_told(&person, entry.versions, n)) {
             return n;
         }
     }
@@ -445,7 +370,7 @@ static struct xt_event build_people(void)
     struct xt_person person;
     struct xt_event event;
     memset(&person, 0, sizeof(person));
-    person.address_province = expect(0).province;
+    person.address_province = RIG_PERSON_PROVINCE;
     person.full_name = xt_span_of_string("Nguyễn Văn An");
     assert_int_equal(xt_name_parse(person.full_name, &person.name), XT_OK);
     assert_int_equal(xt_date_make(1990, 1, 2, &person.date_of_birth), XT_OK);
