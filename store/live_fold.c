@@ -78,6 +78,11 @@ static bool is_of(const struct xt_live *live, const struct xt_manifest *manifest
            memcmp(manifest->folded_live, live->identity, sizeof(live->identity)) == 0;
 }
 
+void xt_live_lie_over(struct xt_live *live, const struct xt_manifest *manifest)
+{
+    live->covered = is_of(live, manifest) ? manifest->folded : 0;
+}
+
 static enum xt_status compare(struct xt_live *live, const struct xt_manifest *manifest,
                               bool rollback, struct xt_failure *failure)
 {

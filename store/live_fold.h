@@ -25,6 +25,12 @@ const uint8_t *xt_live_identity(const struct xt_live *live); /* XT_GENERATION_ID
 /* Whether a generation holds all that was dropped, as this reader sees it. */
 bool xt_live_lies_over(const struct xt_live *live, const struct xt_generation *generation);
 
+/* The overlay is read over this generation from here on: of people and replaced numbers it shows only entries
+ * that the generation does not hold already (dropping takes out the same). So somebody whom the generation
+ * knows better than his old entry (`import --links`) is read there before that entry is dropped. CMNDs and
+ * phones are shown all the same: what the overlay says of them may be said twice. Costs next to nothing. */
+void xt_live_lie_over(struct xt_live *live, const struct xt_manifest *manifest);
+
 /* May this generation be read under the overlay? live: a reader, refreshed, or a writer between groups;
  * NULL: there is no store. XT_DENIED: entries were dropped that it lacks, or it holds events that this store
  * has never seen (it was put back from an older copy: its next events would be taken for folded ones).

@@ -234,7 +234,7 @@ bool xt_live_is_bare(const struct xt_live *live)
 /* ---- reading ---------------------------------------------------------------------------------- */
 
 static enum xt_status get(struct xt_live *live, enum xt_live_kind kind, struct xt_id id,
-                          struct xt_span *fields)
+                          struct xt_span *fields, uint64_t *sequence)
 {
     uint8_t key[XT_LIVE_HASH];
     if (!live->has_overlay) {
@@ -242,7 +242,13 @@ static enum xt_status get(struct xt_live *live, enum xt_live_kind kind, struct x
     }
     xt_live_key_bytes(xt_live_key(live, id), key);
     return xt_live_record_get(live, XT_LIVE_PEOPLE, kind, xt_span_of(key, sizeof(key)),
-                              live->record, XT_LIVE_ENTRY_MAX, fields, NULL);
+                              live->record, XT_LIVE_ENTRY_MAX, fields, sequence);
+}
+
+/* What it lies over holds the entry, and may know more. */
+static bool is_covered(const struct xt_live *live, uint64_t sequence)
+{
+    return live->covered > 0 && sequence <= live->covered;
 }
 
 static enum xt_status take_entry(struct xt_taker *taker, struct xt_live_entry *entry)
@@ -263,9 +269,13 @@ enum xt_status xt_live_entry(struct xt_live *live, uint64_t number, struct xt_li
 {
     struct xt_span fields;
     struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
-    enum xt_status status = get(live, XT_LIVE_PERSON, id, &fields);
+    uint64_t sequence = 0;
+    enum xt_status status = get(live, XT_LIVE_PERSON, id, &fields, &sequence);
     if (status != XT_OK) {
         return status;
+    }
+    if (is_covered(live, sequence)) {
+        return XT_NOT_FOUND;
     }
     struct xt_taker taker = xt_taker_over(fields);
     return take_entry(&taker, entry);
@@ -279,7 +289,7 @@ static enum xt_status visit_record(struct xt_live *live, MDB_val key, MDB_val va
     enum xt_status status = xt_live_record_open(
         live, XT_LIVE_PEOPLE, xt_span_of(key.mv_data, key.mv_size),
         xt_span_of(value.mv_data, value.mv_size), live->record, XT_LIVE_ENTRY_MAX, &record);
-    if (status != XT_OK || record.kind != XT_LIVE_PERSON) {
+    if (status != XT_OK || record.kind != XT_LIVE_PERSON || is_covered(live, record.sequence)) {
         return status;
     }
     struct xt_taker taker = xt_taker_over(record.fields);
@@ -323,7 +333,7 @@ enum xt_status xt_live_alias(struct xt_live *live, struct xt_id id, struct xt_li
 {
     struct xt_span fields;
     alias->count = 0;
-    enum xt_status status = get(live, XT_LIVE_ALIAS, id, &fields);
+    enum xt_status status = get(live, XT_LIVE_ALIAS, id, &fields, NULL);
     if (status != XT_OK) {
         return status;
     }

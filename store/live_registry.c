@@ -8,6 +8,7 @@
 #include <lmdb.h>
 
 #include "core/little_endian.h"
+#include "store/live_fold.h"
 #include "store/live_internal.h"
 #include "store/register.h"
 
@@ -45,6 +46,10 @@ void xt_live_set_base(struct xt_live *live, struct xt_generation *base)
     live->base = base;
     live->base_is_old = false;
     live->fold_ended = live->fold_began = false;
+    live->covered = 0;
+    if (base != NULL) {
+        xt_live_lie_over(live, xt_generation_manifest(base));
+    }
     live->counted = false;
 }
 

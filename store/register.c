@@ -15,7 +15,11 @@ static bool lags_behind(const struct xt_register *as)
 
 static bool has_overlay(const struct xt_register *as)
 {
-    return as->live != NULL && !xt_live_is_bare(as->live);
+    if (as->live == NULL || xt_live_is_bare(as->live)) {
+        return false;
+    }
+    xt_live_lie_over(as->live, xt_generation_manifest(as->generation));
+    return true;
 }
 
 /* What the overlay holds under a number; XT_NOT_FOUND, mostly at once, when it is nothing. */
