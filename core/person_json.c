@@ -248,6 +248,17 @@ static enum xt_status read_device(struct reader *reader, size_t index, yyjson_va
     return XT_OK;
 }
 
+enum xt_status xt_link_type_by_name(struct xt_span name, enum xt_link_type *type)
+{
+    for (unsigned i = 0; i < COUNT_OF(LINK_TYPES); i++) {
+        if (xt_span_is(name, LINK_TYPES[i].name)) {
+            *type = (enum xt_link_type)LINK_TYPES[i].what;
+            return XT_OK;
+        }
+    }
+    return XT_NOT_FOUND;
+}
+
 static enum xt_status read_link(struct reader *reader, size_t index, yyjson_val *object)
 {
     static const char LIST[] = "/links";
@@ -258,14 +269,9 @@ static enum xt_status read_link(struct reader *reader, size_t index, yyjson_val 
     if (status != XT_OK) {
         return status;
     }
-    unsigned type = 0;
-    while (type < COUNT_OF(LINK_TYPES) && !xt_span_is(values[LINK_TYPE], LINK_TYPES[type].name)) {
-        type++;
-    }
-    if (type == COUNT_OF(LINK_TYPES)) {
+    if (xt_link_type_by_name(values[LINK_TYPE], &link->type) != XT_OK) {
         return refuse(reader, "bad_value", "%s/%zu/type", LIST, index);
     }
-    link->type = (enum xt_link_type)LINK_TYPES[type].what;
     if (xt_document_parse(values[LINK_NUMBER], &link->number) != XT_OK) {
         return refuse(reader, "bad_document", "%s/%zu/number", LIST, index);
     }

@@ -24,4 +24,7 @@ XT_MUST_USE enum xt_status xt_person_read_object(enum xt_person_object what, yyj
 XT_MUST_USE enum xt_status xt_person_read_link(yyjson_val *object, struct xt_person *person,
                                                struct xt_reject *reject);
 
+/* "health_insurance"; XT_NOT_FOUND: none is called so. */
+XT_MUST_USE enum xt_status xt_link_type_by_name(struct xt_span name, enum xt_link_type *type);
+
 #endif

@@ -4,9 +4,8 @@
 #include "store/generation_internal.h"
 #include "store/live_fold.h"
 
-/* The builder holds the lock: what is current now stays so. */
-static enum xt_status open_base(struct xt_compaction *compaction, const char *dir,
-                                const struct xt_keyring *keyring)
+enum xt_status xt_compact_open_base(struct xt_compaction *compaction, const char *dir,
+                                    const struct xt_keyring *keyring)
 {
     uint32_t number = 0;
     enum xt_status status = xt_generation_current(dir, &number, compaction->failure);
@@ -34,6 +33,7 @@ static enum xt_status take_overlay(struct xt_compaction *compaction, struct xt_l
                        xt_status_name(status));
     }
     *any = entries > 0;
+    xt_live_lie_over(live, xt_generation_manifest(compaction->generation));
     if (!*any) {
         return XT_OK;
     }
@@ -52,7 +52,7 @@ static void on_duplicate(void *context, uint64_t line, uint64_t first_line, cons
     *found = true;
 }
 
-static enum xt_status finish(struct xt_compaction *compaction)
+enum xt_status xt_compact_finish(struct xt_compaction *compaction)
 {
     bool duplicates = false;
     enum xt_status status =
@@ -76,7 +76,7 @@ static enum xt_status compact(struct xt_compaction *compaction, const char *dir,
 {
     struct xt_live *live = NULL;
     bool any = false;
-    enum xt_status status = open_base(compaction, dir, keyring);
+    enum xt_status status = xt_compact_open_base(compaction, dir, keyring);
     if (status != XT_OK) {
         return status;
     }
@@ -91,7 +91,7 @@ static enum xt_status compact(struct xt_compaction *compaction, const char *dir,
     if (status == XT_OK && any) {
         status = xt_compact_walk(compaction);
     }
-    return status == XT_OK && any ? finish(compaction) : status;
+    return status == XT_OK && any ? xt_compact_finish(compaction) : status;
 }
 
 enum xt_status xt_compact(const char *dir, const struct xt_keyring *keyring,

@@ -3,10 +3,12 @@
  *   compact_overlay.c   the overlay into the builder, and whom it holds
  *   compact_walk.c      the rest of the generation
  *   compact.c           both, one after the other
+ *   links.c             the same with documents from a list (store/links.h)
  */
 #ifndef XT_STORE_COMPACT_INTERNAL_H
 #define XT_STORE_COMPACT_INTERNAL_H
 
+#include "crypto/keyhash.h"
 #include "store/compact.h"
 #include "store/live_overlay.h"
 #include "store/memory.h"
@@ -32,11 +34,28 @@ XT_MUST_USE enum xt_status xt_changes_add(struct xt_changes *changes, uint64_t n
 /* 0: it is not in the overlay. */
 uint64_t xt_changes_find(const struct xt_changes *changes, uint64_t number);
 
+/* People whom the builder has in another form by now (store/links): neither part gives their records again,
+ * only the numbers that lead to them. */
+struct xt_relinked {
+    struct xt_memory memory; /* of uint64_t numbers, in a table of open addresses; 0: free */
+    uint64_t places;
+    const uint8_t *hash_key; /* borrowed */
+};
+/* For at most so many; 11 bytes each. */
+XT_MUST_USE enum xt_status xt_relinked_open(struct xt_relinked *relinked, uint64_t most,
+                                            const uint8_t hash_key[XT_KEY_BYTES]);
+void xt_relinked_close(struct xt_relinked *relinked);
+/* Several threads may add at once. */
+void xt_relinked_add(struct xt_relinked *relinked, uint64_t number);
+/* NULL: nobody. */
+bool xt_relinked_has(const struct xt_relinked *relinked, uint64_t number);
+
 struct xt_compaction {
     const struct xt_builder_options *options;
     struct xt_builder *builder;
     struct xt_generation *generation;
     struct xt_changes changes;
+    const struct xt_relinked *relinked; /* NULL: nobody */
     struct xt_compact_report *report;
     struct xt_failure *failure;
 };
@@ -55,6 +74,18 @@ XT_MUST_USE enum xt_status xt_compact_keep_aliases(struct xt_builder *builder, u
 /* live: a reader, refreshed. Fills changes, and the report's counts. */
 XT_MUST_USE enum xt_status xt_compact_overlay(struct xt_compaction *compaction,
                                               struct xt_live *live);
+/* Another reader of an open generation, for another thread; both are closed before it. */
+XT_MUST_USE enum xt_status xt_compact_share(const struct xt_generation *generation,
+                                            struct xt_memory *memory,
+                                            struct xt_generation **shared);
+void xt_compact_unshare(struct xt_generation *shared, struct xt_memory *memory);
+
+/* The steps. The builder holds the lock: what is current when the base is opened stays so. */
+XT_MUST_USE enum xt_status xt_compact_open_base(struct xt_compaction *compaction, const char *dir,
+                                                const struct xt_keyring *keyring);
+/* Sorts and seals. */
+XT_MUST_USE enum xt_status xt_compact_finish(struct xt_compaction *compaction);
+
 /* In all lanes. */
 XT_MUST_USE enum xt_status xt_compact_walk(struct xt_compaction *compaction);
 

@@ -183,11 +183,12 @@ static enum xt_status keep_person(struct folding *folding, size_t hot_size, size
         return XT_CORRUPT;
     }
     status = xt_changes_add(&compaction->changes, hot.number, XT_CHANGED_PERSON);
-    if (status == XT_OK) {
+    bool kept = xt_relinked_has(compaction->relinked, hot.number);
+    if (status == XT_OK && !kept) {
         status = xt_builder_keep_hot(compaction->builder, LANE, hot.number, records[0],
                                      compaction->failure);
     }
-    if (status == XT_OK) {
+    if (status == XT_OK && !kept) {
         status = xt_builder_keep_cold(compaction->builder, LANE, hot.number, records[1],
                                       compaction->failure);
     }

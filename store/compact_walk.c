@@ -22,31 +22,37 @@ struct walk {
     struct lane *lanes;
 };
 
-static enum xt_status open_lane(struct walk *walk, unsigned number)
+enum xt_status xt_compact_share(const struct xt_generation *generation, struct xt_memory *memory,
+                                struct xt_generation **shared)
 {
-    struct lane *lane = &walk->lanes[number];
-    const struct xt_generation *generation = walk->compaction->generation;
     uint8_t *place = NULL;
-    *lane = (struct lane){.walk = walk, .number = number};
-    enum xt_status status = xt_memory_extend(&lane->memory, sizeof(*generation), &place);
+    *shared = NULL;
+    enum xt_status status = xt_memory_extend(memory, sizeof(*generation), &place);
     if (status != XT_OK) {
         return status;
     }
-    lane->generation = (struct xt_generation *)(void *)place;
-    memcpy(lane->generation, generation, sizeof(*generation));
-    memset(lane->generation->tables, 0, sizeof(lane->generation->tables));
+    *shared = (struct xt_generation *)(void *)place;
+    memcpy(*shared, generation, sizeof(*generation));
+    memset((*shared)->tables, 0, sizeof((*shared)->tables));
     for (unsigned i = 0; i < XT_TABLE_COUNT && status == XT_OK; i++) {
-        status = xt_table_share(generation->tables[i], &lane->generation->tables[i]);
+        status = xt_table_share(generation->tables[i], &(*shared)->tables[i]);
     }
     return status;
 }
 
-static void close_lane(struct lane *lane)
+void xt_compact_unshare(struct xt_generation *shared, struct xt_memory *memory)
 {
-    for (unsigned i = 0; lane->generation != NULL && i < XT_TABLE_COUNT; i++) {
-        xt_table_close(lane->generation->tables[i]);
+    for (unsigned i = 0; shared != NULL && i < XT_TABLE_COUNT; i++) {
+        xt_table_close(shared->tables[i]);
     }
-    xt_memory_free(&lane->memory);
+    xt_memory_free(memory);
+}
+
+static enum xt_status open_lane(struct walk *walk, unsigned number)
+{
+    struct lane *lane = &walk->lanes[number];
+    *lane = (struct lane){.walk = walk, .number = number};
+    return xt_compact_share(walk->compaction->generation, &lane->memory, &lane->generation);
 }
 
 static enum xt_status counts_sealed(void *context, struct xt_id id, uint64_t number, bool *counts)
@@ -86,8 +92,10 @@ static enum xt_status keep_hot(struct lane *lane, struct xt_span record)
     if (xt_changes_find(&compaction->changes, hot.number) != 0) {
         return XT_OK;
     }
-    status =
-        xt_builder_keep_hot(compaction->builder, lane->number, hot.number, record, &lane->failure);
+    status = xt_relinked_has(compaction->relinked, hot.number)
+                 ? XT_OK
+                 : xt_builder_keep_hot(compaction->builder, lane->number, hot.number, record,
+                                       &lane->failure);
     return status == XT_OK ? xt_compact_keep_aliases(compaction->builder, lane->number, &hot,
                                                      counts_sealed, lane, &lane->failure)
                            : status;
@@ -101,7 +109,8 @@ static enum xt_status keep_cold(struct lane *lane, struct xt_span record)
     if (xt_cold_links(record, &number, &links) != XT_OK) {
         return XT_CORRUPT;
     }
-    return xt_changes_find(&compaction->changes, number) != 0
+    return xt_changes_find(&compaction->changes, number) != 0 ||
+                   xt_relinked_has(compaction->relinked, number)
                ? XT_OK
                : xt_builder_keep_cold(compaction->builder, lane->number, number, record,
                                       &lane->failure);
@@ -198,7 +207,7 @@ enum xt_status xt_compact_walk(struct xt_compaction *compaction)
         status = explain(&walk, status);
     }
     for (unsigned i = 0; i < walk.lane_count; i++) {
-        close_lane(&walk.lanes[i]);
+        xt_compact_unshare(walk.lanes[i].generation, &walk.lanes[i].memory);
     }
     free(walk.lanes);
     return status;

@@ -9,20 +9,28 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "core/request.h" /* xt_json_write_string */
 #include "crypto/file.h"
 #include "crypto/memory.h"
 #include "store/builder.h"
 #include "store/command_line.h"
 #include "store/commands.h"
-#include "store/import_read.h"
+#include "store/import_people.h"
+#include "store/import_report.h"
 
 static const char help[] =
     "usage: xacthuc import DIR FILE [OPTIONS]\n"
+    "       xacthuc import DIR --links FILE [OPTIONS]\n"
     "\n"
     "Builds a new sealed generation out of people and switches to it, or leaves the served one as\n"
     "it is. FILE is NDJSON, or CSV when it ends in .csv; - reads standard input.\n"
     "\n"
+    "  --links FILE          documents of people who are there (insurance, licences, vehicles, "
+    "...),\n"
+    "                        one a line: id, type, number, valid_from, valid_until. A new "
+    "generation\n"
+    "                        is made of the served one, what changed since and these. No server "
+    "may\n"
+    "                        run: while one does, send document_linked events\n"
     "  --format ndjson|csv   in place of what the name of FILE says\n"
     "  --max-rejects N       lines that may be refused before the import fails (default 0)\n"
     "  --rejects FILE        where refused lines are told (default DIR/import-rejects.ndjson). A "
@@ -56,7 +64,7 @@ struct import {
     /* what was asked */
     const char *dir, *input, *rejects_path;
     char default_rejects[XT_PATH_MAX];
-    bool is_csv, json, quiet;
+    bool is_csv, is_links, json, quiet;
     uint64_t max_rejects, memory;
     /* the work */
     int fd;
@@ -65,6 +73,7 @@ struct import {
     struct xt_rejects rejects;
     uint64_t people;
     struct xt_manifest manifest;
+    struct xt_links_report links;
     struct timespec started;
     enum xt_status status; /* of callbacks that cannot give one */
     struct xt_failure failure;
@@ -76,17 +85,22 @@ struct import {
 #define DISK_PER_BYTE 0.8
 #define DISK_PER_BYTE_OF_CSV 1.8
 
-static enum xt_status read_people(struct import *import, uint64_t bytes)
+static struct xt_import_input input_of(const struct import *import, uint64_t bytes)
 {
-    struct xt_import_input input = {.fd = import->fd,
+    return (struct xt_import_input){.fd = import->fd,
                                     .name = import->input,
                                     .is_csv = import->is_csv,
                                     .bytes = bytes,
                                     .quiet = import->quiet,
                                     .stop = &stop,
                                     .wake = wake};
-    return xt_import_read(&input, import->builder, &import->rejects, &import->people,
-                          &import->failure);
+}
+
+static enum xt_status read_people(struct import *import, uint64_t bytes)
+{
+    struct xt_import_input input = input_of(import, bytes);
+    return xt_import_people(&input, import->builder, &import->rejects, &import->people,
+                            &import->failure);
 }
 
 static void on_duplicate(void *context, uint64_t line, uint64_t first_line, const char *code,
@@ -167,6 +181,22 @@ static enum xt_status run_import(struct import *import)
     return xt_builder_seal(import->builder, &import->manifest, &import->failure);
 }
 
+static enum xt_status run_links(struct import *import)
+{
+    struct xt_import_input input = input_of(import, input_bytes(import));
+    struct xt_builder_options options = {
+        .memory = import->memory, .quiet = import->quiet, .stop = &stop};
+    enum xt_status status = xt_deployment_keyring(import->dir, &import->keyring, &import->failure);
+    if (status == XT_OK) {
+        status =
+            xt_rejects_start(&import->rejects, import->rejects_path, import->fd, &import->failure);
+    }
+    return status == XT_OK
+               ? xt_links_import(import->dir, import->keyring, &options, &input, &import->rejects,
+                                 import->max_rejects, &import->links, &import->failure)
+               : status;
+}
+
 static double seconds_since(const struct timespec *start)
 {
     struct timespec now;
@@ -174,71 +204,17 @@ static double seconds_since(const struct timespec *start)
     return (double)(now.tv_sec - start->tv_sec) + (double)(now.tv_nsec - start->tv_nsec) / 1e9;
 }
 
-static double bytes_each(const struct xt_table_sizes *sizes)
+static struct xt_import_summary summarize(const struct import *import, bool done)
 {
-    return sizes->records == 0 ? 0 : (double)sizes->disk_bytes / (double)sizes->records;
-}
-
-static void print_text(const struct import *import)
-{
-    const struct xt_manifest *manifest = &import->manifest;
-    printf("generation %06u is served: %llu people, %llu rejects, %.1f s\n", manifest->number,
-           (unsigned long long)manifest->people, (unsigned long long)import->rejects.count,
-           seconds_since(&import->started));
-    for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
-        const struct xt_table_sizes *sizes = &manifest->tables[i];
-        printf("  %-6s %12llu records %8.1f bytes each on disk %10.1f MiB\n", xt_table_name(i),
-               (unsigned long long)sizes->records, bytes_each(sizes),
-               (double)sizes->disk_bytes / (1 << 20));
-    }
-    if (xt_builder_folded(import->builder) > 0) {
-        printf("  %llu cancelled records were folded into their successors\n",
-               (unsigned long long)xt_builder_folded(import->builder));
-    }
-    if (import->rejects.count > 0) {
-        printf("  rejects: %s\n", import->rejects_path);
-    }
-}
-
-static void print_json_string(const char *text)
-{
-    uint8_t quoted[XT_PATH_MAX * 6 + 2];
-    struct xt_writer writer = xt_writer_over(quoted, sizeof(quoted));
-    xt_json_write_string(&writer, xt_span_of_string(text));
-    fwrite(quoted, 1, writer.size, stdout);
-}
-
-static void print_json(const struct import *import, bool sealed)
-{
-    const struct xt_manifest *manifest = &import->manifest;
-    char number[16] = "null";
-    if (sealed) {
-        snprintf(number, sizeof(number), "%u", manifest->number);
-    }
-    printf("{\"generation\":%s,\"people\":%llu,\"rejects\":%llu,\"rejects_file\":", number,
-           (unsigned long long)(sealed ? manifest->people : import->people),
-           (unsigned long long)import->rejects.count);
-    if (import->rejects.count > 0) {
-        print_json_string(import->rejects_path);
-    } else {
-        fputs("null", stdout);
-    }
-    printf(",\"seconds\":%.3f", seconds_since(&import->started));
-    if (sealed) {
-        printf(
-            ",\"folded\":%llu,\"replaced\":%llu,\"aliases\":%llu,\"file_bytes\":%llu,\"tables\":{",
-            (unsigned long long)xt_builder_folded(import->builder),
-            (unsigned long long)manifest->replaced, (unsigned long long)manifest->aliases,
-            (unsigned long long)manifest->file_bytes);
-        for (unsigned i = 0; i < XT_TABLE_COUNT; i++) {
-            const struct xt_table_sizes *sizes = &manifest->tables[i];
-            printf("%s\"%s\":{\"records\":%llu,\"disk_bytes\":%llu,\"bytes_per_record\":%.1f}",
-                   i == 0 ? "" : ",", xt_table_name(i), (unsigned long long)sizes->records,
-                   (unsigned long long)sizes->disk_bytes, bytes_each(sizes));
-        }
-        putchar('}');
-    }
-    puts("}");
+    return (struct xt_import_summary){
+        .sealed = done && (!import->is_links || import->links.made),
+        .manifest = import->is_links ? &import->links.manifest : &import->manifest,
+        .people = import->people,
+        .folded = !done || import->is_links ? 0 : xt_builder_folded(import->builder),
+        .links = import->is_links ? &import->links : NULL,
+        .rejects = import->rejects.count,
+        .rejects_path = import->rejects_path,
+        .seconds = seconds_since(&import->started)};
 }
 
 static void close_all(struct import *import)
@@ -260,7 +236,8 @@ static bool ends_in(const char *text, const char *end)
 /* Fills import from the arguments; -1 to go on, else the exit status. */
 static int parse(struct import *import, int argc, char **argv)
 {
-    static const struct option options[] = {{"format", required_argument, NULL, 'f'},
+    static const struct option options[] = {{"links", required_argument, NULL, 'l'},
+                                            {"format", required_argument, NULL, 'f'},
                                             {"max-rejects", required_argument, NULL, 'm'},
                                             {"rejects", required_argument, NULL, 'r'},
                                             {"memory", required_argument, NULL, 'M'},
@@ -275,6 +252,10 @@ static int parse(struct import *import, int argc, char **argv)
     optind = 0; /* a fresh scan */
     while ((option = getopt_long(argc, argv, ":", options, NULL)) != -1) {
         switch (option) {
+        case 'l':
+            import->is_links = true;
+            import->input = optarg;
+            break;
         case 'f':
             format = optarg;
             break;
@@ -307,11 +288,13 @@ static int parse(struct import *import, int argc, char **argv)
             return xt_option_error("import", option, argv);
         }
     }
-    if (argc - optind != 2) {
-        return xt_usage_error("import", "give the deployment and one file of people");
+    if (argc - optind != (import->is_links ? 1 : 2)) {
+        return xt_usage_error("import", import->is_links
+                                            ? "give the deployment and one file, --links or people"
+                                            : "give the deployment and one file of people");
     }
     import->dir = argv[optind];
-    import->input = argv[optind + 1];
+    import->input = import->is_links ? import->input : argv[optind + 1];
     import->is_csv = format != NULL ? strcmp(format, "csv") == 0 : ends_in(import->input, ".csv");
     if (format != NULL && !import->is_csv && strcmp(format, "ndjson") != 0) {
         return xt_usage_error("import", "--format is ndjson or csv");
@@ -360,12 +343,13 @@ int xt_command_import(int argc, char **argv)
     import.input = from_stdin ? "the standard input" : import.input;
     enum xt_status status = listen_to_signals(&import.failure);
     if (status == XT_OK) {
-        status = run_import(&import);
+        status = import.is_links ? run_links(&import) : run_import(&import);
     }
+    struct xt_import_summary summary = summarize(&import, status == XT_OK);
     if (import.json && (status == XT_OK || import.rejects.count > 0)) {
-        print_json(&import, status == XT_OK);
+        xt_import_print_json(&summary);
     } else if (status == XT_OK) {
-        print_text(&import);
+        xt_import_print_text(&summary);
     }
     close_all(&import);
     if (status != XT_OK) {

@@ -26,7 +26,7 @@ struct job {
     struct xt_line_block block;
     size_t start;             /* where the first line of people begins: after a header */
     struct xt_memory refused; /* of struct refused and pointers, in the order of the lines */
-    uint64_t people;
+    uint64_t taken;
     enum xt_status status;
     struct xt_failure failure;
 };
@@ -43,8 +43,8 @@ struct lane {
 
 struct reading {
     const struct xt_import_input *input;
-    struct xt_builder *builder;
-    struct xt_person_columns columns; /* of a CSV; set before any lane sees a line */
+    const struct xt_import_taker *taker;
+    bool header_read; /* of a CSV; before any lane sees a line */
     pthread_mutex_t mutex;
     pthread_cond_t changed;
     struct job *jobs; /* a ring */
@@ -71,48 +71,44 @@ static enum xt_status refuse(struct job *job, uint64_t line, const struct xt_rej
 }
 
 /* Not every reject of line 1: a register of millions read in the wrong format is one mistake. */
-static bool is_csv_header(uint64_t number, struct xt_span line)
+static bool is_csv_header(uint64_t number, struct xt_span line, const char *column)
 {
     return number == 1 && line.data[0] != '{' &&
-           memmem(line.data, line.size, "full_name", 9) != NULL &&
+           memmem(line.data, line.size, column, strlen(column)) != NULL &&
            memchr(line.data, ',', line.size) != NULL;
 }
 
-static enum xt_status read_person(struct lane *lane, struct xt_span line, struct xt_person *person,
-                                  struct xt_reject *reject)
-{
-    struct reading *reading = lane->reading;
-    if (!reading->input->is_csv) {
-        struct xt_json_arena arena = {lane->arena.data, lane->arena.size};
-        return xt_person_from_json(line, arena, person, reject);
-    }
-    const struct xt_span *fields = NULL;
-    unsigned count = 0;
-    reject->pointer[0] = 0;
-    enum xt_status status = xt_csv_row(lane->csv, line, &fields, &count, &reject->code);
-    return status == XT_OK ? xt_person_from_csv(&reading->columns, fields, count, person, reject)
-                           : status;
-}
-
 static enum xt_status take_line(struct lane *lane, struct job *job, uint64_t number,
-                                struct xt_span line, struct xt_person *person)
+                                struct xt_span line)
 {
+    const struct reading *reading = lane->reading;
+    const struct xt_import_taker *taker = reading->taker;
     struct xt_reject reject = {.code = "", .pointer = ""};
-    enum xt_status status = read_person(lane, line, person, &reject);
-    if (status == XT_INVALID && !lane->reading->input->is_csv && is_csv_header(number, line)) {
+    struct xt_import_line taken = {.lane = lane->number,
+                                   .number = number,
+                                   .text = line,
+                                   .arena = {lane->arena.data, lane->arena.size}};
+    enum xt_status status = XT_OK;
+    if (reading->input->is_csv) {
+        status = xt_csv_row(lane->csv, line, &taken.fields, &taken.field_count, &reject.code);
+    }
+    if (status == XT_OK) {
+        status = taker->take(taker->context, &taken, &reject, &job->failure);
+    }
+    if (status == XT_INVALID && !reading->input->is_csv &&
+        is_csv_header(number, line, taker->column)) {
         return xt_fail(&job->failure, XT_INVALID,
                        "the first line of %s is a CSV header: give --format csv",
-                       lane->reading->input->name);
+                       reading->input->name);
     }
     if (status == XT_INVALID) {
         return refuse(job, number, &reject);
     }
-    if (status != XT_OK) {
-        return xt_fail(&job->failure, status, "cannot read line %llu of %s",
-                       (unsigned long long)number, lane->reading->input->name);
-    }
-    job->people++;
-    return xt_builder_add(lane->reading->builder, lane->number, person, number, &job->failure);
+    job->taken += status == XT_OK;
+    return status == XT_OK || job->failure.text[0] != 0
+               ? status
+               : xt_fail(&job->failure, status, "cannot read line %llu of %s",
+                         (unsigned long long)number, reading->input->name);
 }
 
 static void parse(struct lane *lane, struct job *job)
@@ -120,7 +116,6 @@ static void parse(struct lane *lane, struct job *job)
     const struct xt_reject too_long = {.code = "line_too_long", .pointer = ""};
     size_t at = job->start;
     uint64_t number = job->block.first_line + (at > 0 ? 1 : 0);
-    struct xt_person person;
     job->status = XT_OK;
     for (; job->status == XT_OK; number++) {
         struct xt_span line;
@@ -131,10 +126,9 @@ static void parse(struct lane *lane, struct job *job)
         if (got == XT_TOO_LARGE) {
             job->status = refuse(job, number, &too_long);
         } else if (line.size > 0) {
-            job->status = take_line(lane, job, number, line, &person);
+            job->status = take_line(lane, job, number, line);
         }
     }
-    xt_wipe(&person, sizeof(person));
 }
 
 /* Whoever waits for input looks up. */
@@ -193,7 +187,7 @@ static enum xt_status tell_refused(struct job *job, struct xt_rejects *rejects,
 
 /* Waits until a job was parsed (or was never filled), writes its rejects and makes it free. */
 static enum xt_status retire(struct reading *reading, struct job *job, struct xt_rejects *rejects,
-                             uint64_t *people, struct xt_failure *failure)
+                             uint64_t *taken, struct xt_failure *failure)
 {
     pthread_mutex_lock(&reading->mutex);
     while (job->state == FILLED) {
@@ -204,8 +198,8 @@ static enum xt_status retire(struct reading *reading, struct job *job, struct xt
         return XT_OK;
     }
     enum xt_status status = tell_refused(job, rejects, failure);
-    *people += job->people;
-    job->people = 0;
+    *taken += job->taken;
+    job->taken = 0;
     job->state = FREE;
     if (status == XT_OK && job->status != XT_OK) {
         status = job->status;
@@ -237,14 +231,16 @@ static enum xt_status read_header(struct reading *reading, struct job *job,
         status = xt_csv_row(reading->lanes[0].csv, line, &fields, &count, &reject.code);
     }
     if (status == XT_OK) {
-        status = xt_person_csv_header(fields, count, &reading->columns, &reject);
+        status = reading->taker->header(reading->taker->context, fields, count, &reject);
     }
     if (status != XT_OK) {
         return xt_fail(failure, XT_DENIED,
                        "the header of the CSV cannot be used: %s %s (line %llu): name the members "
-                       "of a person as in the README",
-                       reject.code, reject.pointer, (unsigned long long)number);
+                       "of a %s as in the README",
+                       reject.code, reject.pointer, (unsigned long long)number,
+                       reading->taker->what);
     }
+    reading->header_read = true;
     job->start = at;
     job->block.first_line = number;
     return XT_OK;
@@ -281,7 +277,7 @@ static enum xt_status fill(struct reading *reading, struct xt_lines *lines, stru
         return XT_NOT_FOUND;
     }
     job->start = 0;
-    if (status == XT_OK && input->is_csv && reading->columns.count == 0) {
+    if (status == XT_OK && input->is_csv && !reading->header_read) {
         status = read_header(reading, job, failure);
     }
     return status;
@@ -297,7 +293,7 @@ static void pass_on(struct reading *reading, struct job *job)
 }
 
 static enum xt_status read_blocks(struct reading *reading, struct xt_rejects *rejects,
-                                  uint64_t *people, struct xt_failure *failure)
+                                  uint64_t *taken, struct xt_failure *failure)
 {
     struct xt_lines lines;
     struct xt_progress progress;
@@ -307,25 +303,25 @@ static enum xt_status read_blocks(struct reading *reading, struct xt_rejects *re
         xt_lines_end(&lines);
         return xt_fail(failure, status, "out of memory");
     }
-    xt_progress_start(&progress, "reading", input->bytes > 0 ? "bytes" : "people", input->bytes,
+    xt_progress_start(&progress, "reading", input->bytes > 0 ? "bytes" : "lines", input->bytes,
                       input->quiet);
     while (status == XT_OK) {
         struct job *job = &reading->jobs[reading->filled % reading->job_count];
-        status = retire(reading, job, rejects, people, failure);
+        status = retire(reading, job, rejects, taken, failure);
         if (status == XT_OK) {
             status = fill(reading, &lines, job, failure);
         }
         if (status == XT_OK) {
             pass_on(reading, job);
-            xt_progress_look(&progress, input->bytes > 0 ? lines.bytes : *people);
+            xt_progress_look(&progress, input->bytes > 0 ? lines.bytes : *taken);
         }
     }
     status = status == XT_NOT_FOUND ? XT_OK : status;
     for (unsigned i = 0; i < reading->job_count && status == XT_OK; i++) {
         unsigned oldest = (unsigned)((reading->filled + i) % reading->job_count);
-        status = retire(reading, &reading->jobs[oldest], rejects, people, failure);
+        status = retire(reading, &reading->jobs[oldest], rejects, taken, failure);
     }
-    xt_progress_set(&progress, input->bytes > 0 ? lines.bytes : *people);
+    xt_progress_set(&progress, input->bytes > 0 ? lines.bytes : *taken);
     if (status == XT_OK) {
         xt_progress_finish(&progress);
     } else {
@@ -390,9 +386,9 @@ static void end_lanes(struct reading *reading)
     free(reading->jobs);
 }
 
-enum xt_status xt_import_read(const struct xt_import_input *input, struct xt_builder *builder,
-                              struct xt_rejects *rejects, uint64_t *people,
-                              struct xt_failure *failure)
+enum xt_status xt_import_read(const struct xt_import_input *input,
+                              const struct xt_import_taker *taker, struct xt_rejects *rejects,
+                              uint64_t *taken, struct xt_failure *failure)
 {
     sigset_t all;
     sigset_t before;
@@ -401,14 +397,14 @@ enum xt_status xt_import_read(const struct xt_import_input *input, struct xt_bui
         return xt_fail(failure, XT_NO_MEMORY, "out of memory");
     }
     reading->input = input;
-    reading->builder = builder;
+    reading->taker = taker;
     pthread_mutex_init(&reading->mutex, NULL);
     pthread_cond_init(&reading->changed, NULL);
     sigfillset(&all); /* signals come to this thread: they are what wakes a read */
     pthread_sigmask(SIG_SETMASK, &all, &before);
-    enum xt_status status = start_lanes(reading, xt_builder_lanes(builder));
+    enum xt_status status = start_lanes(reading, taker->lanes);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
-    status = status == XT_OK ? read_blocks(reading, rejects, people, failure)
+    status = status == XT_OK ? read_blocks(reading, rejects, taken, failure)
                              : xt_fail(failure, status, "out of memory");
     end_lanes(reading);
     pthread_cond_destroy(&reading->changed);

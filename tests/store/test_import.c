@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "store/generation.h"
-#include "store/import_read.h"
+#include "store/import_people.h"
 #include "tests/store/deployment.h"
 #include "tests/test.h"
 
@@ -846,7 +846,7 @@ static void fewer_threads_do_it_as_well(void **state)
         assert_int_equal(xt_rejects_start(&rejects, deployment_path(REJECTS), input.fd, &failure),
                          XT_OK);
         threads_left = threads;
-        enum xt_status status = xt_import_read(&input, builder, &rejects, &people, &failure);
+        enum xt_status status = xt_import_people(&input, builder, &rejects, &people, &failure);
         threads_left = UINT_MAX;
         assert_int_equal(status, threads == 0 ? XT_NO_MEMORY : XT_OK);
         assert_int_equal(people, threads == 0 ? 0 : 2);
