@@ -295,6 +295,7 @@ static int parse(struct import *import, int argc, char **argv)
     }
     import->dir = argv[optind];
     import->input = import->is_links ? import->input : argv[optind + 1];
+    xt_require(import->input != NULL);
     import->is_csv = format != NULL ? strcmp(format, "csv") == 0 : ends_in(import->input, ".csv");
     if (format != NULL && !import->is_csv && strcmp(format, "ndjson") != 0) {
         return xt_usage_error("import", "--format is ndjson or csv");

@@ -481,6 +481,32 @@ static void counts_are_exact_after_a_compaction(void **state)
     }
 }
 
+/* Documents are not counted, but who has them is in a generation that a list made of the one before. */
+static void counts_are_exact_over_a_list_of_documents(void **state)
+{
+    (void)state;
+    static char list[NUMBERS * 64];
+    struct view view;
+    build(0, PEOPLE, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        size_t size = 0;
+        in_child(apply_many, (unsigned[]){i * 2400, i * 2400 + 2400});
+        for (unsigned at = 0; at < NUMBERS; at++) {
+            size += (size_t)snprintf(list + size, sizeof(list) - size,
+                                     "{\"id\":\"%012llu\",\"type\":\"tax\",\"number\":\"%u\"}\n",
+                                     (unsigned long long)PERSON_NUMBER(at), i);
+        }
+        if (run_with_input(list, size, "import", "DIR", "--links", "-", "--max-rejects", "10000",
+                           NULL) != 0) {
+            fail_msg("%s", run_err);
+        }
+        open_view(&view);
+        in_child(apply_many, (unsigned[]){i * 2400 + 2400, i * 2400 + 2640});
+        assert_exact(&view);
+        close_view(&view);
+    }
+}
+
 static void no_kill_makes_counts_wrong(void **state)
 {
     (void)state;
@@ -660,6 +686,7 @@ int main(void)
         EACH(counts_are_exact_after_events_of_all_types),
         EACH(counts_are_exact_over_another_generation),
         EACH(counts_are_exact_after_a_compaction),
+        EACH(counts_are_exact_over_a_list_of_documents),
         EACH(no_kill_makes_counts_wrong),
         EACH(changes_that_nobody_counted_take_the_counts_away),
         EACH(what_is_told_changes_once_a_day_and_with_ten_people),

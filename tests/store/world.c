@@ -99,6 +99,17 @@ static enum xt_conflict model_apply(const struct xt_registry_event *event)
     return conflict;
 }
 
+enum xt_conflict model_link(uint64_t number, const struct xt_link *link)
+{
+    static struct xt_registry_event event;
+    event.type = XT_REGISTRY_DOCUMENT_LINKED;
+    event.number = number;
+    event.person.links[0] = *link;
+    enum xt_conflict conflict = model_apply(&event);
+    model.sequence -= conflict == XT_CONFLICT_NONE;
+    return conflict;
+}
+
 /* The one person that an alias names; more, or none: NULL. */
 static const struct slot *model_alias(struct xt_id id, unsigned *count)
 {

@@ -46,6 +46,9 @@ extern struct world {
 uint64_t number_of(unsigned slot);
 struct slot *slot_of(uint64_t number);
 
+/* What `import --links` does; no event. */
+enum xt_conflict model_link(uint64_t number, const struct xt_link *link);
+
 /* ---- the deployment --------------------------------------------------------------------------- */
 
 /* Set-up of cmocka: a deployment with PEOPLE people, whom the model knows. */
