@@ -40,7 +40,8 @@ struct xt_live_entry {
     uint32_t versions;        /* earlier states of a person that are kept */
     struct xt_span hot, cold; /* of a person: borrowed until the next call */
 };
-/* What the overlay holds under a number. XT_NOT_FOUND: nothing; XT_CORRUPT, XT_IO. */
+/* What the overlay holds under a number. XT_NOT_FOUND: nothing, or nothing later than the generation it lies over
+ * (xt_live_lie_over in store/live_fold.h; so in the next one too); XT_CORRUPT, XT_IO. */
 XT_MUST_USE enum xt_status xt_live_entry(struct xt_live *live, uint64_t number,
                                          struct xt_live_entry *entry);
 
@@ -50,7 +51,7 @@ XT_MUST_USE enum xt_status xt_live_entry(struct xt_live *live, uint64_t number,
 typedef enum xt_status (*xt_live_visit_entry)(void *context, const struct xt_live_entry *entry);
 XT_MUST_USE enum xt_status xt_live_each_entry(struct xt_live *live, xt_live_visit_entry visit,
                                               void *context);
-/* How many entries there are, aliases included. */
+/* How many entries there are, aliases and what the generation holds included. */
 XT_MUST_USE enum xt_status xt_live_count_entries(const struct xt_live *live, uint64_t *count);
 
 /* What the overlay changes in whom a CMND or a phone names. More are a conflict (too_many). */

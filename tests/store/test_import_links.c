@@ -5,10 +5,12 @@
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "store/links.h"
 #include "store/live_fold.h"
 #include "tests/core/mutate.h"
 #include "tests/store/world.h"
@@ -390,6 +392,39 @@ static void a_person_takes_as_many_documents_as_a_record_holds(void **state)
     check_files();
 }
 
+/* All lines of one number fall into one part: it is told before anything is sorted what that takes. */
+static void a_list_that_does_not_fit_into_memory_is_refused(void **state)
+{
+    (void)state;
+    const struct xt_builder_options options = {.quiet = true, .memory = 1U << 20};
+    volatile sig_atomic_t stop = 0;
+    struct xt_links_report report;
+    struct xt_rejects refused;
+    FILE *file = tmpfile();
+    assert_non_null(file);
+    for (unsigned i = 0; i < 20000; i++) {
+        assert_true(fprintf(file, AT_0 "\"type\":\"tax\",\"number\":\"%u\"}\n", i) > 0);
+    }
+    rewind(file);
+    struct xt_import_input input = {.fd = fileno(file),
+                                    .name = "list",
+                                    .quiet = true,
+                                    .stop = &stop,
+                                    .wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK)};
+    assert_int_equal(xt_rejects_start(&refused, deployment_path(REJECTS), input.fd, &failure),
+                     XT_OK);
+    assert_int_equal(xt_links_import(deployment(), deployment_keyring(), &options, &input, &refused,
+                                     100000, &report, &failure),
+                     XT_NO_MEMORY);
+    assert_non_null(strstr(failure.text, "--memory"));
+    assert_false(report.made);
+    xt_rejects_end(&refused);
+    close(input.wake);
+    fclose(file);
+    assert_int_equal(current(), 1);
+    assert_int_equal(count_names("identity", "building-"), 0);
+}
+
 /* ---- servers, kills -------------------------------------------------------------------------------- */
 
 static pid_t start_importing(int input)
@@ -497,7 +532,7 @@ static void a_signal_ends_it_and_leaves_nothing(void **state)
     assert_int_equal(pipe2(ends, O_CLOEXEC), 0);
     pid_t importing = start_importing(ends[0]);
     close(ends[0]);
-    while (count_names("identity", "building-") == 0) {
+    for (unsigned i = 0; i < 2000 && count_names("identity", "building-") == 0; i++) {
         usleep(5000);
     }
     usleep(20000);
@@ -520,6 +555,7 @@ int main(void)
         EACH(hostile_lines_are_told_by_line_and_code),
         EACH(a_header_of_a_csv_is_looked_at),
         EACH(a_person_takes_as_many_documents_as_a_record_holds),
+        EACH(a_list_that_does_not_fit_into_memory_is_refused),
         EACH(no_server_and_no_list_at_the_same_time),
         EACH(a_killed_import_of_a_list_changed_nothing_or_all),
         EACH(a_signal_ends_it_and_leaves_nothing),
