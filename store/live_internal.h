@@ -84,7 +84,8 @@ struct xt_live {
 
     /* store/live_fold.c */
     uint32_t floor; /* of a reader: older generations lack what was dropped; 0: nothing was */
-    uint64_t covered; /* entries of numbers up to this event are in what it lies over: they are not seen */
+    uint64_t
+        covered; /* entries of numbers up to this event are in what it lies over: they are not seen */
     uint8_t identity[XT_GENERATION_IDENTITY];
     bool fold_ended; /* of a writer: nothing is left to drop of what its base holds */
     bool fold_began; /* .. else: keys up to fold_at were looked at */
