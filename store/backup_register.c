@@ -10,6 +10,7 @@
 #include "store/identity.h"
 #include "store/live_copy.h"
 #include "store/manifest.h"
+#include "store/statistics_file.h"
 
 #define LIVE_PATH "live/live.mdb"
 
@@ -43,6 +44,27 @@ static enum xt_status take_data(struct xt_backup_job *job, const char *name,
     return status;
 }
 
+/* Older generations have none. Counts that do not open would be missed on the day of the restore. */
+static enum xt_status take_statistics(struct xt_backup_job *job, const char *name,
+                                      const struct xt_manifest *sealed,
+                                      const struct xt_keyring *keyring, struct xt_failure *failure)
+{
+    char path[XT_BACKUP_PATH], folder[XT_PATH_MAX];
+    struct xt_tally tally = {.places = 0};
+    const struct xt_backup_taking taking = {.size = XT_BACKUP_ANY, .sealed = true};
+    snprintf(path, sizeof(path), "identity/%s/" XT_STATISTICS_NAME, name);
+    enum xt_status status = xt_backup_take(job, path, &taking, failure);
+    if (status != XT_OK) {
+        return status == XT_NOT_FOUND ? XT_OK : status;
+    }
+    status = xt_identity_path(job->files, name, folder, failure);
+    if (status == XT_OK) {
+        status = xt_statistics_file_read(folder, sealed, keyring, &tally, failure);
+    }
+    xt_tally_free(&tally);
+    return status;
+}
+
 /* XT_NOT_FOUND: it went while it was taken. */
 static enum xt_status take_generation(struct xt_backup_job *job, uint32_t number,
                                       const struct xt_keyring *keyring, struct xt_failure *failure)
@@ -57,7 +79,10 @@ static enum xt_status take_generation(struct xt_backup_job *job, uint32_t number
         status = xt_manifest_read(folder, keyring, &sealed, &structure, failure);
     }
     xt_structure_free(&structure);
-    return status == XT_OK ? take_data(job, name, &sealed, failure) : status;
+    if (status == XT_OK) {
+        status = take_data(job, name, &sealed, failure);
+    }
+    return status == XT_OK ? take_statistics(job, name, &sealed, keyring, failure) : status;
 }
 
 /* *number 0: nothing was imported yet. */

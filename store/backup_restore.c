@@ -13,6 +13,7 @@
 #include "store/command_line.h"
 #include "store/identity.h"
 #include "store/live_copy.h"
+#include "store/statistics_file.h"
 
 struct restore {
     const struct xt_backup_plan *plan;
@@ -146,6 +147,23 @@ static enum xt_status switch_to(struct restore *restore, struct xt_failure *fail
 
 /* ---- checks ----------------------------------------------------------------------------------- */
 
+/* Its counts, if it has any. */
+static enum xt_status check_statistics(struct restore *restore, uint32_t number,
+                                       struct xt_failure *failure)
+{
+    struct xt_generation *generation = NULL;
+    struct xt_tally tally = {.places = 0};
+    enum xt_status status =
+        xt_generation_open(restore->partial, number, restore->keyring, &generation, failure);
+    if (status == XT_OK) {
+        status = xt_generation_statistics(restore->partial, xt_generation_manifest(generation),
+                                          restore->keyring, &tally, failure);
+    }
+    xt_tally_free(&tally);
+    xt_generation_close(generation);
+    return status == XT_NOT_FOUND ? XT_OK : status;
+}
+
 static enum xt_status check_generation(struct restore *restore, struct xt_failure *failure)
 {
     static struct xt_check_report report;
@@ -158,7 +176,7 @@ static enum xt_status check_generation(struct restore *restore, struct xt_failur
     }
     enum xt_status status =
         xt_generation_check(restore->partial, number, restore->keyring, &plan, &report, &why);
-    return status == XT_OK ? XT_OK
+    return status == XT_OK ? check_statistics(restore, number, failure)
                            : xt_fail(failure, status, "generation %06u: %.400s", number, why.text);
 }
 

@@ -4,6 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "tests/net/callers.h"
 #include "tests/test.h"
@@ -11,6 +13,7 @@
 #define MOVES 400 /* people whose phone the registry links, one after another */
 #define LEAST 60  /* of them before the backup begins */
 #define QUOTA "5"
+#define ROUNDS 3 /* of a compaction and a backup at once */
 #define PASSPHRASE "correct horse battery staple\n"
 
 static const char *const two_workers[] = {"--workers", "2", NULL};
@@ -154,10 +157,10 @@ static void back_up(void)
                      0);
 }
 
-static void lose_and_restore(void)
+static void lose_and_restore(const char *out, const char *lost)
 {
-    assert_int_equal(rename(deployment("DIR"), deployment("lost")), 0);
-    int code = run(xacthuc(), "restore", deployment("out"), deployment("DIR"), "--keys",
+    assert_int_equal(rename(deployment("DIR"), deployment(lost)), 0);
+    int code = run(xacthuc(), "restore", deployment(out), deployment("DIR"), "--keys",
                    deployment("keys"), "--passphrase-file", deployment("passphrase"), NULL);
     if (code != 0) {
         fail_msg("%s", read_text(deployment("commands.log")));
@@ -208,19 +211,76 @@ static void a_lost_deployment_goes_on_from_its_backup(void **state)
     assert_int_equal(count_moved(&server), registry.acknowledged);
     assert_int_equal(server_stop(&server), 0);
 
-    lose_and_restore();
+    lose_and_restore("out", "lost");
     server_start_with(&server, NULL, two_workers);
     serve_on(&server, before);
     assert_int_equal(server_stop(&server), 0);
+    assert_int_equal(server_log_count("statistics_lacking"), 0);
     assert_int_equal(run(xacthuc(), "audit", "verify", deployment("DIR"), "--quiet", NULL), 0);
     assert_int_equal(run(xacthuc(), "check", deployment("DIR"), "--quiet", NULL), 0);
     assert_int_equal(run(xacthuc(), "audit", "verify", deployment("lost"), "--quiet", NULL), 0);
 }
 
+/* ---- beside a compaction ---------------------------------------------------------------------- */
+
+static pid_t start_compaction(void)
+{
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        _exit(run(xacthuc(), "compact", deployment("DIR"), "--quiet", NULL));
+    }
+    return child;
+}
+
+static void a_backup_beside_a_compaction_answers_the_same(void **state)
+{
+    (void)state;
+    struct server server;
+    unsigned known[ROUNDS], told = 0;
+    char name[32], lost[32];
+    server_start_with(&server, NULL, two_workers);
+    back_up(); /* for the keys */
+    struct test_client *client = connect_as(&server, "civil");
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        int status = 0;
+        for (known[i] = told + LEAST; told < known[i]; told++) {
+            assert_true(tell(client, told, "\"status\":\"applied\""));
+        }
+        snprintf(name, sizeof(name), "out-%u", i);
+        pid_t compaction = start_compaction();
+        sleep_ms(60 * i);
+        assert_int_equal(
+            run(xacthuc(), "backup", deployment("DIR"), deployment(name), "--quiet", NULL), 0);
+        assert_int_equal(waitpid(compaction, &status, 0), compaction);
+        assert_int_equal(status, 0);
+    }
+    test_client_close(client);
+    assert_int_equal(server_stop(&server), 0);
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        snprintf(name, sizeof(name), "out-%u", i);
+        snprintf(lost, sizeof(lost), "lost-%u", i);
+        lose_and_restore(name, lost);
+        server_start_with(&server, NULL, two_workers);
+        assert_int_equal(count_moved(&server), known[i]);
+        client = connect_as(&server, "civil");
+        assert_true(tell(client, 0, "\"status\":\"duplicate\""));
+        assert_true(tell(client, known[i], "\"status\":\"applied\""));
+        test_client_close(client);
+        assert_int_equal(count_moved(&server), known[i] + 1);
+        assert_int_equal(server_stop(&server), 0);
+    }
+    assert_int_equal(server_log_count("statistics_lacking"), 0);
+}
+
+#define EACH(test) cmocka_unit_test_setup_teardown(test, make, deployment_remove)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_lost_deployment_goes_on_from_its_backup),
+        EACH(a_lost_deployment_goes_on_from_its_backup),
+        EACH(a_backup_beside_a_compaction_answers_the_same),
     };
-    return cmocka_run_group_tests(tests, make, deployment_remove);
+    return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,6 +10,7 @@
 #include "store/backup_file.h"
 #include "store/backup_manifest.h"
 #include "store/check.h"
+#include "store/statistics_file.h"
 #include "tests/core/mutate.h"
 #include "tests/needles.h"
 #include "tests/store/audit_log.h"
@@ -166,6 +167,20 @@ static void sound_people(const char *dir)
     assert_int_equal(report.people, PEOPLE);
 }
 
+static void sound_statistics(const char *dir)
+{
+    struct xt_tally tally = {.places = 0};
+    struct xt_generation *generation = NULL;
+    assert_int_equal(xt_generation_open(place(dir), 1, deployment_keyring(), &generation, &failure),
+                     XT_OK);
+    assert_int_equal(xt_generation_statistics(place(dir), xt_generation_manifest(generation),
+                                              deployment_keyring(), &tally, &failure),
+                     XT_OK);
+    assert_true(tally.places > 0);
+    xt_tally_free(&tally);
+    xt_generation_close(generation);
+}
+
 static void sound_log(const char *dir)
 {
     struct xt_audit_report report;
@@ -198,6 +213,7 @@ static void what_is_restored_is_what_was_there(void **state)
     assert_false(exists(beside("out/files/tls")));                  /* a private key is in it */
     assert_false(exists(beside("out/files/people.ndjson")));
     assert_int_equal(count_names(beside("out/files/partners"), ""), 1);
+    assert_true(exists(beside("out/files/identity/000001/statistics")));
 
     assert_int_equal(mkdir(place("back"), 0755), 0); /* an empty folder will do */
     succeeds(run("restore", place("out"), place("back"), "--keys", place("keyfile"),
@@ -215,6 +231,7 @@ static void what_is_restored_is_what_was_there(void **state)
     assert_int_equal(stat(place("back/identity/000001"), &facts), 0);
     assert_int_equal(facts.st_mode & 0777, 0500);
     sound_people("back");
+    sound_statistics("back");
     sound_log("back");
     nothing_is_left("none");
     assert_int_equal(count_names(beside(""), "back.partial"), 0);
@@ -268,7 +285,7 @@ static void neither_people_nor_keys_stand_in_a_backup_in_the_clear(void **state)
     found = (struct needles_found){0};
     needles_search_folder(place("out"), &found);
     needles_search_file(place("keyfile"), "keyfile", &found);
-    assert_true(found.files == 14);
+    assert_true(found.files == 15);
     needles_assert_none(&found);
 }
 
@@ -327,7 +344,7 @@ static void every_flipped_bit_is_found(void **state)
     back_up("out");
     give_credentials();
     list_files("out");
-    assert_int_equal(name_count, 13);
+    assert_int_equal(name_count, 14);
     for (unsigned i = 0; i < FLIPS; i++) {
         const char *path = names[i % name_count];
         uint64_t place = next_random(&random);
@@ -409,6 +426,11 @@ static void what_is_damaged_is_not_backed_up(void **state)
     assert_non_null(strstr(run_err, "damaged"));
     nothing_is_left("out");
     flip(deployment_path("identity/000001/data.mdb"), 1234567);
+    flip(deployment_path("identity/000001/statistics"), 1234567);
+    assert_int_equal(run("backup", "DIR", place("out"), "--quiet", NULL), 1);
+    assert_non_null(strstr(run_err, "statistics cannot be read"));
+    nothing_is_left("out");
+    flip(deployment_path("identity/000001/statistics"), 1234567);
     assert_int_equal(truncate(deployment_path(worker_file(&workers[1])), 500), 0);
     assert_int_equal(run("backup", "DIR", place("out"), "--quiet", NULL), 1);
     nothing_is_left("out");
