@@ -7,6 +7,7 @@
 #include "store/backup_file.h"
 #include "store/backup_manifest.h"
 #include "store/live.h"
+#include "store/manifest.h"
 
 #define XT_BACKUP_TRIES 8 /* of what changed while it was taken */
 
@@ -47,6 +48,12 @@ void xt_backup_forget(struct xt_backup_job *job, size_t count, const char *folde
 /* The generation and the live store over it. */
 XT_MUST_USE enum xt_status xt_backup_take_register(struct xt_backup_job *job,
                                                    struct xt_failure *failure);
+/* A copy of the live store, and whether it belongs over generation `over`; NULL: there is none. Statuses of
+ * xt_live_inspect. */
+XT_MUST_USE enum xt_status xt_backup_look_at_live(const char *path,
+                                                  const struct xt_keyring *keyring,
+                                                  const struct xt_manifest *over,
+                                                  uint64_t *sequence, struct xt_failure *failure);
 XT_MUST_USE enum xt_status xt_backup_take_audit(struct xt_backup_job *job,
                                                 struct xt_failure *failure);
 /* Partners, settings, certificates, quotas. */

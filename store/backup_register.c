@@ -9,7 +9,6 @@
 #include "store/generation_internal.h"
 #include "store/identity.h"
 #include "store/live_copy.h"
-#include "store/manifest.h"
 #include "store/statistics_file.h"
 
 #define LIVE_PATH "live/live.mdb"
@@ -67,22 +66,22 @@ static enum xt_status take_statistics(struct xt_backup_job *job, const char *nam
 
 /* XT_NOT_FOUND: it went while it was taken. */
 static enum xt_status take_generation(struct xt_backup_job *job, uint32_t number,
-                                      const struct xt_keyring *keyring, struct xt_failure *failure)
+                                      const struct xt_keyring *keyring, struct xt_manifest *sealed,
+                                      struct xt_failure *failure)
 {
     char name[XT_GENERATION_NAME];
     char folder[XT_PATH_MAX];
-    struct xt_manifest sealed;
     struct xt_structure structure = {.pages = NULL};
     xt_identity_name(number, name);
     enum xt_status status = xt_identity_path(job->plan->dir, name, folder, failure);
     if (status == XT_OK) {
-        status = xt_manifest_read(folder, keyring, &sealed, &structure, failure);
+        status = xt_manifest_read(folder, keyring, sealed, &structure, failure);
     }
     xt_structure_free(&structure);
     if (status == XT_OK) {
-        status = take_data(job, name, &sealed, failure);
+        status = take_data(job, name, sealed, failure);
     }
-    return status == XT_OK ? take_statistics(job, name, &sealed, keyring, failure) : status;
+    return status == XT_OK ? take_statistics(job, name, sealed, keyring, failure) : status;
 }
 
 /* *number 0: nothing was imported yet. */
@@ -136,22 +135,39 @@ static enum xt_status copy_live(struct xt_backup_job *job, struct xt_failure *fa
     return status;
 }
 
-/* A copy that does not open is no backup. keyring: as it is now. */
+enum xt_status xt_backup_look_at_live(const char *path, const struct xt_keyring *keyring,
+                                      const struct xt_manifest *over, uint64_t *sequence,
+                                      struct xt_failure *failure)
+{
+    struct xt_live_facts facts = {.sequence = 0};
+    uint32_t number = over != NULL ? over->number : 0;
+    enum xt_status status = xt_live_inspect(path, keyring, over, &facts, failure);
+    *sequence = facts.sequence;
+    if (status == XT_OK && facts.generation > number) {
+        status = xt_fail(failure, XT_INVALID,
+                         "identity/current leads to generation %06u, and the live store lies over "
+                         "%06u: let it lead there, or have the server serve the older one",
+                         number, facts.generation);
+    }
+    return status;
+}
+
+/* A copy that does not open, or that no server would take, is no backup. keyring: as it is now. */
 static enum xt_status note_live(struct xt_backup_job *job, const struct xt_keyring *keyring,
-                                struct xt_failure *failure)
+                                const struct xt_manifest *over, struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
-    struct xt_live_facts facts = {.sequence = 0};
+    uint64_t sequence = 0;
     if (job->live == NULL) {
         return XT_OK;
     }
     enum xt_status status = xt_path_join(path, job->files, LIVE_PATH);
     xt_require(status == XT_OK);
-    status = xt_live_inspect(path, keyring, &facts, failure);
+    status = xt_backup_look_at_live(path, keyring, over, &sequence, failure);
     if (status == XT_OK) {
         status = xt_backup_take_made(job, LIVE_PATH, failure);
     }
-    job->manifest.sequence = facts.sequence;
+    job->manifest.sequence = sequence;
     return status;
 }
 
@@ -163,13 +179,14 @@ static enum xt_status attempt(struct xt_backup_job *job, bool *moved, struct xt_
     const char *dir = job->plan->dir;
     uint32_t number = 0, later = 0;
     struct stat data, then;
+    struct xt_manifest sealed;
     struct xt_keyring *keyring = NULL;
     enum xt_status status = look_at_current(dir, &number, &data, failure);
     if (status == XT_OK) {
         status = xt_deployment_keyring(dir, &keyring, failure);
     }
     if (status == XT_OK && number != 0) {
-        status = take_generation(job, number, keyring, failure);
+        status = take_generation(job, number, keyring, &sealed, failure);
     }
     if (status == XT_OK) {
         status = copy_live(job, failure);
@@ -184,7 +201,7 @@ static enum xt_status attempt(struct xt_backup_job *job, bool *moved, struct xt_
         status = xt_deployment_keyring(dir, &keyring, failure);
     }
     if (status == XT_OK && !*moved) {
-        status = note_live(job, keyring, failure);
+        status = note_live(job, keyring, number != 0 ? &sealed : NULL, failure);
     }
     xt_keyring_close(keyring);
     *moved = *moved || status == XT_DENIED; /* sealed anew while the keys were read */

@@ -12,7 +12,6 @@
 #include "store/check.h"
 #include "store/command_line.h"
 #include "store/identity.h"
-#include "store/live_copy.h"
 #include "store/statistics_file.h"
 
 struct restore {
@@ -147,23 +146,6 @@ static enum xt_status switch_to(struct restore *restore, struct xt_failure *fail
 
 /* ---- checks ----------------------------------------------------------------------------------- */
 
-/* Its counts, if it has any. */
-static enum xt_status check_statistics(struct restore *restore, uint32_t number,
-                                       struct xt_failure *failure)
-{
-    struct xt_generation *generation = NULL;
-    struct xt_tally tally = {.places = 0};
-    enum xt_status status =
-        xt_generation_open(restore->partial, number, restore->keyring, &generation, failure);
-    if (status == XT_OK) {
-        status = xt_generation_statistics(restore->partial, xt_generation_manifest(generation),
-                                          restore->keyring, &tally, failure);
-    }
-    xt_tally_free(&tally);
-    xt_generation_close(generation);
-    return status == XT_NOT_FOUND ? XT_OK : status;
-}
-
 static enum xt_status check_generation(struct restore *restore, struct xt_failure *failure)
 {
     static struct xt_check_report report;
@@ -176,25 +158,50 @@ static enum xt_status check_generation(struct restore *restore, struct xt_failur
     }
     enum xt_status status =
         xt_generation_check(restore->partial, number, restore->keyring, &plan, &report, &why);
-    return status == XT_OK ? check_statistics(restore, number, failure)
+    return status == XT_OK ? XT_OK
                            : xt_fail(failure, status, "generation %06u: %.400s", number, why.text);
 }
 
-static enum xt_status check_live(struct restore *restore, struct xt_failure *failure)
+static enum xt_status check_live(struct restore *restore, const struct xt_manifest *over,
+                                 struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
-    struct xt_live_facts facts = {.sequence = 0};
+    uint64_t sequence = 0;
     enum xt_status status = XT_OK;
     if (xt_backup_manifest_find(&restore->manifest, "live/live.mdb") != NULL) {
         status = xt_path_join(path, restore->partial, "live/live.mdb") == XT_OK
-                     ? xt_live_inspect(path, restore->keyring, &facts, failure)
+                     ? xt_backup_look_at_live(path, restore->keyring, over, &sequence, failure)
                      : xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
     }
-    return status == XT_OK && facts.sequence != restore->manifest.sequence
+    return status == XT_OK && sequence != restore->manifest.sequence
                ? xt_fail(failure, XT_CORRUPT, "the live store ends with event %llu, not %llu",
-                         (unsigned long long)facts.sequence,
+                         (unsigned long long)sequence,
                          (unsigned long long)restore->manifest.sequence)
                : status;
+}
+
+/* What lies beside and over a generation: its counts, if it has any, and the live store. */
+static enum xt_status check_around(struct restore *restore, struct xt_failure *failure)
+{
+    struct xt_generation *generation = NULL;
+    struct xt_tally tally = {.places = 0};
+    uint32_t number = (uint32_t)restore->manifest.generation;
+    if (number == 0) {
+        return check_live(restore, NULL, failure);
+    }
+    enum xt_status status =
+        xt_generation_open(restore->partial, number, restore->keyring, &generation, failure);
+    if (status != XT_OK) {
+        return status;
+    }
+    const struct xt_manifest *sealed = xt_generation_manifest(generation);
+    status = xt_generation_statistics(restore->partial, sealed, restore->keyring, &tally, failure);
+    if (status == XT_OK || status == XT_NOT_FOUND) {
+        status = check_live(restore, sealed, failure);
+    }
+    xt_tally_free(&tally);
+    xt_generation_close(generation);
+    return status;
 }
 
 static enum xt_status check_audit(struct restore *restore, struct xt_failure *failure)
@@ -236,7 +243,7 @@ static enum xt_status check_all(struct restore *restore, struct xt_failure *fail
         status = check_generation(restore, failure);
     }
     if (status == XT_OK) {
-        status = check_live(restore, failure);
+        status = check_around(restore, failure);
     }
     if (status == XT_OK) {
         status = check_audit(restore, failure);

@@ -4,6 +4,7 @@
 #include <lmdb.h>
 #include <stdlib.h>
 
+#include "store/live_fold.h"
 #include "store/live_internal.h"
 
 enum xt_status xt_live_copy(struct xt_live *live, const char *path, struct xt_failure *failure)
@@ -21,7 +22,8 @@ enum xt_status xt_live_copy(struct xt_live *live, const char *path, struct xt_fa
 
 static int open_copy(struct xt_live *live, const char *path)
 {
-    static const char *const names[XT_LIVE_PEOPLE + 1] = {"header", "state", "log", "people"};
+    static const char *const names[XT_LIVE_TABLES] = {"header", "state",   "log",
+                                                      "people", "touched", "statistics"};
     int code = mdb_env_create(&live->env);
     if (code == 0) {
         code = mdb_env_set_maxdbs(live->env, XT_LIVE_TABLES);
@@ -37,11 +39,15 @@ static int open_copy(struct xt_live *live, const char *path)
     for (unsigned i = 0; code == 0 && i < XT_LIVE_PEOPLE; i++) {
         code = mdb_dbi_open(live->txn, names[i], 0, &live->tables[i]);
     }
-    if (code == 0) {
-        code = mdb_dbi_open(live->txn, names[XT_LIVE_PEOPLE], 0, &live->tables[XT_LIVE_PEOPLE]);
-        live->has_overlay = code == 0;
-        code = code == MDB_NOTFOUND ? 0 : code; /* an older store */
+    /* An older store lacks those that came later, from one of them on. */
+    unsigned later = XT_LIVE_PEOPLE;
+    while (code == 0 && later < XT_LIVE_TABLES) {
+        code = mdb_dbi_open(live->txn, names[later], 0, &live->tables[later]);
+        later += code == 0;
     }
+    live->has_overlay = later > XT_LIVE_TOUCHED;
+    live->has_statistics = later > XT_LIVE_STATISTICS;
+    code = code == MDB_NOTFOUND && later != XT_LIVE_TOUCHED ? 0 : code;
     live->active = code == 0;
     return code;
 }
@@ -64,7 +70,8 @@ static enum xt_status look(struct xt_live *live, struct xt_live_facts *facts)
 {
     uint8_t digest[XT_GENERATION_DIGEST];
     struct lines lines = {.count = 0};
-    enum xt_status status = xt_live_records_check(live, &facts->records);
+    facts->sequence = xt_live_sequence(live);
+    enum xt_status status = xt_live_records_check(live, facts->sequence, &facts->records);
     if (status == XT_OK) {
         status = xt_live_log_each(live, count_line, &lines);
     }
@@ -72,14 +79,22 @@ static enum xt_status look(struct xt_live *live, struct xt_live_facts *facts)
         status = xt_live_generation(live, &facts->generation, digest);
         status = status == XT_NOT_FOUND ? XT_OK : status;
     }
-    facts->sequence = xt_live_sequence(live);
     facts->window = lines.count;
     return status == XT_OK && lines.count > 0 && lines.last != facts->sequence ? XT_CORRUPT
                                                                                : status;
 }
 
+static enum xt_status look_below(struct xt_live *live, const struct xt_manifest *over,
+                                 struct xt_failure *failure)
+{
+    xt_live_make_identity(live);
+    enum xt_status status = xt_live_may_lie_over(live, over, false, failure);
+    return status == XT_DENIED ? XT_INVALID : status;
+}
+
 enum xt_status xt_live_inspect(const char *path, const struct xt_keyring *keyring,
-                               struct xt_live_facts *facts, struct xt_failure *failure)
+                               const struct xt_manifest *over, struct xt_live_facts *facts,
+                               struct xt_failure *failure)
 {
     struct xt_live *live = calloc(1, sizeof(*live));
     if (live == NULL) {
@@ -92,6 +107,9 @@ enum xt_status xt_live_inspect(const char *path, const struct xt_keyring *keyrin
     if (status == XT_OK && (status = look(live, facts)) != XT_OK) {
         status = xt_fail(failure, status, "the live store %s does not add up: %s", path,
                          xt_status_name(status));
+    }
+    if (status == XT_OK && over != NULL) {
+        status = look_below(live, over, failure);
     }
     if (live->txn != NULL) {
         mdb_txn_abort(live->txn);

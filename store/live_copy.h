@@ -20,10 +20,13 @@ struct xt_live_facts {
     uint64_t window;     /* events that are known by their id */
 };
 
-/* Opens every record of a store at path that nobody writes (a copy), without a lock file. XT_CORRUPT: one
- * does not open, or the log does not end at the position. XT_DENIED: sealed under a master key that the
- * keyring has not. LMDB trusts its pages: only for a file that is known to be what a copy wrote. */
+/* Opens every record of a store at path that nobody writes (a copy), without a lock file. over: of the
+ * generation that it is to lie over; NULL: that is not looked at. XT_CORRUPT: a record does not open, or the log
+ * does not end at the position. XT_DENIED: sealed under a master key that the keyring has not. XT_INVALID: it may
+ * not lie over that generation (store/live_fold). LMDB trusts its pages: only for a file that is known to be what
+ * a copy wrote. */
 XT_MUST_USE enum xt_status xt_live_inspect(const char *path, const struct xt_keyring *keyring,
+                                           const struct xt_manifest *over,
                                            struct xt_live_facts *facts, struct xt_failure *failure);
 
 #endif

@@ -146,8 +146,10 @@ XT_MUST_USE int xt_live_records_reseal(struct xt_live *live, const struct xt_liv
  * which a writer would go on. */
 enum xt_status xt_live_broken(struct xt_failure *failure, const char *what, int code);
 
-/* Opens every record of `state` and `people`, counted. XT_CORRUPT: one does not open. */
-XT_MUST_USE enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t *records);
+/* Opens every record of `state`, `people` and `statistics`, counted, and looks at every line of `touched`, of
+ * events up to `sequence`. XT_CORRUPT: one does not open, or is none. */
+XT_MUST_USE enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t sequence,
+                                                 uint64_t *records);
 
 /* Doubles the map when half of it is in use, or now. No transaction may be open. Codes of LMDB's. */
 XT_MUST_USE int xt_live_grow(struct xt_live *live, bool now);

@@ -180,6 +180,16 @@ void xt_live_log_key(uint64_t sequence, uint8_t key[8])
     }
 }
 
+static uint64_t number_of(MDB_val key)
+{
+    const uint8_t *bytes = key.mv_data;
+    uint64_t sequence = 0;
+    for (unsigned i = 0; i < 8; i++) {
+        sequence = sequence << 8 | bytes[i];
+    }
+    return sequence;
+}
+
 int xt_live_log_append(struct xt_live *live, uint64_t sequence, const struct xt_window_event *line,
                        enum xt_event_type type)
 {
@@ -218,11 +228,7 @@ static enum xt_status read_line(const struct xt_live *live, MDB_val key, MDB_val
     xt_take_copy(&taker, line->id, sizeof(line->id));
     line->content = xt_take(&taker, 8);
     line->time_ms = xt_take(&taker, 8);
-    const uint8_t *bytes = key.mv_data;
-    *sequence = 0;
-    for (unsigned i = 0; i < 8; i++) {
-        *sequence = *sequence << 8 | bytes[i];
-    }
+    *sequence = number_of(key);
     return XT_OK;
 }
 
@@ -277,7 +283,29 @@ static enum xt_status check_table(const struct xt_live *live, enum xt_live_table
     return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
 }
 
-enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t *records)
+/* They hold nothing but hashes, which nothing seals: only their form can be wrong. */
+static enum xt_status check_touched(const struct xt_live *live, uint64_t last, uint64_t *records)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    enum xt_status status = XT_OK;
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_TOUCHED], &cursor);
+    if (code != 0) {
+        return xt_live_failed(NULL, "", code);
+    }
+    while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        bool is_line = key.mv_size == 8 && number_of(key) > 0 && number_of(key) <= last &&
+                       value.mv_size > 0 && value.mv_size % XT_LIVE_HASH == 0;
+        status = is_line ? XT_OK : XT_CORRUPT;
+        ++*records;
+    }
+    mdb_cursor_close(cursor);
+    return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
+}
+
+enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t sequence,
+                                     uint64_t *records)
 {
     uint8_t *plain = xt_secret_alloc(XT_LIVE_ENTRY_MAX);
     if (plain == NULL) {
@@ -287,6 +315,12 @@ enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t *recor
     enum xt_status status = check_table(live, XT_LIVE_STATE, plain, records);
     if (status == XT_OK && live->has_overlay) {
         status = check_table(live, XT_LIVE_PEOPLE, plain, records);
+    }
+    if (status == XT_OK && live->has_overlay) {
+        status = check_touched(live, sequence, records);
+    }
+    if (status == XT_OK && live->has_statistics) {
+        status = check_table(live, XT_LIVE_STATISTICS, plain, records);
     }
     xt_secret_free(plain);
     return status;

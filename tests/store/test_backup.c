@@ -4,12 +4,15 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "store/backup.h"
 #include "store/backup_file.h"
 #include "store/backup_manifest.h"
 #include "store/check.h"
+#include "store/live_internal.h"
+#include "store/live_statistics.h"
 #include "store/statistics_file.h"
 #include "tests/core/mutate.h"
 #include "tests/needles.h"
@@ -417,6 +420,101 @@ static void keys_of_another_deployment_open_nothing(void **state)
     nothing_is_left("back");
 }
 
+/* LMDB is opened in a process of its own each time. */
+static void in_child(void (*work)(enum xt_live_table), enum xt_live_table table)
+{
+    int status = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        work(table);
+        _exit(0);
+    }
+    assert_int_equal(waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
+/* So that `statistics` is not empty. */
+static void count_people(enum xt_live_table table)
+{
+    struct xt_live *live = NULL;
+    assert_int_equal(table, XT_LIVE_STATISTICS);
+    assert_int_equal(xt_live_open_writer(deployment(), deployment_keyring(), &live, &failure),
+                     XT_OK);
+    xt_live_set_base(live, open_served());
+    assert_int_equal(xt_live_count_anew(live, &failure), XT_OK);
+}
+
+/* Flips a bit `after` the beginning of each of a key's places in live.mdb. */
+static void flip_after(const uint8_t *key, size_t size, size_t after)
+{
+    unsigned hits = 0;
+    uint8_t *content = NULL;
+    size_t whole = 0;
+    assert_int_equal(
+        xt_file_read(deployment_path("live/live.mdb"), 1 << 26, &content, &whole, &failure), XT_OK);
+    int fd = open(deployment_path("live/live.mdb"), O_WRONLY | O_CLOEXEC);
+    assert_true(fd >= 0);
+    for (size_t at = 0; at + size + after < whole; at++) {
+        if (memcmp(content + at, key, size) == 0) {
+            uint8_t byte = content[at + after] ^ 0x80;
+            assert_int_equal(pwrite(fd, &byte, 1, (off_t)(at + after)), 1);
+            hits++;
+        }
+    }
+    assert_true(hits > 0);
+    close(fd);
+    xt_file_release(content, whole);
+}
+
+/* One bit of a record. LMDB keeps a key's length, 2 bytes, before it. */
+static void damage_live(enum xt_live_table table)
+{
+    struct xt_live *live = NULL;
+    struct xt_id id = {.kind = XT_ID_PERSONAL, .value = 1090004321ULL}; /* NEWCOMER */
+    uint8_t key[2 + XT_LIVE_HASH] = {XT_LIVE_HASH, 0};
+    uint8_t line[8 + XT_LIVE_HASH];
+    assert_int_equal(xt_live_open_reader(deployment(), deployment_keyring(), &live, &failure),
+                     XT_OK);
+    xt_live_key_bytes(xt_live_key(live, id), key + 2);
+    if (table == XT_LIVE_TOUCHED) { /* the number of its event */
+        xt_live_log_key(1, line);
+        memcpy(line + 8, key + 2, XT_LIVE_HASH);
+        flip_after(line, sizeof(line), 0);
+        return;
+    }
+    if (table != XT_LIVE_PEOPLE) {
+        xt_live_state_key(live, table == XT_LIVE_STATE ? XT_LIVE_POSITION : XT_LIVE_COUNTED_BASE,
+                          xt_span_of(NULL, 0), key + 2);
+    }
+    flip_after(key, sizeof(key), sizeof(key) + 7);
+}
+
+static void a_damaged_live_store_is_not_backed_up(void **state)
+{
+    (void)state;
+    static const enum xt_live_table tables[] = {XT_LIVE_STATE, XT_LIVE_PEOPLE, XT_LIVE_TOUCHED,
+                                                XT_LIVE_STATISTICS};
+    in_child(count_people, XT_LIVE_STATISTICS);
+    for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {
+        uint8_t *content = NULL;
+        size_t size = 0;
+        assert_int_equal(
+            xt_file_read(deployment_path("live/live.mdb"), 1 << 26, &content, &size, &failure),
+            XT_OK);
+        in_child(damage_live, tables[i]);
+        if (run("backup", "DIR", place("out"), "--quiet", NULL) != 1) {
+            fail_msg("table %u", tables[i]);
+        }
+        nothing_is_left("out");
+        assert_int_equal(unlink(deployment_path("live/live.mdb")), 0);
+        write_whole(deployment_path("live/live.mdb"), content, size);
+        xt_file_release(content, size);
+    }
+    back_up("out");
+}
+
 /* A backup of what is damaged would be found out on the worst of days. */
 static void what_is_damaged_is_not_backed_up(void **state)
 {
@@ -547,6 +645,7 @@ int main(void)
         EACH(every_file_that_is_missing_cut_longer_or_a_link_is_found),
         EACH(keys_of_another_deployment_open_nothing),
         EACH(what_is_damaged_is_not_backed_up),
+        EACH(a_damaged_live_store_is_not_backed_up),
         EACH(what_is_the_same_since_an_earlier_backup_is_not_copied),
         EACH(what_exists_is_never_overwritten),
         EACH(a_passphrase_comes_from_a_private_file_or_a_descriptor),

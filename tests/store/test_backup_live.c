@@ -16,7 +16,10 @@
 #include <unistd.h>
 
 #include "store/backup_file.h"
+#include "store/backup_manifest.h"
+#include "store/identity.h"
 #include "store/live_copy.h"
+#include "store/live_fold.h"
 #include "store/register.h"
 #include "tests/core/mutate.h"
 #include "tests/store/audit_log.h"
@@ -333,6 +336,27 @@ static uint64_t generation_of(const char *out)
     return number;
 }
 
+/* While a backup is held. Where it holds a lock of LMDB's as well it has to go on a little. */
+static void switch_beside(pid_t held)
+{
+    int status = 0;
+    pid_t ended = 0;
+    fflush(NULL);
+    pid_t child = fork();
+    assert_true(child >= 0);
+    if (child == 0) {
+        switch_once(deployment(), 5000);
+        _exit(0);
+    }
+    for (unsigned i = 0; i < 500 && ended == 0; i++) {
+        pause_ms(10);
+        ended = waitpid(child, &status, WNOHANG);
+    }
+    assert_int_equal(kill(held, SIGCONT), 0);
+    assert_int_equal(ended != 0 ? ended : waitpid(child, &status, 0), child);
+    assert_int_equal(status, 0);
+}
+
 /* What an overlay lies over is never older than what it knows of: the backup is held at the moment between
  * the two, and the generation switched. */
 static void a_live_store_never_comes_with_an_older_generation(void **state)
@@ -348,13 +372,12 @@ static void a_live_store_never_comes_with_an_older_generation(void **state)
             assert_int_equal(kill(child, SIGSTOP), 0);
             assert_int_equal(waitpid(child, &status, WUNTRACED), child);
             between += !is_there("out.partial-*/files/live/live.mdb");
-            in_child(switch_once, deployment(), 5000);
-            assert_int_equal(kill(child, SIGCONT), 0);
+            switch_beside(child);
         }
         assert_int_equal(waitpid(child, &status, 0), child);
         assert_int_equal(status, 0);
         assert_int_equal(xt_live_inspect(place("out/files/live/live.mdb"), deployment_keyring(),
-                                         &facts, &failure),
+                                         NULL, &facts, &failure),
                          XT_OK);
         if (facts.generation > generation_of(place("out"))) {
             fail_msg("generation %llu with changes over %u",
@@ -366,6 +389,99 @@ static void a_live_store_never_comes_with_an_older_generation(void **state)
         xt_backup_remove(place("out"));
     }
     assert_true(between > 0);
+}
+
+/* ---- what the operator points at --------------------------------------------------------------- */
+
+static void drop_all(const char *dir, uint64_t unused)
+{
+    struct xt_live *live = NULL;
+    bool done = false;
+    (void)unused;
+    assert_int_equal(xt_live_open_writer(dir, deployment_keyring(), &live, &failure), XT_OK);
+    xt_live_set_base(live, open_served());
+    while (!done) {
+        assert_int_equal(xt_live_drop_folded(live, &done, &failure), XT_OK);
+    }
+}
+
+static void point_at(uint32_t number)
+{
+    char name[XT_GENERATION_NAME];
+    xt_identity_name(number, name);
+    (void)unlink(deployment_path("identity/current"));
+    assert_int_equal(symlink(name, deployment_path("identity/current")), 0);
+}
+
+/* The live store of one backup in another, signed: as an earlier version of the program may have made it. */
+static void put_live(const char *from, const char *to)
+{
+    char source[XT_PATH_MAX], target[XT_PATH_MAX];
+    struct xt_audit_public *keys = NULL;
+    struct xt_audit_key *key = NULL;
+    struct xt_backup_manifest manifest = {.count = 0}, other = {.count = 0};
+    struct xt_backup_content content = {.size = XT_BACKUP_ANY};
+    assert_int_equal(xt_audit_public_open(deployment_path("keys/audit.pub"), &keys, &failure),
+                     XT_OK);
+    assert_int_equal(xt_audit_key_open(deployment_path("keys/audit.key"), &key, &failure), XT_OK);
+    assert_int_equal(xt_backup_manifest_read(place(to), keys, &manifest, &failure), XT_OK);
+    assert_int_equal(xt_backup_manifest_read(place(from), keys, &other, &failure), XT_OK);
+    assert_int_equal(xt_path_join(source, place(from), "files/live/live.mdb"), XT_OK);
+    assert_int_equal(xt_path_join(target, place(to), "files/live/live.mdb"), XT_OK);
+    assert_int_equal(unlink(target), 0);
+    assert_int_equal(xt_backup_copy(source, target, 0600, &content, NULL, &failure), XT_OK);
+    manifest.sequence = other.sequence;
+    for (size_t i = 0; i < manifest.count; i++) {
+        if (strcmp(manifest.files[i].path, "live/live.mdb") == 0) {
+            manifest.files[i].size = content.size;
+            memcpy(manifest.files[i].digest, content.digest, XT_DIGEST_BYTES);
+        }
+    }
+    assert_int_equal(xt_path_join(target, place(to), XT_BACKUP_MANIFEST), XT_OK);
+    assert_int_equal(unlink(target), 0);
+    assert_int_equal(xt_backup_manifest_write(place(to), &manifest, key, &failure), XT_OK);
+    xt_backup_manifest_free(&manifest);
+    xt_backup_manifest_free(&other);
+    xt_audit_public_close(keys);
+    xt_audit_key_close(key);
+}
+
+static void a_live_store_comes_over_no_generation_that_it_must_not_lie_over(void **state)
+{
+    (void)state;
+    char line[256];
+    write_line(1, line);
+    change_once(line);
+    succeeds(run("backup", "DIR", place("before"), "--quiet", NULL));
+    succeeds(run("compact", "DIR", "--quiet", NULL));
+    in_child(drop_all, deployment(), 0);
+    succeeds(run("backup", "DIR", place("after"), "--quiet", NULL));
+    point_at(1);
+    assert_int_equal(run("backup", "DIR", place("out"), "--quiet", NULL), 1);
+    assert_non_null(strstr(run_err, "generation 000001 lacks events"));
+    assert_int_not_equal(access(place("out"), F_OK), 0);
+    point_at(2);
+    succeeds(run("backup", "DIR", place("out"), "--quiet", NULL));
+
+    put_live("after", "before");
+    assert_int_equal(run("restore", place("before"), place("back"), "--quiet", NULL), 1);
+    assert_non_null(strstr(run_err, "generation 000001 lacks events"));
+    assert_int_not_equal(access(place("back"), F_OK), 0);
+    put_live("out", "after");
+    succeeds(run("restore", place("after"), place("back"), "--quiet", NULL));
+}
+
+static void current_must_not_lead_behind_what_was_served(void **state)
+{
+    (void)state;
+    in_child(switch_once, deployment(), PEOPLE); /* to 2, on record */
+    point_at(1);
+    assert_int_equal(run("backup", "DIR", place("out"), "--quiet", NULL), 1);
+    assert_non_null(strstr(run_err, "000002"));
+    assert_int_equal(unlink(deployment_path("identity/current")), 0);
+    assert_int_equal(run("backup", "DIR", place("out"), "--quiet", NULL), 1);
+    point_at(2);
+    succeeds(run("backup", "DIR", place("out"), "--quiet", NULL));
 }
 
 /* ---- killed ----------------------------------------------------------------------------------- */
@@ -494,6 +610,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         EACH(all_that_was_acknowledged_before_it_began_is_in_a_backup),
         EACH(a_live_store_never_comes_with_an_older_generation),
+        EACH(a_live_store_comes_over_no_generation_that_it_must_not_lie_over),
+        EACH(current_must_not_lead_behind_what_was_served),
         EACH(a_killed_backup_leaves_nothing_under_its_name),
         EACH(a_killed_restore_leaves_nothing_under_its_name),
         EACH(an_interrupted_command_leaves_nothing_at_all),
