@@ -61,6 +61,11 @@ XT_MUST_USE enum xt_status xt_authority_revoke(const char *ca_key_path,
                                                unsigned days, struct xt_revocation_list *result,
                                                struct xt_failure *failure);
 
+/* Whether a file is one or more certificates or lists of revoked ones: in PEM by its marks, in DER as a whole. */
+bool xt_is_certificate_or_list(struct xt_span content);
+/* Whether a file has a private key in PEM, of any form (RFC 7468, RFC 5915). */
+bool xt_has_private_key(struct xt_span content);
+
 /* SHA-256 of the SubjectPublicKeyInfo of the first certificate in a PEM file. */
 XT_MUST_USE enum xt_status xt_certificate_spki(const char *path, uint8_t spki[XT_SPKI_SHA256],
                                                struct xt_failure *failure);

@@ -181,3 +181,36 @@ bool xt_x509_time(const struct asn1_string_st *time, int64_t *unix_s)
     }
     return fine;
 }
+
+/* ---- which kind of file ----------------------------------------------------------------------- */
+
+static bool has(struct xt_span content, const char *mark)
+{
+    size_t size = strlen(mark);
+    return content.size >= size && memmem(content.data, content.size, mark, size) != NULL;
+}
+
+bool xt_has_private_key(struct xt_span content)
+{
+    return has(content, "PRIVATE KEY");
+}
+
+bool xt_is_certificate_or_list(struct xt_span content)
+{
+    if (has(content, "-----BEGIN CERTIFICATE-----") || has(content, "-----BEGIN X509 CRL-----")) {
+        return true;
+    }
+    if (content.size == 0 || content.size > LONG_MAX) {
+        return false;
+    }
+    const uint8_t *end = content.data + content.size;
+    const uint8_t *certificate_end = content.data, *list_end = content.data;
+    X509 *certificate = d2i_X509(NULL, &certificate_end, (long)content.size);
+    X509_CRL *list = d2i_X509_CRL(NULL, &list_end, (long)content.size);
+    bool is =
+        (certificate != NULL && certificate_end == end) || (list != NULL && list_end == end);
+    X509_free(certificate);
+    X509_CRL_free(list);
+    ERR_clear_error();
+    return is;
+}

@@ -6,7 +6,7 @@
  *       xacthuc.conf, *.crt, *.crl ...   settings and certificates, also in further folders
  *       keys/audit.pub                   what signatures are checked with; no other key
  *       partners/            the files of partners
- *       identity/000007/                 the served generation
+ *       identity/000007/                 the served generation, its counts too
  *       live/live.mdb                    LMDB's own copy (store/live_copy)
  *       supervisor/quota-*                     what each partner has asked today
  *       audit/                           up to a checkpoint: the list, its head, segments so far
@@ -18,8 +18,10 @@
  * Keys are never in OUT: whoever has it alone can open nothing. They go into a file of their own
  * (crypto/key_bundle), which has no use without OUT.
  *
- * OUT and DIR appear under their names whole and durable; until then, and after a process was killed, there
- * is NAME.partial-XXXXXX beside them.
+ * What is not certificates or settings for sure (`.key`, or neither certificate nor list) goes with the keys.
+ *
+ * OUT and DIR appear under their names whole and durable, and the file of keys after OUT; until then, and after a
+ * process was killed, there is NAME.partial-XXXXXX beside them.
  */
 #ifndef XT_STORE_BACKUP_H
 #define XT_STORE_BACKUP_H
@@ -46,7 +48,8 @@ struct xt_backup_facts {
 
 /* Makes plan->out. XT_EXISTS: there is something of that name, or of the keys'. XT_CORRUPT: what is to be
  * backed up is damaged, nothing was made. XT_BUSY: the generation changed again and again. XT_CLOSED:
- * interrupted. XT_INVALID: the passphrase, or OUT is inside DIR. The deployment's user must run it: it reads its keys. */
+ * interrupted. XT_INVALID: the passphrase, OUT is inside DIR, something that cannot be taken, or a generation that the
+ * live store must not lie over. The deployment's user must run it: it reads its keys. */
 XT_MUST_USE enum xt_status xt_backup_make(const struct xt_backup_plan *plan,
                                           struct xt_backup_facts *facts,
                                           struct xt_failure *failure);

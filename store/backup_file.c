@@ -222,7 +222,10 @@ enum xt_status xt_backup_name(const char *partial, const char *path, bool replac
     bool named = renameat2(AT_FDCWD, partial, AT_FDCWD, path, RENAME_NOREPLACE) == 0;
     /* rename(2) itself takes the place of an empty folder only. */
     if (!named && (errno == EINVAL || errno == ENOSYS || (replace_empty && errno == EEXIST))) {
-        named = rename(partial, path) == 0;
+        struct stat facts;
+        bool folder_or_new = replace_empty || lstat(path, &facts) != 0;
+        errno = folder_or_new ? errno : EEXIST;
+        named = folder_or_new && rename(partial, path) == 0;
     }
     if (!named) {
         return fail_errno(failure, "make", path);

@@ -37,7 +37,7 @@ XT_MUST_USE enum xt_status xt_backup_sync(const char *path, struct xt_failure *f
 /* Removes a folder with all that is in it; follows no link. */
 void xt_backup_remove(const char *path);
 
-/* Renames a folder to a name that nobody has, durably. XT_EXISTS. replace_empty: it may be that of an empty
+/* Renames a folder, or a file, to a name that nobody has, durably. XT_EXISTS. replace_empty: it may be that of an empty
  * folder. */
 XT_MUST_USE enum xt_status xt_backup_name(const char *partial, const char *path, bool replace_empty,
                                           struct xt_failure *failure);

@@ -60,18 +60,8 @@ XT_MUST_USE enum xt_status xt_backup_take_audit(struct xt_backup_job *job,
 XT_MUST_USE enum xt_status xt_backup_take_rest(struct xt_backup_job *job,
                                                struct xt_failure *failure);
 
-/* Whether a file of a deployment is one of settings or certificates, by its name. */
-bool xt_backup_is_setting(const char *name);
-/* Calls take for each of them (its path in dir), but not those below keys, partners and the data. */
-typedef enum xt_status (*xt_backup_setting)(void *context, const char *path,
-                                            struct xt_failure *failure);
-XT_MUST_USE enum xt_status xt_backup_each_setting(const char *dir, xt_backup_setting take,
-                                                  void *context, struct xt_failure *failure);
-/* Whether a file has a private key in it, and so no place in a backup. */
-bool xt_backup_is_secret(struct xt_span content);
-
-/* All keys of dir, to plan->keys. */
-XT_MUST_USE enum xt_status xt_backup_write_keys(const struct xt_backup_plan *plan,
+/* All keys of plan->dir, to a new file. */
+XT_MUST_USE enum xt_status xt_backup_write_keys(const struct xt_backup_plan *plan, const char *path,
                                                 struct xt_failure *failure);
 /* The keys of a bundle as files below dir. */
 XT_MUST_USE enum xt_status xt_backup_put_keys(const struct xt_key_bundle *bundle, const char *dir,

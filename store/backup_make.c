@@ -193,11 +193,35 @@ static enum xt_status take_all(struct xt_backup_job *job, struct xt_failure *fai
     return status == XT_OK ? xt_backup_take_rest(job, failure) : status;
 }
 
+/* OUT first: keys without it are of no use, and those of a backup that has its name are never removed again. */
+static enum xt_status name_both(struct xt_backup_job *job, const char *keys,
+                                struct xt_failure *failure)
+{
+    const struct xt_backup_plan *plan = job->plan;
+    struct stat facts;
+    struct xt_failure why;
+    enum xt_status status = plan->interrupted != NULL && *plan->interrupted != 0
+                                ? xt_fail(failure, XT_CLOSED, "interrupted; nothing was made")
+                                : xt_backup_name(job->partial, plan->out, false, failure);
+    if (keys[0] == 0) {
+        return status;
+    }
+    if (lstat(job->partial, &facts) == 0) { /* it has not */
+        (void)unlink(keys);
+        return status;
+    }
+    enum xt_status named = xt_backup_name(keys, plan->keys, false, &why);
+    return named == XT_OK ? status
+                          : xt_fail(failure, named, "%s is made, its keys are in %s: %.300s",
+                                    plan->out, keys, why.text);
+}
+
 /* Keys last: every key that something in the backup needs is there by then. */
 static enum xt_status finish(struct xt_backup_job *job, const struct xt_audit_key *key,
                              struct xt_failure *failure)
 {
     const struct xt_backup_plan *plan = job->plan;
+    char keys[XT_PATH_MAX] = "";
     struct timespec now;
     (void)clock_gettime(CLOCK_REALTIME, &now);
     job->manifest.made_unix_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
@@ -206,18 +230,15 @@ static enum xt_status finish(struct xt_backup_job *job, const struct xt_audit_ke
         status = xt_backup_sync(job->partial, failure);
     }
     if (status == XT_OK && plan->keys != NULL) {
-        status = xt_backup_write_keys(plan, failure);
+        const char *end = strrchr(job->partial, '-'); /* the same six letters */
+        int size = snprintf(keys, sizeof(keys), "%s.partial%s", plan->keys, end);
+        status = size > 0 && (size_t)size < sizeof(keys) ? xt_backup_write_keys(plan, keys, failure)
+                                                         : too_long(failure);
     }
-    if (status != XT_OK) {
-        return status;
+    if (status != XT_OK && status != XT_EXISTS && keys[0] != 0) {
+        (void)unlink(keys);
     }
-    status = plan->interrupted != NULL && *plan->interrupted != 0
-                 ? xt_fail(failure, XT_CLOSED, "interrupted; nothing was made")
-                 : xt_backup_name(job->partial, plan->out, false, failure);
-    if (status != XT_OK && plan->keys != NULL) {
-        (void)unlink(plan->keys); /* it was made just now, for a backup that is not there */
-    }
-    return status;
+    return status == XT_OK ? name_both(job, keys, failure) : status;
 }
 
 static enum xt_status run(struct xt_backup_job *job, struct xt_failure *failure)

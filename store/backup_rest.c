@@ -8,11 +8,15 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crypto/authority.h"
 #include "crypto/credential.h"
 #include "store/backup_internal.h"
 
 #define SMALL_MAX (64U << 20) /* bytes: lists of revoked certificates can be long */
-#define DEPTH_MAX 4           /* folders below the deployment */
+#define CONFIG "xacthuc.conf"
+
+/* Takes a file by its path in the deployment. */
+typedef enum xt_status (*take_file)(void *context, const char *path, struct xt_failure *failure);
 
 static bool ends_with(const char *name, const char *end)
 {
@@ -20,28 +24,41 @@ static bool ends_with(const char *name, const char *end)
     return size > tail && strcmp(name + size - tail, end) == 0;
 }
 
-bool xt_backup_is_setting(const char *name)
+static bool ends_with_any(const char *name, const char *const *ends, size_t count)
 {
-    static const char *const ends[] = {".conf", ".crt", ".crl", ".pem", ".der"};
-    bool is = false;
-    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
-        is = is || ends_with(name, ends[i]);
+    bool does = false;
+    for (size_t i = 0; i < count; i++) {
+        does = does || ends_with(name, ends[i]);
     }
-    return is && name[0] != '.';
+    return does;
 }
 
-bool xt_backup_is_secret(struct xt_span content)
+static bool is_setting(const char *name)
 {
-    static const char mark[] = "PRIVATE KEY"; /* of all forms of PEM (RFC 7468, RFC 5915) */
-    return content.size >= sizeof(mark) - 1 &&
-           memmem(content.data, content.size, mark, sizeof(mark) - 1) != NULL;
+    static const char *const ends[] = {".conf", ".crt", ".crl", ".pem", ".der", ".key"};
+    return name[0] != '.' && ends_with_any(name, ends, sizeof(ends) / sizeof(ends[0]));
+}
+
+/* What is no certificate and no list, for all we know, is a private key in some form. */
+static bool is_secret(const char *name, struct xt_span content)
+{
+    static const char *const ends[] = {".crt", ".crl", ".pem", ".der"};
+    return ends_with(name, ".key") || xt_has_private_key(content) ||
+           (ends_with_any(name, ends, sizeof(ends) / sizeof(ends[0])) &&
+            !xt_is_certificate_or_list(content));
+}
+
+static enum xt_status refuse_name(const char *path, struct xt_failure *failure)
+{
+    return xt_fail(failure, XT_INVALID,
+                   "%s: a backup takes names of letters, digits, '.', '_' and '-' only", path);
 }
 
 /* ---- folders ---------------------------------------------------------------------------------- */
 
-/* Calls take for the plain files of one folder whose names are fit for it. XT_OK where there is no folder. */
-static enum xt_status each_file(const char *dir, const char *folder, xt_backup_setting take,
-                                void *context, struct xt_failure *failure)
+/* Calls take for what is in a folder, but for names that begin with a dot. XT_OK where there is no folder. */
+static enum xt_status each_file(const char *dir, const char *folder, take_file take, void *context,
+                                struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
     if (xt_path_join(path, dir, folder) != XT_OK) {
@@ -54,48 +71,93 @@ static enum xt_status each_file(const char *dir, const char *folder, xt_backup_s
                    : xt_fail(failure, XT_IO, "cannot read %s: %s", path, strerror(errno));
     }
     enum xt_status status = XT_OK;
-    for (const struct dirent *entry; status == XT_OK && (entry = readdir(list)) != NULL;) {
-        int size = entry->d_name[0] == '.'
-                       ? -1
-                       : snprintf(path, XT_BACKUP_PATH + 1, "%s/%s", folder, entry->d_name);
-        if (size > 0 && size <= XT_BACKUP_PATH) {
+    const struct dirent *entry = NULL;
+    while (status == XT_OK && (errno = 0, entry = readdir(list)) != NULL) {
+        if (entry->d_name[0] != '.') {
+            int size = snprintf(path, sizeof(path), "%s/%s", folder, entry->d_name);
+            xt_require(size > 0 && (size_t)size < sizeof(path));
             status = take(context, path, failure);
         }
+    }
+    if (status == XT_OK && errno != 0) {
+        status = xt_fail(failure, XT_IO, "cannot read %s/%s: %s", dir, folder, strerror(errno));
     }
     closedir(list);
     return status;
 }
 
-static bool is_data(const FTSENT *entry)
+/* Folders, or links to them, that are taken otherwise or are none of the deployment's. */
+static bool is_passed_over(const FTSENT *entry)
 {
-    static const char *const folders[] = {"keys", "partners",   "identity",
-                                          "live", "supervisor", "audit"};
-    bool is = false;
+    static const char *const folders[] = {"keys",  "partners",   "identity",  "live",
+                                          "audit", "supervisor", "lost+found"};
+    bool is = entry->fts_level > 0 && entry->fts_name[0] == '.';
     for (size_t i = 0; entry->fts_level == 1 && i < sizeof(folders) / sizeof(folders[0]); i++) {
         is = is || strcmp(entry->fts_name, folders[i]) == 0;
     }
-    return is || entry->fts_level > DEPTH_MAX || entry->fts_name[0] == '.';
+    return is;
 }
 
-enum xt_status xt_backup_each_setting(const char *dir, xt_backup_setting take, void *context,
-                                      struct xt_failure *failure)
+/* What cannot be read, or leads somewhere, might have settings in it: silence would cost them. */
+static enum xt_status look_at_odd(const FTSENT *entry, bool *take, struct xt_failure *failure)
+{
+    struct stat facts;
+    bool named = is_setting(entry->fts_name);
+    switch (entry->fts_info) {
+    case FTS_DNR:
+    case FTS_ERR:
+    case FTS_NS:
+        return entry->fts_errno == ENOENT && entry->fts_level > 0
+                   ? XT_OK /* it was taken away meanwhile */
+                   : xt_fail(failure, XT_IO, "cannot read %s: %s", entry->fts_path,
+                             strerror(entry->fts_errno));
+    case FTS_SL:
+        *take = named && stat(entry->fts_accpath, &facts) == 0 && S_ISREG(facts.st_mode);
+        if (!named && (is_passed_over(entry) || stat(entry->fts_accpath, &facts) != 0 ||
+                       !S_ISDIR(facts.st_mode))) {
+            return XT_OK;
+        }
+        return *take ? XT_OK
+                     : xt_fail(failure, XT_INVALID,
+                               "%s is a link that a backup does not follow: put what it leads to "
+                               "in its place",
+                               entry->fts_path);
+    case FTS_DEFAULT:
+        return named ? xt_fail(failure, XT_INVALID, "%s is no plain file", entry->fts_path) : XT_OK;
+    default:
+        return XT_OK;
+    }
+}
+
+/* Settings, certificates, private keys below dir, but not what is below keys, partners and the data. */
+static enum xt_status each_setting(const char *dir, take_file take, void *context,
+                                   struct xt_failure *failure)
 {
     char copy[XT_PATH_MAX];
     int size = snprintf(copy, sizeof(copy), "%s", dir);
     char *paths[] = {copy, NULL};
-    FTS *walk =
-        size > 0 && size < XT_PATH_MAX ? fts_open(paths, FTS_PHYSICAL | FTS_NOCHDIR, NULL) : NULL;
+    FTS *walk = size > 0 && size < XT_PATH_MAX
+                    ? fts_open(paths, FTS_PHYSICAL | FTS_COMFOLLOW | FTS_NOCHDIR, NULL)
+                    : NULL;
     if (walk == NULL) {
         return xt_fail(failure, XT_IO, "cannot read %s", dir);
     }
     enum xt_status status = XT_OK;
-    for (FTSENT *entry; status == XT_OK && (entry = fts_read(walk)) != NULL;) {
-        if (entry->fts_info == FTS_D && entry->fts_level > 0 && is_data(entry)) {
+    FTSENT *entry = NULL;
+    while (status == XT_OK && (errno = 0, entry = fts_read(walk)) != NULL) {
+        bool taken = entry->fts_info == FTS_F && is_setting(entry->fts_name);
+        if (entry->fts_info == FTS_D && is_passed_over(entry)) {
             (void)fts_set(walk, entry, FTS_SKIP);
-        } else if (entry->fts_info == FTS_F && xt_backup_is_setting(entry->fts_name)) {
+        } else {
+            status = look_at_odd(entry, &taken, failure);
+        }
+        if (status == XT_OK && taken) {
             const char *path = entry->fts_path + size;
             status = take(context, path + strspn(path, "/"), failure);
         }
+    }
+    if (status == XT_OK && errno != 0) {
+        status = xt_fail(failure, XT_IO, "cannot read %s: %s", dir, strerror(errno));
     }
     (void)fts_close(walk);
     return status;
@@ -109,14 +171,19 @@ static enum xt_status take_setting(void *context, const char *path, struct xt_fa
     char from[XT_PATH_MAX];
     uint8_t *content = NULL;
     size_t size = 0;
-    if (!xt_key_bundle_name_is_valid(xt_span_of_string(path)) ||
-        xt_path_join(from, job->plan->dir, path) != XT_OK) {
-        return XT_OK; /* nothing that the program names so */
+    if (ends_with(path, ".key")) {
+        return XT_OK;
+    }
+    if (!xt_key_bundle_name_is_valid(xt_span_of_string(path))) {
+        return refuse_name(path, failure);
+    }
+    if (xt_path_join(from, job->plan->dir, path) != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
     }
     enum xt_status status = xt_file_read(from, SMALL_MAX, &content, &size, failure);
     struct stat facts;
     uint32_t mode = stat(from, &facts) == 0 ? facts.st_mode & 0777U : 0600U;
-    if (status == XT_OK && !xt_backup_is_secret(xt_span_of(content, size))) {
+    if (status == XT_OK && !is_secret(path, xt_span_of(content, size))) {
         status = xt_backup_take_bytes(job, path, xt_span_of(content, size), mode, failure);
     }
     xt_file_release(content, size);
@@ -150,6 +217,77 @@ static enum xt_status take_quota(void *context, const char *path, struct xt_fail
     return status;
 }
 
+static bool is_taken(const struct xt_backup_job *job, const char *path)
+{
+    bool is = false;
+    for (size_t i = 0; !is && i < job->manifest.count; i++) {
+        is = strcmp(job->manifest.files[i].path, path) == 0;
+    }
+    return is;
+}
+
+static bool is_there(const char *dir, const char *name)
+{
+    char path[XT_PATH_MAX];
+    struct stat facts;
+    return xt_path_join(path, dir, name) == XT_OK && stat(path, &facts) == 0;
+}
+
+/* "revocations = lists/any.name" of a line; NULL: another. As net/config reads it, whatever the section. */
+static const char *revocations_of(char *line)
+{
+    static const char name[] = "revocations";
+    char *at = line + strspn(line, " \t");
+    if (strncmp(at, name, sizeof(name) - 1) != 0) {
+        return NULL;
+    }
+    at += sizeof(name) - 1;
+    at += strspn(at, " \t");
+    if (*at != '=' && *at != ':') {
+        return NULL;
+    }
+    at += 1 + strspn(at + 1, " \t\r");
+    for (char *c = at; *c != 0; c++) { /* a comment, after a space */
+        if (*c == ';' && (c == at || c[-1] == ' ' || c[-1] == '\t')) {
+            *c = 0;
+            break;
+        }
+    }
+    for (size_t size = strlen(at); size > 0 && strchr(" \t\r", at[size - 1]) != NULL; size--) {
+        at[size - 1] = 0;
+    }
+    return at;
+}
+
+/* The list that the server reads, which may be called anything. */
+static enum xt_status take_revocations(struct xt_backup_job *job, struct xt_failure *failure)
+{
+    char path[XT_PATH_MAX];
+    uint8_t *content = NULL;
+    size_t size = 0;
+    if (xt_path_join(path, job->plan->dir, CONFIG) != XT_OK) {
+        return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
+    }
+    enum xt_status status = xt_file_read(path, SMALL_MAX, &content, &size, failure);
+    if (status != XT_OK) {
+        return status == XT_NOT_FOUND ? XT_OK : status;
+    }
+    char *rest = NULL;
+    for (char *line = strtok_r((char *)content, "\n", &rest); status == XT_OK && line != NULL;
+         line = strtok_r(NULL, "\n", &rest)) {
+        const char *name = revocations_of(line);
+        if (name != NULL && name[0] != 0 && !is_taken(job, name)) {
+            status = take_setting(job, name, failure);
+            if (status == XT_OK && is_there(job->plan->dir, name) && !is_taken(job, name)) {
+                status =
+                    xt_fail(failure, XT_INVALID, "%s is no list of revoked certificates", name);
+            }
+        }
+    }
+    xt_file_release(content, size);
+    return status;
+}
+
 enum xt_status xt_backup_take_rest(struct xt_backup_job *job, struct xt_failure *failure)
 {
     const char *dir = job->plan->dir;
@@ -161,7 +299,10 @@ enum xt_status xt_backup_take_rest(struct xt_backup_job *job, struct xt_failure 
         status = each_file(dir, "supervisor", take_quota, job, failure);
     }
     if (status == XT_OK) {
-        status = xt_backup_each_setting(dir, take_setting, job, failure);
+        status = each_setting(dir, take_setting, job, failure);
+    }
+    if (status == XT_OK) {
+        status = take_revocations(job, failure);
     }
     if (status == XT_OK) {
         status = xt_key_path(dir, "audit.pub", path, failure);
@@ -184,29 +325,44 @@ struct collecting {
     struct xt_key_bundle *bundle;
 };
 
+/* only_secret: certificates and settings are read as well, and left out. */
+static enum xt_status read_key(const char *name, const char *path, bool only_secret,
+                               uint8_t **content, size_t *size, struct xt_failure *failure)
+{
+    return only_secret || ends_with(name, ".pub")
+               ? xt_file_read(path, SMALL_MAX, content, size, failure)
+               : xt_file_read_secret(path, XT_KEY_BUNDLE_MAX, content, size, failure);
+}
+
 static enum xt_status add_file(struct xt_key_bundle *bundle, const char *name, const char *path,
                                bool only_secret, struct xt_failure *failure)
 {
     uint8_t *content = NULL;
     size_t size = 0;
     struct xt_span already;
-    if (!xt_key_bundle_name_is_valid(xt_span_of_string(name)) ||
-        xt_key_bundle_find(bundle, name, &already)) {
+    only_secret = only_secret && !ends_with(name, ".key");
+    if (!xt_key_bundle_name_is_valid(xt_span_of_string(name))) {
+        return refuse_name(name, failure);
+    }
+    if (xt_key_bundle_find(bundle, name, &already)) {
         return XT_OK;
     }
-    enum xt_status status =
-        xt_file_read(path, only_secret ? SMALL_MAX : XT_KEY_BUNDLE_MAX, &content, &size, failure);
+    enum xt_status status = read_key(name, path, only_secret, &content, &size, failure);
     if (status == XT_NOT_FOUND) {
         return XT_OK; /* ca.key may be kept elsewhere, signing.key need not be there */
     }
-    if (status == XT_OK && (!only_secret || xt_backup_is_secret(xt_span_of(content, size)))) {
+    if (status == XT_OK && (!only_secret || is_secret(name, xt_span_of(content, size)))) {
         status = xt_key_bundle_add(bundle, name, xt_span_of(content, size));
         if (status != XT_OK) {
             (void)xt_fail(failure, status, "the keys are more than a file of keys takes (%u bytes)",
                           XT_KEY_BUNDLE_MAX);
         }
     }
-    xt_file_release(content, size);
+    if (only_secret || ends_with(name, ".pub")) {
+        xt_file_release(content, size);
+    } else {
+        xt_file_release_secret(content);
+    }
     return status;
 }
 
@@ -247,7 +403,8 @@ static enum xt_status collect_named(struct xt_key_bundle *bundle, const char *di
     return status;
 }
 
-enum xt_status xt_backup_write_keys(const struct xt_backup_plan *plan, struct xt_failure *failure)
+enum xt_status xt_backup_write_keys(const struct xt_backup_plan *plan, const char *path,
+                                    struct xt_failure *failure)
 {
     struct collecting collecting = {.dir = plan->dir};
     if (xt_key_bundle_new(&collecting.bundle) != XT_OK) {
@@ -258,10 +415,10 @@ enum xt_status xt_backup_write_keys(const struct xt_backup_plan *plan, struct xt
         status = each_file(plan->dir, "keys", collect_key, &collecting, failure);
     }
     if (status == XT_OK) {
-        status = xt_backup_each_setting(plan->dir, collect_secret, &collecting, failure);
+        status = each_setting(plan->dir, collect_secret, &collecting, failure);
     }
     if (status == XT_OK) {
-        status = xt_key_bundle_write(collecting.bundle, plan->keys, plan->passphrase, failure);
+        status = xt_key_bundle_write(collecting.bundle, path, plan->passphrase, failure);
     }
     xt_key_bundle_close(collecting.bundle);
     return status;

@@ -3,6 +3,7 @@
 #include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mount.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -85,6 +86,7 @@ static int make(void **state)
     write_text("ca.crt", "-----BEGIN CERTIFICATE-----\n");
     write_text("tls/both.pem", "-----BEGIN CERTIFICATE-----\n-----BEGIN EC PRIVATE KEY-----\n");
     write_text("keys/server.key", "-----BEGIN PRIVATE KEY-----\n");
+    assert_int_equal(chmod(deployment_path("keys/server.key"), 0600), 0);
     write_text("people.ndjson", "{\"id\":\"001090000001\"}\n");
     write_text("partners/demo.json", "{}\n");
     write_text("partners/.demo.json.Ab12Cd", "{}\n");
@@ -633,6 +635,153 @@ static void a_passphrase_comes_from_a_private_file_or_a_descriptor(void **state)
                  "--quiet", NULL));
 }
 
+/* ---- what else lies in a deployment ----------------------------------------------------------- */
+
+static void back_up_with_keys(const char *dir, const char *out)
+{
+    succeeds(run("backup", dir, place(out), "--keys", place("keyfile"), "--passphrase-file",
+                 deployment_path("passphrase"), "--quiet", NULL));
+}
+
+static void a_backup_refuses(const char *what)
+{
+    assert_int_equal(run("backup", "DIR", place("out"), "--quiet", NULL), 1);
+    if (strstr(run_err, what) == NULL) {
+        fail_msg("%s", run_err);
+    }
+    nothing_is_left("out");
+}
+
+static void a_link_to_the_deployment_is_as_good_as_itself(void **state)
+{
+    (void)state;
+    assert_int_equal(symlink(deployment(), place("link")), 0);
+    assert_int_equal(symlink("../ca.crt", deployment_path("tls/linked.crt")), 0);
+    succeeds(run("backup", place("link"), place("out"), "--quiet", NULL));
+    same_file("xacthuc.conf", beside("out/files/xacthuc.conf"));
+    same_file("ca.crt", beside("out/files/ca.crt"));
+    same_file("ca.crt", beside("out/files/tls/linked.crt"));
+}
+
+static void what_cannot_be_taken_is_refused_not_left_out(void **state)
+{
+    (void)state;
+    assert_int_equal(mkdir(deployment_path("lost+found"), 0), 0);
+    assert_int_equal(symlink("tls", deployment_path("certificates")), 0);
+    a_backup_refuses("certificates is a link");
+    assert_int_equal(unlink(deployment_path("certificates")), 0);
+    assert_int_equal(symlink("nowhere", deployment_path("old.crt")), 0);
+    a_backup_refuses("old.crt is a link");
+    assert_int_equal(unlink(deployment_path("old.crt")), 0);
+    assert_int_equal(mkfifo(deployment_path("pipe.pem"), 0600), 0);
+    a_backup_refuses("pipe.pem is no plain file");
+    assert_int_equal(unlink(deployment_path("pipe.pem")), 0);
+    write_text("tls/with space.crt", "-----BEGIN CERTIFICATE-----\n");
+    a_backup_refuses("letters, digits");
+    assert_int_equal(unlink(deployment_path("tls/with space.crt")), 0);
+    write_text("keys/with space", "x");
+    assert_int_equal(run("backup", "DIR", place("out"), "--keys", place("keyfile"),
+                         "--passphrase-file", deployment_path("passphrase"), "--quiet", NULL),
+                     1);
+    assert_non_null(strstr(run_err, "letters, digits"));
+    nothing_is_left("out");
+    assert_int_equal(count_names(beside(""), "keyfile"), 0);
+    assert_int_equal(unlink(deployment_path("keys/with space")), 0);
+    assert_int_equal(chmod(deployment_path("keys/server.key"), 0644), 0);
+    assert_int_equal(run("backup", "DIR", place("out"), "--keys", place("keyfile"),
+                         "--passphrase-file", deployment_path("passphrase"), "--quiet", NULL),
+                     1);
+    assert_non_null(strstr(run_err, "chmod 600"));
+    assert_int_equal(chmod(deployment_path("keys/server.key"), 0600), 0);
+    back_up("out");
+}
+
+static void the_list_of_revoked_certificates_may_be_called_anything(void **state)
+{
+    (void)state;
+    write_text("xacthuc.conf", "[server]\n  revocations = tls/revoked.list ; ours\n");
+    write_text("tls/revoked.list", "-----BEGIN X509 CRL-----\n");
+    back_up("out");
+    same_file("tls/revoked.list", beside("out/files/tls/revoked.list"));
+    assert_int_equal(unlink(deployment_path("tls/revoked.list")), 0);
+    write_text("tls/revoked.list", "-----BEGIN PRIVATE KEY-----\n");
+    assert_int_equal(run("backup", "DIR", place("other"), "--quiet", NULL), 1);
+    assert_non_null(strstr(run_err, "revoked.list"));
+}
+
+/* Makes a private key, its certificate, and both in DER as well. */
+static void make_certificate(void)
+{
+    static const char command[] =
+        "cd '%s/tls' && exec >/dev/null 2>&1 && "
+        "openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=x "
+        "-keyout site.key -out site.pem && openssl x509 -in site.pem -outform DER -out public.der "
+        "&& openssl pkcs8 -topk8 -nocrypt -in site.key -outform DER -out private.der && "
+        "openssl ec -in site.key -outform DER -out older.der && chmod 600 site.key";
+    char text[sizeof(command) + XT_PATH_MAX];
+    snprintf(text, sizeof(text), command, deployment());
+    if (system(text) != 0) { /* NOLINT(cert-env33-c): our own folder */
+        print_message("no openssl(1) here\n");
+        skip();
+    }
+}
+
+static void private_keys_in_any_form_are_with_the_keys_only(void **state)
+{
+    (void)state;
+    static const char *const secrets[] = {"tls/site.key", "tls/private.der", "tls/older.der"};
+    static const char *const open[] = {"tls/site.pem", "tls/public.der"};
+    char name[64];
+    make_certificate();
+    back_up_with_keys("DIR", "out");
+    for (size_t i = 0; i < sizeof(open) / sizeof(open[0]); i++) {
+        snprintf(name, sizeof(name), "out/files/%s", open[i]);
+        assert_true(exists(beside(name)));
+    }
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+        snprintf(name, sizeof(name), "out/files/%s", secrets[i]);
+        assert_false(exists(beside(name)));
+    }
+    succeeds(run("restore", place("out"), place("back"), "--keys", place("keyfile"),
+                 "--passphrase-file", deployment_path("passphrase"), "--quiet", NULL));
+    for (size_t i = 0; i < sizeof(secrets) / sizeof(secrets[0]); i++) {
+        struct xt_backup_content there = {.size = XT_BACKUP_ANY}, back = there;
+        snprintf(name, sizeof(name), "back/%s", secrets[i]);
+        assert_int_equal(
+            xt_backup_copy(deployment_path(secrets[i]), NULL, 0, &there, NULL, &failure), XT_OK);
+        assert_int_equal(xt_backup_copy(place(name), NULL, 0, &back, NULL, &failure), XT_OK);
+        assert_memory_equal(there.digest, back.digest, XT_DIGEST_BYTES);
+        assert_int_equal(back.mode, 0600);
+    }
+}
+
+/* ---- a full disk ------------------------------------------------------------------------------ */
+
+static void a_full_disk_leaves_nothing_and_room_is_all_it_takes(void **state)
+{
+    (void)state;
+    const char *disk = place("disk");
+    assert_int_equal(mkdir(disk, 0700), 0);
+    if (mount("none", disk, "tmpfs", 0, "size=64k") != 0) {
+        print_message("not permitted to mount a tmpfs\n");
+        skip();
+    }
+    int full = run("backup", "DIR", place("disk/out"), "--quiet", NULL);
+    bool told = strstr(run_err, "No space left") != NULL;
+    unsigned left = count_names(beside("disk"), "");
+    int resized = mount("none", place("disk"), "tmpfs", MS_REMOUNT, "size=64m");
+    int roomy = run("backup", "DIR", place("disk/out"), "--quiet", NULL);
+    give_credentials();
+    enum xt_status restored = restore("disk/out", "back");
+    assert_int_equal(umount(place("disk")), 0);
+    assert_int_equal(full, 1);
+    assert_true(told);
+    assert_int_equal(left, 0);
+    assert_int_equal(resized, 0);
+    assert_int_equal(roomy, 0);
+    assert_int_equal(restored, XT_OK);
+}
+
 #define EACH(test) cmocka_unit_test_setup_teardown(test, make, clear)
 
 int main(void)
@@ -648,6 +797,11 @@ int main(void)
         EACH(a_damaged_live_store_is_not_backed_up),
         EACH(what_is_the_same_since_an_earlier_backup_is_not_copied),
         EACH(what_exists_is_never_overwritten),
+        EACH(a_link_to_the_deployment_is_as_good_as_itself),
+        EACH(what_cannot_be_taken_is_refused_not_left_out),
+        EACH(the_list_of_revoked_certificates_may_be_called_anything),
+        EACH(private_keys_in_any_form_are_with_the_keys_only),
+        EACH(a_full_disk_leaves_nothing_and_room_is_all_it_takes),
         EACH(a_passphrase_comes_from_a_private_file_or_a_descriptor),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -517,6 +517,44 @@ static void remove_partial(const char *prefix)
     assert_int_equal(system(command), 0); /* NOLINT(cert-env33-c): our own folder */
 }
 
+/* OUT has its name before its keys have theirs, and neither is removed again. */
+static void a_backup_killed_at_its_end_has_its_keys(void **state)
+{
+    (void)state;
+    unsigned first = 0;
+    char out[XT_PATH_MAX], keys[XT_PATH_MAX], file[XT_PATH_MAX];
+    snprintf(out, sizeof(out), "%s", place("out"));
+    snprintf(keys, sizeof(keys), "%s", place("keyfile"));
+    snprintf(file, sizeof(file), "%s", place("passphrase"));
+    FILE *passphrase = fopen(file, "w");
+    assert_true(passphrase != NULL && fputs("correct horse battery staple\n", passphrase) > 0);
+    assert_int_equal(fclose(passphrase), 0);
+    assert_int_equal(chmod(file, 0600), 0);
+    for (unsigned i = 0; i < 4; i++) {
+        fflush(NULL);
+        pid_t child = fork();
+        assert_true(child >= 0);
+        if (child == 0) {
+            execl(program(), "xacthuc", "backup", deployment(), out, "--keys", keys,
+                  "--passphrase-file", file, "--quiet", NULL);
+            _exit(127);
+        }
+        (void)wait_for(i % 2 == 0 ? "keyfile*" : "out", child);
+        (void)kill_within(child, 0, SIGKILL);
+        bool made = access(out, F_OK) == 0, named = access(keys, F_OK) == 0;
+        first += !made;
+        assert_true(made || !named); /* keys under their name have their backup */
+        if (made) {
+            assert_true(named != is_there("keyfile.partial-*"));
+            xt_backup_remove(out);
+        }
+        (void)unlink(keys);
+        remove_partial("out");
+        remove_partial("keyfile");
+    }
+    print_message("killed before its name: %u of 4\n", first);
+}
+
 /* A restore of `out` gives a deployment whose records, log and bytes were all looked at. */
 static void out_is_whole(void)
 {
@@ -613,6 +651,7 @@ int main(void)
         EACH(a_live_store_comes_over_no_generation_that_it_must_not_lie_over),
         EACH(current_must_not_lead_behind_what_was_served),
         EACH(a_killed_backup_leaves_nothing_under_its_name),
+        EACH(a_backup_killed_at_its_end_has_its_keys),
         EACH(a_killed_restore_leaves_nothing_under_its_name),
         EACH(an_interrupted_command_leaves_nothing_at_all),
     };
