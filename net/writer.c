@@ -24,6 +24,7 @@
 #define TICK_MS 1000
 #define FOLD_MS                                                                                    \
     20 /* between two steps of dropping what a compaction folded: others want the disk as well */
+#define COUNT_MS 5         /* between two steps of counting changed people, each of some 3 ms */
 #define FOLD_AGAIN_MS 5000 /* when the disk was full */
 #define READERS_TICKS 10   /* how often places of dead readers are looked for, in ticks */
 /* Room that is low: less than a reseal would need (as much as the store takes) and this much more, some
@@ -36,6 +37,7 @@ struct writing {
     uv_timer_t timer;    /* waits for the lock, then ticks */
     uv_timer_t deadline; /* of a drain */
     uv_timer_t fold;     /* the next step of dropping */
+    uv_timer_t count;    /* the next step of counting changed people */
     uv_signal_t terminate;
     struct xt_settings settings;
     char dir[XT_PATH_MAX];
@@ -53,6 +55,7 @@ struct writing {
         waiting_since_ms; /* for the one that has the store; 0: for ever; not yet */
     bool draining, stopped, failed;
     bool folding;     /* there was something to drop */
+    bool counting;    /* changed people, over a new base: nothing is dropped meanwhile */
     bool base_failed; /* and the log says so */
     bool room_low;    /* the same */
     xt_date told_on;  /* the day on which statistics were last made, or could not be; 0: not yet */
@@ -90,6 +93,7 @@ static void stop(struct writing *writing)
     uv_close((uv_handle_t *)&writing->timer, NULL);
     uv_close((uv_handle_t *)&writing->deadline, NULL);
     uv_close((uv_handle_t *)&writing->fold, NULL);
+    uv_close((uv_handle_t *)&writing->count, NULL);
     uv_close((uv_handle_t *)&writing->terminate, NULL);
 }
 
@@ -158,7 +162,7 @@ static void on_fold(uv_timer_t *timer)
     struct writing *writing = timer->data;
     struct xt_failure failure = {0};
     bool done = false;
-    if (!reads_base_only(writing) || writing->draining) {
+    if (!reads_base_only(writing) || writing->draining || writing->counting) {
         return;
     }
     enum xt_status status = xt_live_drop_folded(writing->live, &done, &failure);
@@ -329,7 +333,8 @@ static void tell_statistics(struct writing *writing)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     xt_date today =
         xt_date_of_unix_ms((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
-    if (writing->base == NULL || xt_live_wants_base(writing->live) || writing->told_on == today) {
+    if (writing->base == NULL || xt_live_wants_base(writing->live) || writing->counting ||
+        writing->told_on == today) {
         return;
     }
     writing->told_on = today;
@@ -358,15 +363,35 @@ static void fold_statistics(struct writing *writing)
     }
 }
 
-static void count_statistics(struct writing *writing)
+static void on_count(uv_timer_t *timer);
+
+static void start_counting(struct writing *writing, uint64_t after_ms)
 {
+    if (!writing->stopped && uv_timer_start(&writing->count, on_count, after_ms, 0) == 0) {
+        writing->counting = true;
+    }
+}
+
+/* Groups of events come between the steps. What waits for the count goes on after it, or without it. */
+static void on_count(uv_timer_t *timer)
+{
+    struct writing *writing = timer->data;
     struct xt_failure failure = {0};
-    enum xt_status status = xt_live_count_anew(writing->live, &failure);
+    bool done = false;
+    writing->counting = false;
+    if (writing->base == NULL || xt_live_wants_base(writing->live) || writing->draining) {
+        return;
+    }
+    enum xt_status status = xt_live_count_anew(writing->live, &done, &failure);
+    if (status == XT_OK && !done) {
+        start_counting(writing, COUNT_MS);
+        return;
+    }
     if (status != XT_OK) {
         log_uncounted(status, &failure);
     }
-    writing->told_on = XT_DATE_NONE;
     tell_statistics(writing);
+    start_folding(writing, FOLD_MS);
 }
 
 /* ---- the generation under the overlay ------------------------------------------------------------ */
@@ -426,8 +451,8 @@ static void on_wants_base(void *context)
     xt_live_set_base(writing->live, base);
     xt_generation_close(writing->base);
     writing->base = base;
-    count_statistics(writing);
-    start_folding(writing, FOLD_MS);
+    writing->told_on = XT_DATE_NONE;
+    start_counting(writing, 0);
 }
 
 /* ---- the beginning ------------------------------------------------------------------------------ */
@@ -596,12 +621,13 @@ static enum xt_status open_loop(struct writing *writing, struct xt_failure *fail
     writing->desk.wants_base = on_wants_base;
     writing->desk.context = writing;
     writing->control.data = writing->timer.data = writing->deadline.data = writing;
-    writing->fold.data = writing;
+    writing->fold.data = writing->count.data = writing;
     writing->terminate.data = writing;
     if (status != XT_OK || uv_poll_init(&writing->loop, &writing->control, XT_CONTROL_FD) != 0 ||
         uv_timer_init(&writing->loop, &writing->timer) != 0 ||
         uv_timer_init(&writing->loop, &writing->deadline) != 0 ||
         uv_timer_init(&writing->loop, &writing->fold) != 0 ||
+        uv_timer_init(&writing->loop, &writing->count) != 0 ||
         uv_signal_init(&writing->loop, &writing->terminate) != 0 ||
         uv_poll_start(&writing->control, UV_READABLE, on_control) != 0 ||
         uv_timer_start(&writing->timer, on_lock_poll, 0, LOCK_POLL_MS) != 0 ||

@@ -11,6 +11,7 @@
 
 #include "core/little_endian.h"
 #include "store/live_internal.h"
+#include "store/live_statistics.h"
 #include "store/local_disk.h"
 
 #define FILE_NAME "live.mdb"
@@ -341,6 +342,7 @@ enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring, b
         return xt_fail(failure, XT_NO_MEMORY, "cannot open the live store: out of memory");
     }
     live->writes = writes;
+    live->count_most = XT_LIVE_COUNT_MOST;
     status = open_environment(live, &paths, keyring, sizes.map_bytes, failure);
     if (status == XT_OK && writes) {
         status = begin_writing(live, sizes.window_events, failure);
@@ -435,6 +437,7 @@ void xt_live_close(struct xt_live *live)
     if (live->txn != NULL) {
         mdb_txn_abort(live->txn);
     }
+    xt_live_stop_counting(live);
     if (live->env != NULL) {
         close_environment(live->env);
     }

@@ -225,8 +225,11 @@ int xt_live_grow(struct xt_live *live, bool now)
     if (wanted == info.me_mapsize) {
         return 0;
     }
-    return wanted > XT_LIVE_MAP_MOST ? (now ? MDB_MAP_FULL : 0)
-                                     : mdb_env_set_mapsize(live->env, (size_t)wanted);
+    if (wanted > XT_LIVE_MAP_MOST) {
+        return now ? MDB_MAP_FULL : 0;
+    }
+    xt_live_stop_walking(live); /* no transaction may be open */
+    return mdb_env_set_mapsize(live->env, (size_t)wanted);
 }
 
 /* For want of room, but for those that were applied long ago or never would be. */

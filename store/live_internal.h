@@ -79,7 +79,9 @@ struct xt_live {
     bool base_is_old;           /* of a writer: another was served since */
     bool has_statistics;        /* its table is there */
     bool counted;               /* of a writer: the cells are over its base */
-    uint32_t unfolded;          /* of a writer: changes that are not in the cells yet, about */
+    struct xt_live_counting *counting; /* of a writer: the count under way; NULL: none */
+    uint32_t count_most;        /* of a writer: records that a step of it takes */
+    uint64_t unfolded;          /* of a writer: changes that are not in the cells yet */
     struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
 
     /* store/live_fold.c */
@@ -210,6 +212,17 @@ void xt_live_version_key(const struct xt_live *live, uint64_t number, uint32_t v
                          uint8_t hash[XT_LIVE_HASH]);
 /* The bytes of a key in `people`. */
 void xt_live_key_bytes(struct xt_hash hash, uint8_t key[XT_LIVE_HASH]);
+
+/* The count of statistics that is under way is of no use any more. */
+void xt_live_stop_counting(struct xt_live *live);
+/* The same, if it holds a snapshot: before the map grows or the sealer changes. */
+void xt_live_stop_walking(struct xt_live *live);
+
+/* At most so many records of `people` from where a cursor of them stands. *ended: there are no more. */
+struct MDB_cursor;
+XT_MUST_USE enum xt_status xt_live_next_entries(struct xt_live *live, struct MDB_cursor *cursor,
+                                                uint32_t most, xt_live_visit_entry visit,
+                                                void *context, bool *ended);
 
 /* In a group: somebody was `before` (NULL: nobody) and is `after` now. Codes of LMDB's. */
 XT_MUST_USE int xt_live_count_change(struct xt_live *live, const struct xt_hot *before,

@@ -297,11 +297,25 @@ static enum xt_status visit_record(struct xt_live *live, MDB_val key, MDB_val va
     return status == XT_OK ? visit(context, &entry) : status;
 }
 
+enum xt_status xt_live_next_entries(struct xt_live *live, struct MDB_cursor *cursor, uint32_t most,
+                                    xt_live_visit_entry visit, void *context, bool *ended)
+{
+    MDB_val key;
+    MDB_val value;
+    enum xt_status status = XT_OK;
+    int code = 0;
+    for (uint32_t i = 0; status == XT_OK && code == 0 && i < most; i++) {
+        code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT);
+        status = code == 0 ? visit_record(live, key, value, visit, context) : XT_OK;
+    }
+    *ended = code == MDB_NOTFOUND;
+    return status != XT_OK || code == 0 || *ended ? status : xt_live_failed(NULL, "", code);
+}
+
 enum xt_status xt_live_each_entry(struct xt_live *live, xt_live_visit_entry visit, void *context)
 {
     MDB_cursor *cursor = NULL;
-    MDB_val key;
-    MDB_val value;
+    bool ended = false;
     enum xt_status status = live->active ? XT_OK : XT_IO;
     if (status != XT_OK || !live->has_overlay) {
         return status;
@@ -310,11 +324,11 @@ enum xt_status xt_live_each_entry(struct xt_live *live, xt_live_visit_entry visi
     if (code != 0) {
         return xt_live_failed(NULL, "", code);
     }
-    while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        status = visit_record(live, key, value, visit, context);
+    while (status == XT_OK && !ended) {
+        status = xt_live_next_entries(live, cursor, UINT32_MAX, visit, context, &ended);
     }
     mdb_cursor_close(cursor);
-    return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
+    return status;
 }
 
 enum xt_status xt_live_count_entries(const struct xt_live *live, uint64_t *count)

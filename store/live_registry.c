@@ -51,6 +51,7 @@ void xt_live_set_base(struct xt_live *live, struct xt_generation *base)
         xt_live_lie_over(live, xt_generation_manifest(base));
     }
     live->counted = false;
+    xt_live_stop_counting(live);
 }
 
 bool xt_live_wants_base(const struct xt_live *live)

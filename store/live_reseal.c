@@ -55,6 +55,7 @@ enum xt_status xt_live_reseal(struct xt_live *live, const struct xt_keyring *key
                        xt_status_name(status));
     }
     xt_live_sealer_same_hash(sealer, live->sealer);
+    xt_live_stop_walking(live); /* what it still has to read is under the sealer of now */
     int code = xt_live_grow(live, false);
     for (unsigned tries = 0; code == 0 && tries < TRIES; tries++) {
         code = try_reseal(live, keyring, key_id, salt, sealer);

@@ -10,8 +10,8 @@
  *   now  =  file `statistics` of the generation  +  cells  +  changes
  *
  * Every registry event writes its change in its own transaction, so they are exact after any crash; changes are
- * folded into the cells in steps, each a transaction. The cells are counted anew from the overlay when another generation is served (xt_live_count_anew), for
- * a generation that compacted the one before by subtraction. An event over a base that was not counted takes `base` out:
+ * folded into the cells in steps, each a transaction. The cells are counted anew from the overlay when another
+ * generation is served (xt_live_count_anew). An event over a base that was not counted takes `base` out:
  * cells are right or not there, never nearly right.
  *
  * What is told changes at most once a day (in Viet Nam), and only when at least XT_STATISTICS_SMALLEST people
@@ -26,10 +26,15 @@
 
 /* ---- the writer, between groups ------------------------------------------------------------------ */
 
-/* After xt_live_set_base. Counts the overlay over its base unless that was done before: about 5 us a changed
- * person, and nothing is applied meanwhile. XT_DISK_FULL, XT_NO_MEMORY, XT_CORRUPT (a record of the base or
- * the overlay): there are no statistics over this base, go on. Anything else: the process must end. */
-XT_MUST_USE enum xt_status xt_live_count_anew(struct xt_live *live, struct xt_failure *failure);
+/* One step, after xt_live_set_base: counts the overlay over its base unless that was done before. Call it until
+ * *done, with groups between the steps; what they change is counted. Some 3 ms, or a transaction of as many records;
+ * about 5 us a changed person in all. While it walks over the overlay it holds a snapshot, and the file grows
+ * by what groups change; it begins anew when the map has to grow or the store is sealed anew.
+ * XT_DISK_FULL, XT_NO_MEMORY, XT_CORRUPT (a record of the base or the overlay): there are no statistics over
+ * this base, go on; the next call begins anew. Anything else: the process must end. */
+#define XT_LIVE_COUNT_MOST 512U
+XT_MUST_USE enum xt_status xt_live_count_anew(struct xt_live *live, bool *done,
+                                              struct xt_failure *failure);
 
 /* Once a second: folds XT_LIVE_FOLD_MOST changes into the cells when there are XT_LIVE_FOLD_FROM of them, in some
  * 10 ms. XT_DISK_FULL: go on. Anything else: the process must end. */

@@ -316,13 +316,20 @@ static unsigned write_group(struct xt_live *live, unsigned from)
 
 /* ---- the writer, in a process of its own ------------------------------------------------------------ */
 
+static void count_all(struct xt_live *live)
+{
+    for (bool done = false; !done;) {
+        must(xt_live_count_anew(live, &done, &failure));
+    }
+}
+
 static struct xt_live *open_writer(bool counts)
 {
     struct xt_live *live = NULL;
     must(xt_live_open_writer(deployment(), deployment_keyring(), &live, &failure));
     xt_live_set_base(live, open_served());
     if (counts) {
-        must(xt_live_count_anew(live, &failure));
+        count_all(live);
     }
     return live;
 }
@@ -572,6 +579,76 @@ static void changes_that_nobody_counted_take_the_counts_away(void **state)
     close_view(&view);
 }
 
+/* Groups come between the steps of a count; from time to time the map grows, which ends its snapshot. */
+static void count_between_groups(void *context)
+{
+    unsigned *from = context;
+    struct xt_live *live = open_writer(false);
+    unsigned steps = 0;
+    unsigned applied = 0;
+    live->count_most = 16;
+    for (bool done = false; !done; steps++) {
+        must(xt_live_count_anew(live, &done, &failure));
+        applied += write_group(live, *from + GROUP * steps);
+        if (steps == 20) {
+            assert_non_null(live->counting);
+            assert_int_equal(xt_live_grow(live, true), 0);
+        }
+    }
+    assert_true(steps > 40);
+    assert_true(applied > 100);
+    assert_true(live->unfolded > 0);
+    live->unfolded = XT_LIVE_FOLD_FROM;
+    must(xt_live_fold_changes(live, &failure));
+}
+
+static void events_while_people_are_counted_count_once(void **state)
+{
+    (void)state;
+    struct view view;
+    build(0, PEOPLE, 1);
+    in_child(apply_many, (unsigned[]){0, 2400});
+    for (unsigned i = 1; i < 4; i++) {
+        build(i * 60, PEOPLE, i + 1);
+        in_child(count_between_groups, (unsigned[]){i * 3000});
+        open_view(&view);
+        assert_exact(&view);
+        close_view(&view);
+    }
+}
+
+static void count_a_little(void *context)
+{
+    const unsigned *from = context;
+    struct xt_live *live = open_writer(false);
+    live->count_most = 16;
+    bool done = false;
+    for (unsigned i = 0; i < from[1]; i++) {
+        must(xt_live_count_anew(live, &done, &failure));
+        (void)write_group(live, from[0] + GROUP * i);
+    }
+    assert_false(done);
+}
+
+static void a_count_that_did_not_end_begins_anew(void **state)
+{
+    (void)state;
+    struct view view;
+    struct xt_tally now;
+    build(0, PEOPLE, 1);
+    in_child(apply_many, (unsigned[]){0, 2400});
+    build(60, PEOPLE, 2);
+    open_view(&view);
+    for (unsigned steps = 1; steps < 60; steps += 7) {
+        in_child(count_a_little, (unsigned[]){3000 + steps * 500, steps});
+        assert_int_equal(count_now(&view, &now), XT_BUSY);
+        xt_tally_free(&now);
+    }
+    in_child(apply_many, (unsigned[]){40000, 40120});
+    assert_exact(&view);
+    close_view(&view);
+}
+
 /* ---- told ------------------------------------------------------------------------------------------- */
 
 static bool tell(struct xt_live *live, const struct xt_tally *base, unsigned of_month)
@@ -634,7 +711,7 @@ static void tell_often(void *context)
     (void)write_group(live, 900);
     xt_live_set_base(live, live->base);
     live->counted = false;
-    must(xt_live_count_anew(live, &failure));
+    count_all(live);
     (void)total_told(live, few ? 3 : 2);
     xt_tally_free(&base);
 }
@@ -689,6 +766,8 @@ int main(void)
         EACH(counts_are_exact_over_a_list_of_documents),
         EACH(no_kill_makes_counts_wrong),
         EACH(changes_that_nobody_counted_take_the_counts_away),
+        EACH(events_while_people_are_counted_count_once),
+        EACH(a_count_that_did_not_end_begins_anew),
         EACH(what_is_told_changes_once_a_day_and_with_ten_people),
         EACH(fewer_than_ten_changes_are_not_told),
     };
