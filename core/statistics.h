@@ -33,7 +33,16 @@
  * dimensions, provinces with another dimension, a dimension with any other, a dimension alone; fewer than 10
  * people in all are not told. Nothing is promised of cells of tables that are withheld or not offered:
  * what follows from their sums can be told of them.
- * * It is not taken into account that who knows this program knows that hidden cells come in such squares
+ *
+ * All this is of one publication. Two of them together tell more: of a cell that is told both times by how many it
+ * has changed, be it one person; of one that was told and is hidden now that it fell below 10; and where
+ * little has changed meanwhile, nearly what the other one told. Against that, all that is done is this: there are
+ * XT_STATISTICS_DAYS between two of them, and a cell that was hidden for few people stays so until it
+ * has XT_STATISTICS_CLEAR, with others where they can be found, so that it is not one event that opens it.
+ *
+ * Nor is it hidden whether "unknown" has anybody in it: it is in the list or not.
+ *
+ * It is not taken into account that who knows this program knows that hidden cells come in such squares
  * because one of their corners is small; nor what people know of themselves and their families.
  *
  * Pure: no clock, no allocation. Memory: some 500 KiB of the caller's.
@@ -45,7 +54,11 @@
 #include "core/province.h"
 #include "core/record.h"
 
-#define XT_STATISTICS_SMALLEST 10 /* people: a cell of fewer is not told */
+#define XT_STATISTICS_SMALLEST 10                        /* people: a cell of fewer is not told */
+#define XT_STATISTICS_CLEAR (2 * XT_STATISTICS_SMALLEST) /* people: a hidden cell is told again */
+/* Days between two publications, at least. Over a day nearly nothing changes, and two tables would tell a
+ * single event of somebody; over a month much more does, though not in every small cell. */
+#define XT_STATISTICS_DAYS 28
 
 enum xt_dimension {
     XT_BY_PROVINCE,
@@ -148,7 +161,7 @@ struct xt_statistics_work { /* room to work in */
 void xt_statistics_count(struct xt_statistics *statistics, const struct xt_statistics_shape *shape,
                          const uint32_t *cube);
 /* Counts, and decides what is hidden. before: what was told last, whose cells are hidden again rather than
- * others; NULL: nothing. witness may be NULL.
+ * others, or stay hidden (XT_STATISTICS_CLEAR); NULL: nothing. witness may be NULL.
  * Work: some milliseconds with few small cells, at most about a second. */
 void xt_statistics_publish(struct xt_statistics *statistics,
                            const struct xt_statistics_shape *shape, const uint32_t *cube,

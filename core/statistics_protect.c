@@ -5,7 +5,7 @@
  * away for long. */
 #define READS_MOST 60000000U
 #define CORNERS_MAX 8
-#define MOVES_MAX (2 * XT_STATISTICS_SMALLEST)
+#define MOVES_MAX (XT_STATISTICS_CLEAR + XT_STATISTICS_SMALLEST)
 #define UNIT XT_BY_BIT(XT_BY_UNIT)
 #define PROVINCE XT_BY_BIT(XT_BY_PROVINCE)
 
@@ -36,7 +36,7 @@ struct attempt {
     bool odd[CORNERS_MAX];
     unsigned down_count, up_count;
     uint32_t up_people, best_people;
-    struct xt_statistics_move down[XT_STATISTICS_SMALLEST], up[XT_STATISTICS_SMALLEST], best;
+    struct xt_statistics_move down[XT_STATISTICS_CLEAR], up[XT_STATISTICS_SMALLEST], best;
 };
 
 /* ---- one way of flipping ---------------------------------------------------------------------- */
@@ -96,7 +96,7 @@ static bool look(struct attempt *attempt, const unsigned at[XT_DIMENSIONS], size
         if (back < (attempt->by_unit ? attempt->people : here)) {
             return false;
         }
-        xt_require(attempt->down_count < XT_STATISTICS_SMALLEST);
+        xt_require(attempt->down_count < XT_STATISTICS_CLEAR);
         attempt->down[attempt->down_count++] = move_at(attempt, at, -(int32_t)here);
     }
     if (room > attempt->best_people) {
@@ -385,6 +385,35 @@ static void mark_small(struct xt_statistics *statistics, const struct given_up *
     }
 }
 
+/* Hidden last time, of few people then and now: one more or less must not open it. */
+static bool is_kept(const struct xt_statistics *statistics, const struct xt_statistics *before,
+                    const struct xt_statistics_table *table, uint32_t cell)
+{
+    return before != NULL && before->cells == statistics->cells && !table->withdrawn &&
+           !before->tables[table - statistics->tables].withdrawn &&
+           before->marks[cell] == XT_CELL_HIDDEN && before->counts[cell] < XT_STATISTICS_CLEAR &&
+           statistics->marks[cell] != XT_CELL_ABSENT &&
+           statistics->counts[cell] >= XT_STATISTICS_SMALLEST &&
+           statistics->counts[cell] < XT_STATISTICS_CLEAR;
+}
+
+/* Hides them, before all else or with what it takes that sums do not tell them; that is not always possible, and
+ * no table is given up for it: they are not small any more. */
+static void keep_hidden(struct attempt *attempt, bool with_others)
+{
+    struct xt_statistics *statistics = attempt->statistics;
+    for (unsigned i = 0; i < XT_STATISTICS_TABLES; i++) {
+        const struct xt_statistics_table *table = &statistics->tables[i];
+        attempt->table = table;
+        for (uint32_t cell = table->offset; cell < table->offset + table->cells; cell++) {
+            if (is_kept(statistics, attempt->work->before, table, cell)) {
+                statistics->marks[cell] = XT_CELL_HIDDEN;
+                (void)(with_others && settle(attempt, cell));
+            }
+        }
+    }
+}
+
 /* NULL: every small cell is safe. Else the first table that has one that is not. */
 static const struct xt_statistics_table *settle_all(struct attempt *attempt)
 {
@@ -458,9 +487,11 @@ void xt_statistics_publish(struct xt_statistics *statistics,
     do {
         work->reads = 0;
         mark_small(statistics, &given_up);
+        keep_hidden(&attempt, false);
         failed = settle_all(&attempt);
         if (failed != NULL) {
             give_up(statistics, failed, &given_up);
         }
     } while (failed != NULL);
+    keep_hidden(&attempt, true);
 }

@@ -707,6 +707,14 @@ static int put_told(struct xt_live *live, void *context)
                               xt_span_of(telling->plain, telling->size));
 }
 
+/* Of tables of which nothing was told, the next may come the next day. */
+static bool is_time(const struct xt_statistics *before, xt_date as_of, xt_date today)
+{
+    int32_t days = xt_date_to_days(today) - xt_date_to_days(as_of);
+    days = days < 0 ? -days : days; /* the clock was wrong, then or now */
+    return days >= (before->tables[0].withdrawn ? 1 : XT_STATISTICS_DAYS);
+}
+
 /* Makes today's tables. *due: they are to take the place of those before. */
 static enum xt_status make_tables(struct xt_live *live, struct xt_tally *people, xt_date today,
                                   struct telling *telling, bool *due)
@@ -716,8 +724,8 @@ static enum xt_status make_tables(struct xt_live *live, struct xt_tally *people,
     enum xt_status status = xt_live_statistics(live, &telling->before, &as_of);
     bool first = status == XT_NOT_FOUND || status == XT_UNSUPPORTED;
     *due = false;
-    if ((status != XT_OK && !first) || (!first && as_of == today)) {
-        return first ? XT_OK : status;
+    if (!first && (status != XT_OK || !is_time(&telling->before, as_of, today))) {
+        return status;
     }
     const uint8_t *digest = xt_generation_manifest(live->base)->digest;
     status = xt_live_add_cells(live, digest, people);

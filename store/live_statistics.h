@@ -14,8 +14,9 @@
  * generation is served (xt_live_count_anew). An event over a base that was not counted takes `base` out:
  * cells are right or not there, never nearly right.
  *
- * What is told changes at most once a day (in Viet Nam), and only when at least XT_STATISTICS_SMALLEST people
- * are elsewhere than before: who asks often does not see what a single event did.
+ * What is told changes every XT_STATISTICS_DAYS (days in Viet Nam) at the most, and only when at least
+ * XT_STATISTICS_SMALLEST people in all are elsewhere than before. What two publications tell together:
+ * core/statistics.h.
  */
 #ifndef XT_STORE_LIVE_STATISTICS_H
 #define XT_STORE_LIVE_STATISTICS_H

@@ -501,6 +501,49 @@ static void a_large_country_is_told_nearly_all(void **state)
     free(told);
 }
 
+/* A cell that was hidden for few people is told again when it has many, not when it has one more. */
+static void a_hidden_cell_stays_so_until_it_is_clear(void **state)
+{
+    (void)state;
+    struct xt_statistics *last = calloc(1, sizeof(*last));
+    struct xt_statistics *told = calloc(1, sizeof(*told));
+    struct xt_statistics_work *work = calloc(1, sizeof(*work));
+    struct xt_statistics_shape shape = {.sizes = {3, 3, 2, 2, 1}, .unit_of = {0, 1, 2}, .units = 3};
+    uint32_t cube[CUBE_SMALL];
+    assert_true(last != NULL && told != NULL && work != NULL);
+    for (size_t i = 0; i < places_of(&shape); i++) {
+        cube[i] = i < places_of(&shape) / 3 ? 0 : 500;
+    }
+    size_t place =
+        places_of(&shape) / 3 + 1; /* province 1, the first age and sex, the second card */
+    unsigned by = XT_BY_BIT(XT_BY_PROVINCE) | XT_BY_BIT(XT_BY_CARD);
+    for (size_t i = places_of(&shape) / 3; i < places_of(&shape) * 2 / 3; i += 2) {
+        cube[i + 1] = 0;
+    }
+    cube[place] = XT_STATISTICS_SMALLEST - 1;
+    xt_statistics_publish(last, &shape, cube, NULL, work, NULL, NULL);
+    const struct xt_statistics_table *table = xt_statistics_table(last, by);
+    uint32_t cell = table->offset + table->strides[XT_BY_PROVINCE] + 1;
+    assert_false(table->withdrawn);
+    for (uint32_t people = XT_STATISTICS_SMALLEST - 1; people <= XT_STATISTICS_CLEAR; people++) {
+        cube[place] = people;
+        xt_statistics_publish(told, &shape, cube, last, work, NULL, NULL);
+        assert_int_equal(told->counts[cell], people);
+        bool hidden = people < XT_STATISTICS_CLEAR;
+        assert_int_equal(told->marks[cell], hidden ? XT_CELL_HIDDEN : XT_CELL_TOLD);
+        assert_int_equal(told->marks[cell - 1], hidden ? XT_CELL_HIDDEN : XT_CELL_TOLD);
+        struct xt_statistics *other = last;
+        last = told;
+        told = other;
+    }
+    cube[place] = XT_STATISTICS_SMALLEST; /* and it was told: so it is until it is small */
+    xt_statistics_publish(told, &shape, cube, last, work, NULL, NULL);
+    assert_int_equal(told->marks[cell], XT_CELL_TOLD);
+    free(work);
+    free(told);
+    free(last);
+}
+
 static void fewer_people_are_told_less(void **state)
 {
     (void)state;
@@ -716,6 +759,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(no_small_cell_can_be_learned),
         cmocka_unit_test(a_large_country_is_told_nearly_all),
+        cmocka_unit_test(a_hidden_cell_stays_so_until_it_is_clear),
         cmocka_unit_test(fewer_people_are_told_less),
         cmocka_unit_test(only_the_living_with_a_number_in_force_count),
         cmocka_unit_test(people_stand_where_the_contract_says),

@@ -31,11 +31,11 @@ static void must(enum xt_status status)
     }
 }
 
-static xt_date day(unsigned of_month)
+static xt_date day(unsigned n)
 {
     xt_date date = XT_DATE_NONE;
-    assert_int_equal(xt_date_make(2026, 11, of_month, &date), XT_OK);
-    return date;
+    assert_int_equal(xt_date_make(2026, 11, 1, &date), XT_OK);
+    return xt_date_from_days(xt_date_to_days(date) + (int32_t)n);
 }
 
 static int make(void **state)
@@ -651,22 +651,22 @@ static void a_count_that_did_not_end_begins_anew(void **state)
 
 /* ---- told ------------------------------------------------------------------------------------------- */
 
-static bool tell(struct xt_live *live, const struct xt_tally *base, unsigned of_month)
+static bool tell(struct xt_live *live, const struct xt_tally *base, unsigned n)
 {
     bool told = false;
     struct xt_tally people = {.places = 0};
     must(xt_tally_add_all(&people, base, 1));
-    must(xt_live_tell_statistics(live, &people, day(of_month), &told, &failure));
+    must(xt_live_tell_statistics(live, &people, day(n), &told, &failure));
     xt_tally_free(&people);
     return told;
 }
 
-static uint32_t total_told(struct xt_live *live, unsigned of_month)
+static uint32_t total_told(struct xt_live *live, unsigned n)
 {
     static struct xt_statistics statistics;
     xt_date as_of = XT_DATE_NONE;
     must(xt_live_statistics(live, &statistics, &as_of));
-    assert_int_equal(as_of, day(of_month));
+    assert_int_equal(as_of, day(n));
     return statistics.counts[0];
 }
 
@@ -679,25 +679,21 @@ static void tell_often(void *context)
     struct xt_live *live = open_writer(true);
     read_file(live->base, &base);
     assert_int_equal(xt_live_statistics(live, &statistics, &as_of), XT_NOT_FOUND);
-    assert_true(tell(live, &base, 1));
-    uint32_t total = total_told(live, 1);
+    assert_true(tell(live, &base, 100));
+    uint32_t total = total_told(live, 100);
     assert_true(total > 300);
-    assert_false(tell(live, &base, 1)); /* once a day */
-    assert_false(tell(live, &base, 2)); /* nothing has changed */
+    assert_false(tell(live, &base, 100));
+    assert_false(tell(live, &base, 100 + XT_STATISTICS_DAYS)); /* nothing has changed */
     for (unsigned i = 0; i < 600; i += GROUP) {
         (void)write_group(live, i);
     }
-    assert_false(tell(live, &base, 1)); /* still once a day */
-    assert_int_equal(total_told(live, 1), total);
-    assert_true(tell(live, &base, 2));
-    assert_int_not_equal(total_told(live, 2), total);
-    total = total_told(live, 2);
-    unsigned one = 600;
-    while (write_group(live, one) == 0) { /* a few people */
-        one += GROUP;
+    for (unsigned n = 100 - XT_STATISTICS_DAYS + 1; n < 100 + XT_STATISTICS_DAYS; n++) {
+        assert_false(tell(live, &base, n));
     }
-    bool few = tell(live, &base, 3);
-    assert_int_equal(total_told(live, few ? 3 : 2), few ? total_told(live, 3) : total);
+    assert_int_equal(total_told(live, 100), total);
+    unsigned last = 100 + XT_STATISTICS_DAYS;
+    assert_true(tell(live, &base, last));
+    assert_int_not_equal(total_told(live, last), total);
 
     /* With new keys, and over another generation, it is still there. */
     uint32_t id = 0;
@@ -707,20 +703,45 @@ static void tell_often(void *context)
     must(xt_keyring_open(deployment_path("keys/master.keys"), &keyring, &failure));
     must(xt_live_reseal(live, keyring, &done, &failure));
     assert_true(done);
-    (void)total_told(live, few ? 3 : 2);
+    (void)total_told(live, last);
     (void)write_group(live, 900);
     xt_live_set_base(live, live->base);
     live->counted = false;
     count_all(live);
-    (void)total_told(live, few ? 3 : 2);
+    (void)total_told(live, last);
     xt_tally_free(&base);
 }
 
-static void what_is_told_changes_once_a_day_and_with_ten_people(void **state)
+static void what_is_told_changes_once_a_month_and_with_ten_people(void **state)
 {
     (void)state;
     build(0, PEOPLE, 1);
     in_child(tell_often, NULL);
+}
+
+/* Where fewer than ten people were, nothing was told, and nobody has to wait. */
+static void tell_soon(void *context)
+{
+    (void)context;
+    struct xt_tally base;
+    struct xt_live *live = open_writer(true);
+    read_file(live->base, &base);
+    assert_true(tell(live, &base, 1));
+    unsigned applied = 0;
+    for (unsigned i = 0; applied < 200; i += GROUP) {
+        applied += write_group(live, i);
+    }
+    assert_false(tell(live, &base, 1));
+    assert_true(tell(live, &base, 2));
+    assert_true(total_told(live, 2) >= XT_STATISTICS_SMALLEST);
+    xt_tally_free(&base);
+}
+
+static void the_first_people_are_told_the_next_day(void **state)
+{
+    (void)state;
+    build(0, 3, 1);
+    in_child(tell_soon, NULL);
 }
 
 /* A few changes alone are not told. */
@@ -741,7 +762,7 @@ static void tell_little(void *context)
             must(xt_live_apply(live, 1000, &span, 1, &outcome, &failure));
             applied += outcome.status == XT_OK;
         }
-        assert_false(tell(live, &base, 2));
+        assert_false(tell(live, &base, 1 + XT_STATISTICS_DAYS));
     }
     xt_tally_free(&base);
 }
@@ -768,7 +789,8 @@ int main(void)
         EACH(changes_that_nobody_counted_take_the_counts_away),
         EACH(events_while_people_are_counted_count_once),
         EACH(a_count_that_did_not_end_begins_anew),
-        EACH(what_is_told_changes_once_a_day_and_with_ten_people),
+        EACH(what_is_told_changes_once_a_month_and_with_ten_people),
+        EACH(the_first_people_are_told_the_next_day),
         EACH(fewer_than_ten_changes_are_not_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
