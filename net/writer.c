@@ -24,6 +24,7 @@
 #define TICK_MS 1000
 #define FOLD_MS                                                                                    \
     20 /* between two steps of dropping what a compaction folded: others want the disk as well */
+#define ADD_UP_MS 20       /* between two steps of adding up changes of statistics that have piled up */
 #define COUNT_MS 5         /* between two steps of counting changed people, each of some 3 ms */
 #define FOLD_AGAIN_MS 5000 /* when the disk was full */
 #define READERS_TICKS 10   /* how often places of dead readers are looked for, in ticks */
@@ -37,6 +38,7 @@ struct writing {
     uv_timer_t timer;    /* waits for the lock, then ticks */
     uv_timer_t deadline; /* of a drain */
     uv_timer_t fold;     /* the next step of dropping */
+    uv_timer_t add_up;   /* the next step of adding up what events changed in statistics */
     uv_timer_t count;    /* the next step of counting changed people */
     uv_signal_t terminate;
     struct xt_settings settings;
@@ -94,6 +96,7 @@ static void stop(struct writing *writing)
     uv_close((uv_handle_t *)&writing->deadline, NULL);
     uv_close((uv_handle_t *)&writing->fold, NULL);
     uv_close((uv_handle_t *)&writing->count, NULL);
+    uv_close((uv_handle_t *)&writing->add_up, NULL);
     uv_close((uv_handle_t *)&writing->terminate, NULL);
 }
 
@@ -354,12 +357,18 @@ static void tell_statistics(struct writing *writing)
     }
 }
 
-static void fold_statistics(struct writing *writing)
+/* One step, and more of them soon where changes have piled up. */
+static void add_up_statistics(uv_timer_t *timer)
 {
+    struct writing *writing = timer->data;
     struct xt_failure failure = {0};
     enum xt_status status = xt_live_fold_changes(writing->live, &failure);
+    uint64_t left = xt_live_unfolded(writing->live);
+    xt_counter_set(&xt_shared_writer_counters(writing->shared)->statistics_changes, left);
     if (status != XT_OK) {
         log_uncounted(status, &failure);
+    } else if (left >= XT_LIVE_FOLD_FROM && !writing->counting && !writing->stopped) {
+        (void)!uv_timer_start(&writing->add_up, add_up_statistics, ADD_UP_MS, 0);
     }
 }
 
@@ -488,7 +497,7 @@ static void on_tick(uv_timer_t *timer)
         on_wants_base(writing);
     }
     tell_statistics(writing);
-    fold_statistics(writing);
+    add_up_statistics(&writing->add_up);
     if (++writing->ticks % READERS_TICKS == 0 &&
         xt_live_check_readers(writing->live, &dead) == XT_OK && dead > 0) {
         struct xt_log_line line;
@@ -621,13 +630,14 @@ static enum xt_status open_loop(struct writing *writing, struct xt_failure *fail
     writing->desk.wants_base = on_wants_base;
     writing->desk.context = writing;
     writing->control.data = writing->timer.data = writing->deadline.data = writing;
-    writing->fold.data = writing->count.data = writing;
+    writing->fold.data = writing->count.data = writing->add_up.data = writing;
     writing->terminate.data = writing;
     if (status != XT_OK || uv_poll_init(&writing->loop, &writing->control, XT_CONTROL_FD) != 0 ||
         uv_timer_init(&writing->loop, &writing->timer) != 0 ||
         uv_timer_init(&writing->loop, &writing->deadline) != 0 ||
         uv_timer_init(&writing->loop, &writing->fold) != 0 ||
         uv_timer_init(&writing->loop, &writing->count) != 0 ||
+        uv_timer_init(&writing->loop, &writing->add_up) != 0 ||
         uv_signal_init(&writing->loop, &writing->terminate) != 0 ||
         uv_poll_start(&writing->control, UV_READABLE, on_control) != 0 ||
         uv_timer_start(&writing->timer, on_lock_poll, 0, LOCK_POLL_MS) != 0 ||

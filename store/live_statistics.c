@@ -1,4 +1,4 @@
-/* The cells: changed with every event, counted anew over another generation, and told once a day. */
+/* The cells: changed with every event, counted anew over another generation, and told from time to time. */
 #include "store/live_statistics.h"
 
 #include <lmdb.h>
@@ -625,14 +625,22 @@ static enum xt_status take_changes(struct xt_live *live, struct xt_tally *tally,
 
 struct folding {
     unsigned taken;
+    enum xt_status status; /* why it failed, where that was not LMDB */
 };
+
+/* Cells that are damaged are none. */
+static int forget_count(struct xt_live *live, void *context)
+{
+    (void)context;
+    return drop(live, XT_LIVE_COUNTED_BASE, nothing());
+}
 
 static int fold(struct xt_live *live, void *context)
 {
     struct folding *folding = context;
     struct xt_tally tally = {.places = 0};
-    enum xt_status status = take_changes(live, &tally, &folding->taken);
-    int code = status == XT_OK ? 0 : MDB_CORRUPTED;
+    folding->status = take_changes(live, &tally, &folding->taken);
+    int code = folding->status == XT_OK ? 0 : MDB_CORRUPTED;
     for (size_t i = 0; code == 0 && i < tally.places; i++) {
         const struct xt_tally_line *line = xt_tally_at(&tally, i);
         if (line != NULL) {
@@ -651,12 +659,32 @@ enum xt_status xt_live_fold_changes(struct xt_live *live, struct xt_failure *fai
         return XT_OK;
     }
     enum xt_status status = commit(live, fold, &folding, failure);
+    if (status != XT_OK && folding.status != XT_OK) {
+        status = xt_fail(failure, folding.status, "cannot add up statistics: %s",
+                         xt_status_name(folding.status));
+    }
+    if (status == XT_CORRUPT) {
+        live->counted = false;
+        if (commit(live, forget_count, NULL, NULL) != XT_OK) {
+            /* The next event does it, or the next count. */
+        }
+    }
     if (status == XT_OK) {
         live->unfolded = folding.taken < XT_LIVE_FOLD_MOST || live->unfolded < folding.taken
                              ? 0
                              : live->unfolded - folding.taken;
     }
     return status;
+}
+
+uint64_t xt_live_unfolded(const struct xt_live *live)
+{
+    return live->counted || keeps_changes(live) ? live->unfolded : 0;
+}
+
+bool xt_live_has_counted(const struct xt_live *live)
+{
+    return live->counted;
 }
 
 /* ---- told -------------------------------------------------------------------------------------- */

@@ -37,11 +37,16 @@
 XT_MUST_USE enum xt_status xt_live_count_anew(struct xt_live *live, bool *done,
                                               struct xt_failure *failure);
 
-/* Once a second: folds XT_LIVE_FOLD_MOST changes into the cells when there are XT_LIVE_FOLD_FROM of them, in some
- * 10 ms. XT_DISK_FULL: go on. Anything else: the process must end. */
+/* Once a second, and every 20 ms while xt_live_unfolded is XT_LIVE_FOLD_FROM or more: folds XT_LIVE_FOLD_MOST
+ * changes into the cells when there are that many, in some 10 ms. XT_DISK_FULL, XT_NO_MEMORY: go on.
+ * XT_CORRUPT: the same, and the cells are given up: count anew. Anything else: the process must end. */
 #define XT_LIVE_FOLD_MOST 512U
 #define XT_LIVE_FOLD_FROM (8 * XT_LIVE_FOLD_MOST)
 XT_MUST_USE enum xt_status xt_live_fold_changes(struct xt_live *live, struct xt_failure *failure);
+/* Changes that are not in the cells yet. */
+uint64_t xt_live_unfolded(const struct xt_live *live);
+/* Whether the cells are over the base. */
+bool xt_live_has_counted(const struct xt_live *live);
 
 /* Publishes, if it is time. people: the file of the base, to which the cells are added. *told: whether it did.
  * XT_BUSY: the cells are not counted over this base. XT_DISK_FULL and the others as above. */

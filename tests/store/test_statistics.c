@@ -579,6 +579,52 @@ static void changes_that_nobody_counted_take_the_counts_away(void **state)
     close_view(&view);
 }
 
+/* at[0]: what is left for the next process; at[1]: the next event. */
+static void leave_changes(void *context)
+{
+    uint64_t *at = context;
+    struct xt_live *live = open_writer(true);
+    assert_int_equal(xt_live_unfolded(live), *at);
+    for (unsigned i = 0; i < 600; i += GROUP) {
+        (void)write_group(live, (unsigned)at[1] + i);
+    }
+    assert_true(xt_live_unfolded(live) > *at + 20);
+    *at = xt_live_unfolded(live);
+    at[1] += 600;
+    xt_live_close(live);
+}
+
+static void fold_what_is_left(void *context)
+{
+    uint64_t *at = context;
+    struct xt_live *live = open_writer(true);
+    assert_int_equal(xt_live_unfolded(live), *at);
+    must(xt_live_fold_changes(live, &failure)); /* too few to be folded */
+    assert_int_equal(xt_live_unfolded(live), *at);
+    live->unfolded = XT_LIVE_FOLD_FROM;
+    must(xt_live_fold_changes(live, &failure));
+    assert_int_equal(xt_live_unfolded(live), 0);
+    *at = 0;
+    xt_live_close(live);
+}
+
+static void changes_that_wait_are_known(void **state)
+{
+    (void)state;
+    struct view view;
+    uint64_t *at = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(at != MAP_FAILED);
+    build(0, PEOPLE, 1);
+    in_child(leave_changes, at);
+    in_child(leave_changes, at);
+    in_child(fold_what_is_left, at);
+    in_child(leave_changes, at);
+    open_view(&view);
+    assert_exact(&view);
+    close_view(&view);
+    (void)munmap(at, 4096);
+}
+
 /* Groups come between the steps of a count; from time to time the map grows, which ends its snapshot. */
 static void count_between_groups(void *context)
 {
@@ -787,6 +833,7 @@ int main(void)
         EACH(counts_are_exact_over_a_list_of_documents),
         EACH(no_kill_makes_counts_wrong),
         EACH(changes_that_nobody_counted_take_the_counts_away),
+        EACH(changes_that_wait_are_known),
         EACH(events_while_people_are_counted_count_once),
         EACH(a_count_that_did_not_end_begins_anew),
         EACH(what_is_told_changes_once_a_month_and_with_ten_people),
