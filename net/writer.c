@@ -24,10 +24,11 @@
 #define TICK_MS 1000
 #define FOLD_MS                                                                                    \
     20 /* between two steps of dropping what a compaction folded: others want the disk as well */
-#define ADD_UP_MS 20       /* between two steps of adding up changes of statistics that have piled up */
-#define COUNT_MS 5         /* between two steps of counting changed people, each of some 3 ms */
-#define FOLD_AGAIN_MS 5000 /* when the disk was full */
-#define READERS_TICKS 10   /* how often places of dead readers are looked for, in ticks */
+#define ADD_UP_MS 20 /* between two steps of adding up changes of statistics that have piled up */
+#define COUNT_MS 5   /* between two steps of counting changed people, each of some 3 ms */
+#define FOLD_AGAIN_MS 5000  /* when the disk was full */
+#define STATISTICS_TICKS 60 /* after what counting or publishing failed of, in ticks */
+#define READERS_TICKS 10    /* how often places of dead readers are looked for, in ticks */
 /* Room that is low: less than a reseal would need (as much as the store takes) and this much more, some
  * 100,000 changed people. */
 #define ROOM_LOW (64ULL << 20)
@@ -60,7 +61,9 @@ struct writing {
     bool counting;    /* changed people, over a new base: nothing is dropped meanwhile */
     bool base_failed; /* and the log says so */
     bool room_low;    /* the same */
-    xt_date told_on;  /* the day on which statistics were last made, or could not be; 0: not yet */
+    xt_date told_on;  /* the day on which statistics were last made, or are lacking; 0: not yet */
+    uint64_t statistics_at;               /* tick from which they are tried again */
+    bool uncounted, untold, not_added_up; /* and the log says so */
     struct xt_writer_desk desk;
 };
 
@@ -316,10 +319,16 @@ static void on_control(uv_poll_t *poll, int status, int events)
 
 /* ---- statistics ---------------------------------------------------------------------------------- */
 
-/* Without them everything else goes on, but for a store of which nobody knows what is in it. */
-static void log_uncounted(enum xt_status status, const struct xt_failure *failure)
+/* Without them everything else goes on, but for a store of which nobody knows what is in it. It is tried again, and
+ * said once (*said) until it works. */
+static void statistics_failed(struct writing *writing, enum xt_status status,
+                              const struct xt_failure *failure, bool *said)
 {
-    log_reason(XT_LOG_ERROR, "statistics_failed", failure->text);
+    if (!*said) {
+        log_reason(XT_LOG_ERROR, "statistics_failed", failure->text);
+    }
+    *said = true;
+    writing->statistics_at = writing->ticks + STATISTICS_TICKS;
     if (status != XT_DISK_FULL && status != XT_NO_MEMORY && status != XT_CORRUPT &&
         status != XT_DENIED && status != XT_NOT_FOUND) {
         _exit(XT_EXIT_FAILED);
@@ -336,22 +345,24 @@ static void tell_statistics(struct writing *writing)
     (void)clock_gettime(CLOCK_REALTIME, &now);
     xt_date today =
         xt_date_of_unix_ms((uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000);
-    if (writing->base == NULL || xt_live_wants_base(writing->live) || writing->counting ||
-        writing->told_on == today) {
+    if (writing->base == NULL || xt_live_wants_base(writing->live) ||
+        !xt_live_has_counted(writing->live) || writing->told_on == today) {
         return;
     }
-    writing->told_on = today;
-    enum xt_status status =
-        xt_generation_statistics(writing->dir, xt_generation_manifest(writing->base),
-                                 writing->keyring, &base, &failure);
+    enum xt_status status = xt_generation_statistics(
+        writing->dir, xt_generation_manifest(writing->base), writing->keyring, &base, &failure);
     if (status == XT_OK) {
         status = xt_live_tell_statistics(writing->live, &base, today, &told, &failure);
     }
     xt_tally_free(&base);
+    if (status != XT_OK && status != XT_NOT_FOUND) {
+        statistics_failed(writing, status, &failure, &writing->untold);
+        return;
+    }
+    writing->told_on = today;
+    writing->untold = false;
     if (status == XT_NOT_FOUND) {
         log_reason(XT_LOG_INFO, "statistics_lacking", "the generation is of an older program");
-    } else if (status != XT_OK && status != XT_BUSY) {
-        log_uncounted(status, &failure);
     } else if (told) {
         log_reason(XT_LOG_INFO, "statistics_told", NULL);
     }
@@ -366,8 +377,11 @@ static void add_up_statistics(uv_timer_t *timer)
     uint64_t left = xt_live_unfolded(writing->live);
     xt_counter_set(&xt_shared_writer_counters(writing->shared)->statistics_changes, left);
     if (status != XT_OK) {
-        log_uncounted(status, &failure);
-    } else if (left >= XT_LIVE_FOLD_FROM && !writing->counting && !writing->stopped) {
+        statistics_failed(writing, status, &failure, &writing->not_added_up);
+        return;
+    }
+    writing->not_added_up = false;
+    if (left >= XT_LIVE_FOLD_FROM && !writing->counting && !writing->stopped) {
         (void)!uv_timer_start(&writing->add_up, add_up_statistics, ADD_UP_MS, 0);
     }
 }
@@ -397,10 +411,25 @@ static void on_count(uv_timer_t *timer)
         return;
     }
     if (status != XT_OK) {
-        log_uncounted(status, &failure);
+        statistics_failed(writing, status, &failure, &writing->uncounted);
+    } else {
+        writing->uncounted = false;
+        tell_statistics(writing);
     }
-    tell_statistics(writing);
     start_folding(writing, FOLD_MS);
+}
+
+/* What comes once a day, and again what failed. */
+static void look_at_statistics(struct writing *writing)
+{
+    if (writing->ticks >= writing->statistics_at && writing->base != NULL && !writing->counting) {
+        if (xt_live_has_counted(writing->live)) {
+            tell_statistics(writing);
+        } else {
+            start_counting(writing, 0);
+        }
+    }
+    add_up_statistics(&writing->add_up);
 }
 
 /* ---- the generation under the overlay ------------------------------------------------------------ */
@@ -496,8 +525,7 @@ static void on_tick(uv_timer_t *timer)
     if (xt_live_wants_base(writing->live)) {
         on_wants_base(writing);
     }
-    tell_statistics(writing);
-    add_up_statistics(&writing->add_up);
+    look_at_statistics(writing);
     if (++writing->ticks % READERS_TICKS == 0 &&
         xt_live_check_readers(writing->live, &dead) == XT_OK && dead > 0) {
         struct xt_log_line line;

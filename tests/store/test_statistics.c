@@ -625,6 +625,58 @@ static void changes_that_wait_are_known(void **state)
     (void)munmap(at, 4096);
 }
 
+/* In the file, whoever has it open: the last byte of all change records, found by LMDB's head of a node (size of the
+ * data, flags, size of the key) and the size of no other record with such a key. */
+static unsigned damage_changes(void)
+{
+    static uint8_t file[16 << 20];
+    static const uint8_t head[] = {
+        XT_LIVE_RECORD_HEAD + 10 + XT_LIVE_SEAL_OVERHEAD, 0, 0, 0, 0, 0, 8, 0, 0, 0, 0, 0};
+    unsigned damaged = 0;
+    FILE *live = fopen(deployment_path("live/live.mdb"), "r+b");
+    assert_non_null(live);
+    size_t size = fread(file, 1, sizeof(file), live);
+    for (size_t at = 0; at + 16 + head[0] <= size; at += 2) {
+        if (memcmp(file + at, head, sizeof(head)) == 0) {
+            size_t last = at + 16 + head[0] - 1;
+            assert_int_equal(fseek(live, (long)last, SEEK_SET), 0);
+            (void)fputc(file[last] ^ 1, live);
+            damaged++;
+        }
+    }
+    (void)fclose(live);
+    return damaged;
+}
+
+static void fold_what_is_damaged(void *context)
+{
+    (void)context;
+    struct xt_live *live = open_writer(true);
+    assert_true(write_group(live, 6000) + write_group(live, 6012) > 0);
+    assert_true(damage_changes() > 0);
+    live->unfolded = XT_LIVE_FOLD_FROM;
+    assert_int_equal(xt_live_fold_changes(live, &failure), XT_CORRUPT);
+    assert_non_null(strstr(failure.text, "statistics"));
+    assert_false(xt_live_has_counted(live));
+}
+
+static void damaged_counts_are_made_anew(void **state)
+{
+    (void)state;
+    struct view view;
+    struct xt_tally now;
+    build(0, PEOPLE, 1);
+    in_child(apply_many, (unsigned[]){0, 240});
+    open_view(&view);
+    assert_exact(&view);
+    in_child(fold_what_is_damaged, NULL);
+    assert_int_equal(count_now(&view, &now), XT_BUSY);
+    xt_tally_free(&now);
+    in_child(apply_many, (unsigned[]){240, 300});
+    assert_exact(&view);
+    close_view(&view);
+}
+
 /* Groups come between the steps of a count; from time to time the map grows, which ends its snapshot. */
 static void count_between_groups(void *context)
 {
@@ -834,6 +886,7 @@ int main(void)
         EACH(no_kill_makes_counts_wrong),
         EACH(changes_that_nobody_counted_take_the_counts_away),
         EACH(changes_that_wait_are_known),
+        EACH(damaged_counts_are_made_anew),
         EACH(events_while_people_are_counted_count_once),
         EACH(a_count_that_did_not_end_begins_anew),
         EACH(what_is_told_changes_once_a_month_and_with_ten_people),
