@@ -339,7 +339,9 @@ static void lie_over(uint32_t step)
     work.base = work_base(work.live, work.dir, work.keyring);
     assert_non_null(work.base);
     xt_live_set_base(work.live, work.base);
-    must(xt_live_count_anew(work.live, &failure));
+    for (bool counted = false; !counted;) {
+        must(xt_live_count_anew(work.live, &counted, &failure));
+    }
     tell(step, WORK_SETTLED, 0);
 }
 

@@ -176,12 +176,22 @@ static bool counts_once(struct xt_live *live, const struct work_told *last,
                    next_is_there ? next->first_sequence : xt_live_sequence(live) + 1);
 }
 
+static enum xt_status count(struct xt_live *live)
+{
+    bool done = false;
+    enum xt_status status = XT_OK;
+    while (status == XT_OK && !done) {
+        status = xt_live_count_anew(live, &done, &failure);
+    }
+    return status;
+}
+
 /* The statistics count the people who are there, and still do after an event and a fold. */
 static bool counts_on(struct xt_live *live, struct xt_generation *base, uint64_t sequence)
 {
     uint8_t memory[XT_EVENT_MAX];
     xt_live_set_base(live, base);
-    return xt_live_count_anew(live, &failure) == XT_OK &&
+    return count(live) == XT_OK &&
            work_recount(live, base, deployment(), world.keyring) == XT_OK &&
            applies(live, work_other_event(true, memory), false, sequence) &&
            work_recount(live, base, deployment(), world.keyring) == XT_OK &&
