@@ -94,7 +94,7 @@ enum xt_status xt_service_register(struct xt_service *service, struct xt_registe
                xt_live_lies_over(service->live, service->generation)) {
         return XT_OK;
     }
-    enum xt_status status = xt_live_refresh(service->live, epoch);
+    enum xt_status status = xt_live_refresh(service->live, epoch, xt_writer_commit(service->shared));
     if (status != XT_OK) { /* with XT_DENIED the keys are on their way, perhaps */
         xt_live_rest(service->live);
         service->live_epoch = 0;

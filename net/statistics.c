@@ -54,7 +54,9 @@ static enum xt_problem look_up(struct xt_service *service, xt_date *as_of)
         xt_service_register(service, &people) != XT_OK) {
         return XT_PROBLEM_NOT_READY;
     }
-    enum xt_status status = xt_live_refresh(service->live, xt_writer_epoch(service->shared));
+    uint64_t epoch = xt_writer_epoch(service->shared);
+    enum xt_status status =
+        xt_live_refresh(service->live, epoch, xt_writer_commit(service->shared));
     if (status == XT_OK) {
         status = xt_live_statistics(service->live, &service->statistics->told, as_of);
     }

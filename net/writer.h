@@ -39,10 +39,16 @@
 /* The child's command: START comes over XT_CONTROL_FD. Not for operators. */
 int xt_command_serve_writer(int argc, char **argv);
 
-/* Changes with every commit: what xt_live_refresh wants. Read it first, then refresh. */
+/* Changes with every commit: what xt_live_refresh wants. Read it first, then the commit, then refresh. */
 static inline uint64_t xt_writer_epoch(struct xt_shared *shared)
 {
     return __atomic_load_n(&xt_shared_writer_counters(shared)->sequence.value, __ATOMIC_ACQUIRE);
+}
+
+/* The transaction that a reader who has read the epoch must see, at least; workers cannot write it. */
+static inline uint64_t xt_writer_commit(struct xt_shared *shared)
+{
+    return __atomic_load_n(&xt_shared_writer_counters(shared)->commit.value, __ATOMIC_ACQUIRE);
 }
 
 #endif

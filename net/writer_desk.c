@@ -184,6 +184,8 @@ static void count_outcomes(struct xt_writer_desk *desk, uint64_t before, uint64_
 /* For all processes: what is committed up to here. Before any answer leaves. */
 static void publish(struct xt_writer_desk *desk)
 {
+    __atomic_store_n(&desk->counters->commit.value, xt_live_committed(desk->live),
+                     __ATOMIC_RELEASE);
     __atomic_store_n(&desk->counters->sequence.value, xt_live_sequence(desk->live),
                      __ATOMIC_RELEASE);
 }

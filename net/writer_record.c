@@ -31,8 +31,9 @@ enum xt_status xt_writer_record_live(struct xt_writer_record *record, const stru
                                      struct xt_failure *failure)
 {
     *live = NULL;
+    uint64_t epoch = xt_writer_epoch(record->shared);
     if (record->live != NULL &&
-        xt_live_refresh(record->live, xt_writer_epoch(record->shared)) != XT_OK) {
+        xt_live_refresh(record->live, epoch, xt_writer_commit(record->shared)) != XT_OK) {
         xt_live_close(record->live);
         record->live = NULL;
     }

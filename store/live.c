@@ -15,6 +15,8 @@
 #include "store/local_disk.h"
 
 #define FILE_NAME "live.mdb"
+#define SNAPSHOT_TRIES                                                                             \
+    8 /* each time between two calls a group would have to be committed, to the disk */
 
 enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int code)
 {
@@ -29,6 +31,12 @@ enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int 
     case EACCES:
     case EPERM:
         return xt_fail(failure, XT_DENIED, "cannot %s: %s", what, mdb_strerror(code));
+    case XT_LIVE_MOVED:
+        return xt_fail(
+            failure, XT_IO,
+            "cannot %s: its lock file does not tell of the last commit; somebody may have "
+            "written to it",
+            what);
     case MDB_CORRUPTED:
     case MDB_PAGE_NOTFOUND:
     case MDB_INVALID:
@@ -102,6 +110,14 @@ static int open_tables(struct xt_live *live)
 
 static int begin_txn(struct xt_live *live)
 {
+    if (live->txn != NULL) { /* of a reader that rests */
+        int code = mdb_txn_renew(live->txn);
+        if (code == MDB_MAP_RESIZED) { /* as below */
+            code = mdb_env_set_mapsize(live->env, 0);
+            code = code == 0 ? mdb_txn_renew(live->txn) : code;
+        }
+        return code;
+    }
     int code = mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn);
     if (code == MDB_READERS_FULL) { /* of killed ones, whom the writer has not looked for yet */
         int dead = 0;
@@ -183,16 +199,42 @@ static enum xt_status begun(struct xt_live *live)
     return status == XT_OK ? xt_live_catch_up(live) : status;
 }
 
-static enum xt_status begin_reading(struct xt_live *live)
+/* Which commit a reader gets is told by the lock file, which any reader can write; the file itself none can.
+ * So what was begun counts only when it is a commit that the file has had before, and not older than the one
+ * that is to be seen: of LMDB's two last pages it then got that one or a later one. Else it is tried again,
+ * since a commit may have come between. */
+static int begin_snapshot(struct xt_live *live, uint64_t least)
 {
-    int code = begin_txn(live);
+    for (unsigned tries = 0; tries < SNAPSHOT_TRIES; tries++) {
+        MDB_envinfo before;
+        int code = mdb_env_info(live->env, &before);
+        code = code == 0 ? begin_txn(live) : code;
+        if (code != 0) {
+            return code;
+        }
+        uint64_t id = mdb_txn_id(live->txn);
+        if (id >= least && id <= (uint64_t)before.me_last_txnid) {
+            return 0;
+        }
+        mdb_txn_reset(live->txn);
+    }
+    return XT_LIVE_MOVED;
+}
+
+static enum xt_status begin_reading(struct xt_live *live, uint64_t least)
+{
+    int code = begin_snapshot(live, least);
     live->active = code == 0;
     return code == 0 ? begun(live) : xt_live_failed(NULL, "", code);
 }
 
 enum xt_status xt_live_begin_look(struct xt_live *live)
 {
-    int code = begin_txn(live);
+    int code = live->moved ? XT_LIVE_MOVED : begin_txn(live);
+    if (code == 0 && (uint64_t)mdb_txn_id(live->txn) != live->committed) {
+        xt_live_end_look(live);
+        code = XT_LIVE_MOVED;
+    }
     live->active = code == 0;
     return code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
 }
@@ -244,7 +286,7 @@ enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead)
  * Who takes the writers' mutex next finds that commit in the file, and makes it known to all. */
 static enum xt_status load_window(struct xt_live *live, uint32_t events, struct xt_failure *failure)
 {
-    int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    int code = xt_live_begin_write(live);
     enum xt_status status = code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
     uint64_t time_ms = 0;
     live->active = code == 0;
@@ -347,7 +389,7 @@ enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring, b
     if (status == XT_OK && writes) {
         status = begin_writing(live, sizes.window_events, failure);
     } else if (status == XT_OK) {
-        status = begin_reading(live);
+        status = begin_reading(live, 0);
     }
     if (status != XT_OK) {
         xt_live_close(live);
@@ -373,7 +415,7 @@ enum xt_status xt_live_open_reader(const char *dir, const struct xt_keyring *key
 
 /* ---- readers ----------------------------------------------------------------------------------- */
 
-enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch)
+enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch, uint64_t commit)
 {
     xt_require(!live->writes);
     if (live->active && live->epoch == epoch) {
@@ -388,17 +430,12 @@ enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch)
         live->txn = NULL;
         struct xt_failure unused;
         enum xt_status status = xt_live_open_overlay(live, &unused);
-        live->epoch = epoch;
-        return status == XT_OK ? begin_reading(live) : status;
+        if (status != XT_OK) {
+            return status;
+        }
     }
-    int code = mdb_txn_renew(live->txn);
-    if (code == MDB_MAP_RESIZED) { /* the writer has made it larger */
-        code = mdb_env_set_mapsize(live->env, 0);
-        code = code == 0 ? mdb_txn_renew(live->txn) : code;
-    }
-    live->active = code == 0;
     live->epoch = epoch;
-    return code == 0 ? begun(live) : xt_live_failed(NULL, "", code);
+    return begin_reading(live, commit);
 }
 
 void xt_live_rest(struct xt_live *live)
@@ -412,16 +449,16 @@ void xt_live_rest(struct xt_live *live)
 
 /* ---- the end ----------------------------------------------------------------------------------- */
 
-/* Those that could not be closed, each behind the next: a leak checker is to see that they are not lost. */
+/* Those that could not be closed, or have the writers' mutex for good, each behind the next: a leak checker is to see that they are not lost. */
 static MDB_env *left_open;
 
-static void close_environment(MDB_env *env)
+static void close_environment(MDB_env *env, bool held)
 {
     int major = 0;
     int minor = 0;
     int patch = 0;
     (void)mdb_version(&major, &minor, &patch);
-    if (major == 0 && minor == 9 && patch >= 26 && patch <= 31) {
+    if (held || (major == 0 && minor == 9 && patch >= 26 && patch <= 31)) {
         (void)mdb_env_set_userctx(env, left_open);
         left_open = env;
     } else {
@@ -439,12 +476,17 @@ void xt_live_close(struct xt_live *live)
     }
     xt_live_stop_counting(live);
     if (live->env != NULL) {
-        close_environment(live->env);
+        close_environment(live->env, live->moved);
     }
     xt_live_sealer_close(live->sealer);
     xt_live_window_close(&live->window);
     xt_live_close_overlay(live);
     free(live);
+}
+
+uint64_t xt_live_committed(const struct xt_live *live)
+{
+    return live->committed;
 }
 
 uint32_t xt_live_key_id(const struct xt_live *live)

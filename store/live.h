@@ -115,6 +115,10 @@ XT_MUST_USE enum xt_status xt_live_look_up_generation(struct xt_live *live, uint
  * reseal takes as many again as it has. XT_IO: the disk does not tell. */
 XT_MUST_USE enum xt_status xt_live_room(const struct xt_live *live, uint64_t *used, uint64_t *left);
 
+/* The number of the last transaction that was committed: for readers, who are told of it by memory that they
+ * cannot write. */
+uint64_t xt_live_committed(const struct xt_live *live);
+
 /* Frees the places of readers that died; once in a while. Gives how many there were. */
 XT_MUST_USE enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead);
 
@@ -127,8 +131,10 @@ XT_MUST_USE enum xt_status xt_live_open_reader(const char *dir, const struct xt_
                                                struct xt_live **live, struct xt_failure *failure);
 
 /* At the start of a turn: sees everything that was committed before `epoch` was read (net/writer.h);
- * costs nothing while it stays the same. A failure is XT_IO: close, open again. */
-XT_MUST_USE enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch);
+ * costs nothing while it stays the same. commit: what the writer told of with it (xt_live_committed), read
+ * after it: with a store that shows less it fails, whatever other readers wrote to the lock file; 0: not
+ * known. A failure is XT_IO: close, open again. */
+XT_MUST_USE enum xt_status xt_live_refresh(struct xt_live *live, uint64_t epoch, uint64_t commit);
 /* Before a wait of unknown length: pages that this reader could see may be used again. What was found
  * is gone; xt_live_refresh comes first next time. */
 void xt_live_rest(struct xt_live *live);

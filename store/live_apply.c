@@ -129,7 +129,7 @@ static int try_group(struct group *group, uint64_t now_ms)
 {
     struct xt_live *live = group->live;
     unsigned forget = forgettable(live);
-    int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    int code = xt_live_begin_write(live);
     live->active = code == 0;
     xt_live_advance(live, now_ms);
     for (unsigned i = 0; code == 0 && i < group->count; i++) {
@@ -147,8 +147,7 @@ static int try_group(struct group *group, uint64_t now_ms)
         code = write_position(live);
     }
     if (code == 0) {
-        code = mdb_txn_commit(live->txn);
-        live->txn = NULL; /* whatever came of it */
+        code = xt_live_end_write(live, 0);
     }
     end_txn(live);
     if (code != 0) {

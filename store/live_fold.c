@@ -204,21 +204,13 @@ static int drop_in_txn(struct step *step)
 static int try_step(struct step *step)
 {
     struct xt_live *live = step->live;
-    int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    int code = xt_live_begin_write(live);
     if (code != 0) {
-        live->txn = NULL;
         return code;
     }
     live->active = true;
     code = drop_in_txn(step);
-    if (code == 0) {
-        code = mdb_txn_commit(live->txn);
-    } else {
-        mdb_txn_abort(live->txn);
-    }
-    live->txn = NULL;
-    live->active = false;
-    return code;
+    return xt_live_end_write(live, code);
 }
 
 /* Whether the base holds what this store still has. One that is not the base any more says nothing. */

@@ -58,13 +58,15 @@ struct xt_live {
     const struct xt_keyring *keyring; /* of a reader, borrowed */
     uint32_t key_id, version;         /* of the header */
     uint8_t salt[XT_SALT_BYTES];
-    bool writes, active;          /* active: txn may be read through */
-    uint64_t epoch;               /* of a reader's last renewal */
-    uint64_t sequence;            /* of a writer: the last one, of the group under way as well */
-    uint64_t time_ms;             /* of a writer: of the last event, UTC, as the clock was */
-    uint64_t age_ms;              /* of a writer: the same since some beginning, without leaps */
-    uint64_t log_first;           /* of a writer: the oldest line in the log; <= window.first */
-    uint64_t file_limit;          /* of a writer: RLIMIT_FSIZE when it was opened, bytes */
+    bool writes, active; /* active: txn may be read through */
+    uint64_t committed;  /* of a writer: LMDB's number of the last transaction, by the file */
+    bool moved;          /* of a writer: somebody told LMDB of another one */
+    uint64_t epoch;      /* of a reader's last renewal */
+    uint64_t sequence;   /* of a writer: the last one, of the group under way as well */
+    uint64_t time_ms;    /* of a writer: of the last event, UTC, as the clock was */
+    uint64_t age_ms;     /* of a writer: the same since some beginning, without leaps */
+    uint64_t log_first;  /* of a writer: the oldest line in the log; <= window.first */
+    uint64_t file_limit; /* of a writer: RLIMIT_FSIZE when it was opened, bytes */
     struct xt_live_window window; /* of a writer */
 
     /* The overlay. */
@@ -123,6 +125,19 @@ enum xt_status xt_live_failed(struct xt_failure *failure, const char *what, int 
 
 /* The last commit, as a writer that has just opened the store reads it, is on the disk. Codes of LMDB's. */
 XT_MUST_USE int xt_live_pin(struct xt_live *live);
+
+/* LMDB tells of the last transaction in its lock file, which readers write as well. A code beside LMDB's: it
+ * tells of another one there than the file does. */
+#define XT_LIVE_MOVED (-30700)
+
+/* A writer: keeps which transaction is the last, by the file. Codes of LMDB's, as all that follow. */
+XT_MUST_USE int xt_live_note_commit(struct xt_live *live);
+/* Begins live->txn behind that one and no other. XT_LIVE_MOVED: it cannot, and this process must end without
+ * using the store again. It keeps the writers' mutex, so that LMDB sees that a writer died, and the next one
+ * reads the right number in the file. */
+XT_MUST_USE int xt_live_begin_write(struct xt_live *live);
+/* Commits live->txn when code is 0, else gives it up; there is none after it. */
+XT_MUST_USE int xt_live_end_write(struct xt_live *live, int code);
 
 /* A writer's own look at the store, between groups. */
 XT_MUST_USE enum xt_status xt_live_begin_look(struct xt_live *live);

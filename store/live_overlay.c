@@ -22,26 +22,23 @@ static int open_both(MDB_txn *txn, unsigned flags, unsigned *tables)
 /* Handles are good for later transactions once this one was committed. */
 static int open_tables(struct xt_live *live)
 {
-    MDB_txn *txn = NULL;
-    unsigned flags = live->writes ? 0 : MDB_RDONLY;
-    int code = mdb_txn_begin(live->env, NULL, flags, &txn);
+    int code = live->writes ? xt_live_begin_write(live)
+                            : mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn);
     if (code == MDB_MAP_RESIZED) { /* the writer has made it larger */
         code = mdb_env_set_mapsize(live->env, 0);
-        code = code == 0 ? mdb_txn_begin(live->env, NULL, flags, &txn) : code;
+        code = code == 0 ? mdb_txn_begin(live->env, NULL, MDB_RDONLY, &live->txn) : code;
     }
     if (code != 0) {
+        live->txn = NULL;
         return code;
     }
+    MDB_txn *txn = live->txn;
     code = open_both(txn, live->writes ? MDB_CREATE : 0, live->tables);
     int counted = mdb_dbi_open(txn, "statistics", live->writes ? MDB_CREATE : 0,
                                &live->tables[XT_LIVE_STATISTICS]);
     live->has_statistics = code == 0 && counted == 0;
     code = code == 0 && counted != MDB_NOTFOUND ? counted : code;
-    if (code == 0) {
-        return mdb_txn_commit(txn);
-    }
-    mdb_txn_abort(txn);
-    return code;
+    return xt_live_end_write(live, code); /* a reader's as well: handles are committed */
 }
 
 enum xt_status xt_live_open_overlay(struct xt_live *live, struct xt_failure *failure)

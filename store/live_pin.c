@@ -14,6 +14,40 @@
 /* Of each of LMDB's two first pages the part that says which transaction was the last. */
 #define META_SIZE 512
 
+int xt_live_note_commit(struct xt_live *live)
+{
+    MDB_envinfo info;
+    int code = mdb_env_info(live->env, &info);
+    live->committed = code == 0 ? (uint64_t)info.me_last_txnid : live->committed;
+    return code;
+}
+
+int xt_live_begin_write(struct xt_live *live)
+{
+    int code = live->moved ? XT_LIVE_MOVED : mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    if (code == 0 && (uint64_t)mdb_txn_id(live->txn) != live->committed + 1) {
+        live->moved = true;
+        code = XT_LIVE_MOVED;
+    }
+    if (code != 0) {
+        live->txn = NULL; /* with XT_LIVE_MOVED it goes on, and has the mutex */
+    }
+    return code;
+}
+
+int xt_live_end_write(struct xt_live *live, int code)
+{
+    if (code == 0) {
+        code = mdb_txn_commit(live->txn);
+        code = code == 0 ? xt_live_note_commit(live) : code;
+    } else {
+        mdb_txn_abort(live->txn);
+    }
+    live->txn = NULL;
+    live->active = false;
+    return code;
+}
+
 int xt_live_pin(struct xt_live *live)
 {
     MDB_stat stat;
@@ -34,5 +68,5 @@ int xt_live_pin(struct xt_live *live)
             code = errno;
         }
     }
-    return code;
+    return code == 0 ? xt_live_note_commit(live) : code;
 }

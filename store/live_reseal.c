@@ -9,22 +9,15 @@
 static int try_reseal(struct xt_live *live, const struct xt_keyring *keyring, uint32_t key_id,
                       const uint8_t salt[XT_SALT_BYTES], const struct xt_live_sealer *sealer)
 {
-    int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    int code = xt_live_begin_write(live);
     if (code != 0) {
-        live->txn = NULL;
         return code;
     }
     code = xt_live_records_reseal(live, sealer);
     if (code == 0) {
         code = xt_live_put_header(live, keyring, key_id, salt, sealer);
     }
-    if (code == 0) {
-        code = mdb_txn_commit(live->txn);
-    } else {
-        mdb_txn_abort(live->txn);
-    }
-    live->txn = NULL;
-    return code;
+    return xt_live_end_write(live, code);
 }
 
 static void take(struct xt_live *live, uint32_t key_id, const uint8_t salt[XT_SALT_BYTES],

@@ -306,21 +306,13 @@ typedef int (*transaction)(struct xt_live *live, void *context);
 
 static int try_once(struct xt_live *live, transaction act, void *context)
 {
-    int code = mdb_txn_begin(live->env, NULL, 0, &live->txn);
+    int code = xt_live_begin_write(live);
     if (code != 0) {
-        live->txn = NULL;
         return code;
     }
     live->active = true;
     code = act(live, context);
-    if (code == 0) {
-        code = mdb_txn_commit(live->txn);
-    } else {
-        mdb_txn_abort(live->txn);
-    }
-    live->txn = NULL;
-    live->active = false;
-    return code;
+    return xt_live_end_write(live, code);
 }
 
 static enum xt_status commit(struct xt_live *live, transaction act, void *context,

@@ -336,7 +336,9 @@ static void an_answer_means_applied_durable_and_visible(void **state)
     expect_told(XT_CONTROL_READY);
     struct xt_writer_channel *channel = open_channel(fd);
     struct xt_live *live = open_reader();
-    assert_int_equal(xt_live_refresh(live, xt_writer_epoch(world.shared)), XT_OK);
+    assert_int_equal(
+        xt_live_refresh(live, xt_writer_epoch(world.shared), xt_writer_commit(world.shared)),
+        XT_OK);
     for (unsigned i = 0; i < 300; i++) {
         struct xt_event event = held_event(i, "vnpt");
         assert_false(is_held(live, i, "vnpt"));
@@ -344,7 +346,9 @@ static void an_answer_means_applied_durable_and_visible(void **state)
         assert_int_equal(answer.status, XT_OK);
         assert_int_equal(answer.sequence, i + 1);
         assert_false(answer.duplicate);
-        assert_int_equal(xt_live_refresh(live, xt_writer_epoch(world.shared)), XT_OK);
+        assert_int_equal(
+            xt_live_refresh(live, xt_writer_epoch(world.shared), xt_writer_commit(world.shared)),
+            XT_OK);
         assert_true(is_held(live, i, "vnpt"));
         answer = ask(channel, &event);
         assert_int_equal(answer.status, XT_OK);
@@ -440,7 +444,9 @@ static enum xt_card_state card_of(const struct xt_register *as, uint64_t number)
 {
     struct xt_found found;
     struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
-    assert_int_equal(xt_live_refresh(as->live, xt_writer_epoch(world.shared)), XT_OK);
+    assert_int_equal(
+        xt_live_refresh(as->live, xt_writer_epoch(world.shared), xt_writer_commit(world.shared)),
+        XT_OK);
     assert_int_equal(xt_register_find(as, id, &found), XT_OK);
     assert_true(found.found);
     return found.hot.card_state;
@@ -851,7 +857,9 @@ static void on_job(void *context, const struct xt_writer_answer *answer)
     storm.duplicates += answer->duplicate;
     /* The answer is there, so everybody sees it who looks at the epoch. */
     if (job->number % 16 == 0) {
-        assert_int_equal(xt_live_refresh(storm.live, xt_writer_epoch(world.shared)), XT_OK);
+        assert_int_equal(xt_live_refresh(storm.live, xt_writer_epoch(world.shared),
+                                         xt_writer_commit(world.shared)),
+                         XT_OK);
         assert_true(is_held(storm.live, job->number, "vnpt"));
         xt_live_rest(storm.live);
     }
@@ -909,7 +917,7 @@ static void restart_writer(void)
 static void check_storm(void)
 {
     struct xt_live *live = storm.live;
-    assert_int_equal(xt_live_refresh(live, UINT64_MAX), XT_OK);
+    assert_int_equal(xt_live_refresh(live, UINT64_MAX, 0), XT_OK);
     uint64_t last = xt_live_sequence(live);
     uint8_t *used = calloc(last + 1, 1);
     assert_non_null(used);

@@ -339,7 +339,9 @@ bool rig_has_logged(const char *text)
 void rig_check(bool complete)
 {
     uint64_t applied = 1; /* the generation */
-    assert_int_equal(xt_live_refresh(rig.as.live, xt_writer_epoch(rig.shared)), XT_OK);
+    assert_int_equal(
+        xt_live_refresh(rig.as.live, xt_writer_epoch(rig.shared), xt_writer_commit(rig.shared)),
+        XT_OK);
     for (unsigned i = 0; i < RIG_SUBJECTS; i++) {
         const struct rig_subject *subject = &rig.subjects[i];
         unsigned seen = is_person(i) ? seen_of_person(i) : seen_of_certificate(i);

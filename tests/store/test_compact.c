@@ -122,7 +122,7 @@ static void whatever_happened_compacting_changes_no_answer(void **state)
             assert_true(WIFEXITED(status) && WEXITSTATUS(status) == 0);
         }
         apply_groups(2); /* over the old one */
-        assert_int_equal(xt_live_refresh(before.live, 1), XT_OK);
+        assert_int_equal(xt_live_refresh(before.live, 1, 0), XT_OK);
         check_all(&before);
         check_current();
         assert_true(current() == round + 2);
@@ -137,17 +137,17 @@ static void whatever_happened_compacting_changes_no_answer(void **state)
 
         take_current();
         apply_groups(2);
-        assert_int_equal(xt_live_refresh(before.live, 2), XT_OK);
+        assert_int_equal(xt_live_refresh(before.live, 2, 0), XT_OK);
         check_all(&before); /* nothing was dropped yet */
         while (!drop_step()) {
-            assert_int_equal(xt_live_refresh(after.live, 100 + next), XT_OK);
+            assert_int_equal(xt_live_refresh(after.live, 100 + next, 0), XT_OK);
             check_all(&after);
             apply_groups(1);
         }
-        assert_int_equal(xt_live_refresh(after.live, 200 + next), XT_OK);
+        assert_int_equal(xt_live_refresh(after.live, 200 + next, 0), XT_OK);
         check_all(&after);
         assert_true(entries_of(&after) < entries);
-        assert_int_equal(xt_live_refresh(before.live, 3), XT_OK);
+        assert_int_equal(xt_live_refresh(before.live, 3, 0), XT_OK);
         struct xt_found found;
         struct xt_id id = {.kind = XT_ID_PERSONAL, .value = PERSON_NUMBER(1)};
         assert_int_equal(xt_register_find(&before, id, &found), XT_BUSY);
@@ -176,7 +176,7 @@ static void an_overlay_that_was_folded_whole_costs_nothing_any_more(void **state
     while (!drop_step()) {
     }
     xt_live_rest(as.live);
-    assert_int_equal(xt_live_refresh(as.live, 1), XT_OK);
+    assert_int_equal(xt_live_refresh(as.live, 1, 0), XT_OK);
     assert_true(entries_of(&as) == 0);
     assert_true(xt_live_is_bare(as.live));
     assert_true(as.live->filter.blocks == NULL);

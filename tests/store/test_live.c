@@ -4,6 +4,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
@@ -390,19 +391,20 @@ static void wait_for(int end)
 static void read_along(void)
 {
     struct xt_live *live = open_reader();
-    assert_int_equal(xt_live_refresh(live, 0), XT_OK);
+    assert_int_equal(xt_live_refresh(live, 0, 0), XT_OK);
     assert_held_by(live, 1, NULL);
     step_to(ends[1][1]);
     wait_for(ends[0][0]); /* it was applied */
     assert_held_by(live, 1, NULL);
-    assert_int_equal(xt_live_refresh(live, 0), XT_OK);
+    assert_int_equal(xt_live_refresh(live, 0, 0), XT_OK);
     assert_held_by(live, 1, NULL);
-    assert_int_equal(xt_live_refresh(live, 1), XT_OK);
+    assert_int_equal(xt_live_refresh(live, 1, 0), XT_OK);
     assert_held_by(live, 1, "vnpt");
     xt_live_rest(live);
     step_to(ends[1][1]);
-    wait_for(ends[0][0]);                              /* another one */
-    assert_int_equal(xt_live_refresh(live, 1), XT_OK); /* it has rested: a new look in any case */
+    wait_for(ends[0][0]); /* another one */
+    assert_int_equal(xt_live_refresh(live, 1, 0),
+                     XT_OK); /* it has rested: a new look in any case */
     assert_held_by(live, 1, "fpt");
     assert_int_equal(xt_live_sequence(live), 2);
     xt_live_close(live);
@@ -549,7 +551,7 @@ static void readers_follow_a_map_that_grew(void **state)
         live = open_sized(false, SMALL_MAP, XT_LIVE_WINDOW_EVENTS);
         step_to(ends[1][1]);
         wait_for(ends[0][0]);
-        assert_int_equal(xt_live_refresh(live, 1), XT_OK);
+        assert_int_equal(xt_live_refresh(live, 1, 0), XT_OK);
         assert_held_by(live, LAST, "vnpt");
         _exit(0);
     }
@@ -1093,6 +1095,108 @@ static void a_killed_writer_loses_nothing_that_it_told(void **state)
 
 #define EACH(test) cmocka_unit_test_setup_teardown(test, make, remove_all)
 
+/* ---- the lock file, which every reader may write ------------------------------------------------- */
+
+#define LOCK_HEAD 128 /* bytes of LMDB's lock file before the places of readers */
+
+/* What a reader that was taken over can do: LMDB's word for the last transaction, found by its value. */
+static void tell_of_another_commit(uint64_t right, uint64_t wrong)
+{
+    int fd = open(deployment_path("live/live.mdb-lock"), O_RDWR | O_CLOEXEC);
+    assert_true(fd >= 0);
+    uint64_t *words = mmap(NULL, LOCK_HEAD, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+    assert_ptr_not_equal(words, MAP_FAILED);
+    unsigned found = 0;
+    for (unsigned i = 0; i < LOCK_HEAD / sizeof(*words); i++) {
+        if (words[i] == right) {
+            words[i] = wrong;
+            found++;
+        }
+    }
+    assert_int_equal(found, 1);
+    assert_int_equal(munmap(words, LOCK_HEAD), 0);
+    (void)fd; /* closing it would end the locks of this process on it */
+}
+
+static uint64_t *told; /* shared with children: xt_live_committed */
+
+static void apply_some(void)
+{
+    struct xt_live *live = open_writer();
+    for (unsigned i = 1; i <= 20; i++) {
+        struct xt_event event = held_event(i, "vnpt");
+        assert_applied(apply_one(live, &event), i, false);
+    }
+    *told = xt_live_committed(live);
+    xt_live_close(live);
+}
+
+static void write_behind_a_wrong_word(void)
+{
+    struct xt_live *live = open_writer();
+    struct xt_event event = held_event(21, "vnpt");
+    struct xt_live_outcome outcome;
+    assert_applied(apply_one(live, &event), 21, false);
+    *told = xt_live_committed(live);
+    tell_of_another_commit(*told, *told - 1);
+    event = held_event(22, "fpt");
+    for (unsigned i = 0; i < 2; i++) { /* it does not come back to it either */
+        assert_int_equal(apply(live, event.at_ms, &event, 1, &outcome), XT_IO);
+    }
+    xt_live_close(live);
+}
+
+static void write_after_it(void)
+{
+    struct xt_live *live = open_writer();
+    struct xt_event event = held_event(22, "fpt");
+    assert_applied(apply_one(live, &event), 22, false);
+    *told = xt_live_committed(live);
+    xt_live_close(live);
+}
+
+static void a_reader_believes_no_other_commit_than_it_was_told_of(void **state)
+{
+    (void)state;
+    told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(told, MAP_FAILED);
+    in_child(apply_some);
+    uint64_t last = *told;
+    struct xt_live *live = open_reader();
+    assert_int_equal(xt_live_refresh(live, 20, last), XT_OK);
+    assert_held_by(live, 20, "vnpt");
+    const uint64_t wrong[] = {last - 1, last - 2, last + 1, last + 2, UINT64_MAX};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        xt_live_rest(live);
+        tell_of_another_commit(last, wrong[i]);
+        assert_int_equal(xt_live_refresh(live, 21 + i, last), XT_IO);
+        tell_of_another_commit(wrong[i], last);
+        assert_int_equal(xt_live_refresh(live, 21 + i, last), XT_OK);
+        assert_held_by(live, 20, "vnpt");
+    }
+    xt_live_close(live);
+    assert_int_equal(munmap(told, sizeof(*told)), 0);
+}
+
+static void a_writer_writes_behind_no_other_commit_than_its_last(void **state)
+{
+    (void)state;
+    told = mmap(NULL, sizeof(*told), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_ptr_not_equal(told, MAP_FAILED);
+    in_child(apply_some);
+    struct xt_live *live = open_reader(); /* who opens a store alone sets its word right */
+    in_child(write_behind_a_wrong_word);
+    assert_int_equal(xt_live_refresh(live, 21, *told), XT_IO);
+    in_child(write_after_it);
+    assert_int_equal(xt_live_refresh(live, 22, *told), XT_OK);
+    assert_int_equal(xt_live_sequence(live), 22);
+    assert_held_by(live, 20, "vnpt");
+    assert_held_by(live, 21, "vnpt");
+    assert_held_by(live, 22, "fpt");
+    xt_live_close(live);
+    assert_int_equal(munmap(told, sizeof(*told)), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -1125,6 +1229,8 @@ int main(void)
         EACH(a_limit_of_file_size_is_like_a_full_disk),
         EACH(network_file_systems_are_refused),
         EACH(a_killed_writer_loses_nothing_that_it_told),
+        EACH(a_reader_believes_no_other_commit_than_it_was_told_of),
+        EACH(a_writer_writes_behind_no_other_commit_than_its_last),
     };
     xt_crypto_start();
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -49,7 +49,7 @@ static void whatever_happens_the_register_is_what_the_model_says(void **state)
             applied[event.type] += answer.outcomes[i].status == XT_OK;
         }
         next += count;
-        assert_int_equal(xt_live_refresh(as.live, group + 1), XT_OK);
+        assert_int_equal(xt_live_refresh(as.live, group + 1, 0), XT_OK);
         if (group % 10 == 9) {
             check_all(&as);
         }
@@ -114,7 +114,7 @@ static void a_killed_writer_leaves_groups_whole_or_not_at_all(void **state)
             }
         }
         next += count;
-        assert_int_equal(xt_live_refresh(as.live, kill_at + 1), XT_OK);
+        assert_int_equal(xt_live_refresh(as.live, kill_at + 1, 0), XT_OK);
         if (kill_at % 10 == 9) {
             check_all(&as);
         }
@@ -140,12 +140,12 @@ static void a_reader_that_lags_behind_the_log_reads_all_keys_again(void **state)
         (void)hear(&answer);
         follow_group(next, GROUP_MAX, &answer);
         if (model.sequence < 10) { /* from here on it sleeps */
-            assert_int_equal(xt_live_refresh(as.live, next + 1), XT_OK);
+            assert_int_equal(xt_live_refresh(as.live, next + 1, 0), XT_OK);
             xt_live_rest(as.live);
         }
     }
     assert_true(as.live->filtered < 10);
-    assert_int_equal(xt_live_refresh(as.live, next + 1), XT_OK);
+    assert_int_equal(xt_live_refresh(as.live, next + 1, 0), XT_OK);
     check_all(&as);
     close_register(&as);
     stop_writer(0);
@@ -184,7 +184,7 @@ static void an_older_store_is_given_an_overlay(void **state)
     (void)hear(&answer);
     follow_group(0, GROUP_MAX, &answer);
     assert_true(model.sequence > 0);
-    assert_int_equal(xt_live_refresh(as.live, 1), XT_OK);
+    assert_int_equal(xt_live_refresh(as.live, 1, 0), XT_OK);
     assert_true(as.live->has_overlay);
     check_all(&as);
     close_register(&as);
@@ -264,7 +264,7 @@ static void a_new_master_key_seals_the_overlay_anew_and_the_old_one_can_go(void 
     assert_int_equal(answer.key_id, current);
     check_all(&as); /* as it was before */
     assert_int_equal(xt_live_key_id(as.live), old);
-    assert_int_equal(xt_live_refresh(as.live, 1), XT_OK);
+    assert_int_equal(xt_live_refresh(as.live, 1, 0), XT_OK);
     assert_int_equal(xt_live_key_id(as.live), current);
     check_all(&as);
     for (; next < 90 * GROUP_MAX; next += GROUP_MAX) { /* nobody is there twice */
@@ -272,7 +272,7 @@ static void a_new_master_key_seals_the_overlay_anew_and_the_old_one_can_go(void 
         (void)hear(&answer);
         follow_group(next, GROUP_MAX, &answer);
     }
-    assert_int_equal(xt_live_refresh(as.live, 2), XT_OK);
+    assert_int_equal(xt_live_refresh(as.live, 2, 0), XT_OK);
     assert_true(as.live->filter.count >= keys);
     check_all(&as);
     close_register(&as);
@@ -296,7 +296,7 @@ static void a_new_master_key_seals_the_overlay_anew_and_the_old_one_can_go(void 
     order_group(next, GROUP_MAX);
     (void)hear(&answer);
     follow_group(next, GROUP_MAX, &answer);
-    assert_int_equal(xt_live_refresh(as.live, 1), XT_OK);
+    assert_int_equal(xt_live_refresh(as.live, 1, 0), XT_OK);
     check_all(&as);
     close_register(&as);
     stop_writer(0);

@@ -369,7 +369,7 @@ static void close_view(struct view *view)
 static enum xt_status count_now(struct view *view, struct xt_tally *now)
 {
     read_file(view->as.generation, now);
-    assert_int_equal(xt_live_refresh(view->as.live, ++view->epoch), XT_OK);
+    assert_int_equal(xt_live_refresh(view->as.live, ++view->epoch, 0), XT_OK);
     return xt_live_add_cells(view->as.live, xt_generation_manifest(view->as.generation)->digest,
                              now);
 }
