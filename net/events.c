@@ -61,6 +61,9 @@ struct stream {
     unsigned first, count; /* lines taken and not written: a ring */
     unsigned unsent;       /* of them, from the first on: those before it were sent or are done */
     unsigned under_way;    /* sent and not answered */
+    uint32_t cell;         /* of its partner, from the first line on */
+    bool is_paid;          /* the first line was taken: the request's rate is spent */
+    bool waits_for_rate;
     bool hopeless, abandoned; /* nothing has moved for too long; its client has gone */
     uint64_t bodies_end;
     uint64_t answered, applied, duplicates, conflicts;
@@ -73,6 +76,7 @@ struct xt_events_desk {
     struct xt_writer_channel *writer;
     struct xt_pool streams, calls;
     struct xt_ring all;
+    uv_timer_t rate;               /* the next time that a line may be taken which waits for it */
     bool starved;                  /* the channel took no more from somebody */
     struct xt_registry_event told; /* of the line at hand */
 };
@@ -134,6 +138,17 @@ static void finish(struct stream *stream, struct line *line, unsigned status, co
     }
 }
 
+/* For the alarm: whoever tells what does not fit asks about people. */
+static void count_fit(const struct stream *stream, bool fits)
+{
+    if (stream->cell != XT_NO_CELL) {
+        struct xt_partner_counters *counters =
+            &stream->desk->service->counters->by_partner[stream->cell];
+        xt_counter_add(&counters->events, 1);
+        xt_counter_add(&counters->misses, !fits);
+    }
+}
+
 static void finish_answered(struct stream *stream, struct line *line,
                             const struct xt_writer_answer *answer)
 {
@@ -149,10 +164,12 @@ static void finish_answered(struct stream *stream, struct line *line,
     if (answer->status == XT_OK) {
         line->duplicate = answer->duplicate;
         line->sequence = answer->sequence;
+        count_fit(stream, true);
         finish(stream, line, 200, "");
         return;
     }
     if (answer->status == XT_DENIED && answer->conflict != XT_CONFLICT_NONE) {
+        count_fit(stream, false);
         finish(stream, line, 409, xt_conflict_name(answer->conflict));
         return;
     }
@@ -305,8 +322,9 @@ static void finish_rejected(struct stream *stream, struct line *line,
     finish(stream, line, 400, "invalid_event");
 }
 
-/* A partner may have lost his right since the stream began. */
-static bool is_permitted(const struct stream *stream, enum xt_problem *problem)
+/* A partner may have lost his right since the stream began. Else gives who he is now. */
+static bool is_permitted(const struct stream *stream, const struct xt_partner **found,
+                         enum xt_problem *problem)
 {
     const struct xt_partner *known = NULL;
     const struct xt_partner *partner =
@@ -319,7 +337,42 @@ static bool is_permitted(const struct stream *stream, enum xt_problem *problem)
         *problem = xt_problem_of_decision(
             xt_policy_may(partner, stream->peer->address, XT_RIGHT_REGISTRY));
     }
+    *found = partner;
     return *problem == XT_PROBLEM_NONE;
+}
+
+static void on_rate(uv_timer_t *timer)
+{
+    struct xt_events_desk *desk = timer->data;
+    for (struct xt_ring *at = desk->all.next; at != &desk->all; at = at->next) {
+        struct stream *stream = xt_ring_entry(at, struct stream, link);
+        if (stream->waits_for_rate) {
+            stream->waits_for_rate = false;
+            xt_stream_wake(&stream->base);
+        }
+    }
+}
+
+/* One for this line; false: not yet, it will be woken. Its request has paid for the first. */
+static bool take_rate(struct stream *stream, const struct xt_partner *partner)
+{
+    struct xt_events_desk *desk = stream->desk;
+    const struct xt_rates *rates = desk->service->rates;
+    uint64_t wait_ms = 0;
+    if (rates == NULL) {
+        return true; /* nothing is shared, so there are no limits */
+    }
+    const struct xt_allowance *allowance = xt_rates_of(rates, partner);
+    stream->cell = allowance->cell;
+    bool taken = !stream->is_paid || xt_rate_take(allowance->word, &allowance->rate,
+                                                  desk->service->monotonic_ns, &wait_ms);
+    stream->is_paid = true;
+    stream->waits_for_rate = !taken;
+    if (!taken &&
+        (!uv_is_active((uv_handle_t *)&desk->rate) || uv_timer_get_due_in(&desk->rate) > wait_ms)) {
+        (void)!uv_timer_start(&desk->rate, on_rate, wait_ms, 0); /* else: it has stopped */
+    }
+    return taken;
 }
 
 static void parse(struct stream *stream, struct line *line, struct xt_span text, uint8_t *body)
@@ -356,8 +409,14 @@ static bool take_line(struct xt_stream *base, uint64_t number, uint8_t *text, si
     struct stream *stream = stream_of(base);
     struct xt_audit_trail *trail = stream->desk->service->trail;
     enum xt_problem problem = XT_PROBLEM_NONE;
-    uint8_t *body = stream->count < XT_EVENTS_LINES ? reserve_body(stream) : NULL;
+    const struct xt_partner *partner = NULL;
+    bool has_room = stream->count < XT_EVENTS_LINES && !base->over;
+    uint8_t *body = has_room ? reserve_body(stream) : NULL;
     if (body == NULL) {
+        return false;
+    }
+    base->over = !is_permitted(stream, &partner, &problem);
+    if (!base->over && !take_rate(stream, partner)) {
         return false;
     }
     struct line *line = line_at(stream, stream->count);
@@ -368,7 +427,7 @@ static bool take_line(struct xt_stream *base, uint64_t number, uint8_t *text, si
     if (trail != NULL &&
         !xt_audit_trail_can(trail)) { /* nothing changes that is not written down */
         finish(stream, line, 503, "not_logged");
-    } else if (!is_permitted(stream, &problem)) {
+    } else if (base->over) {
         finish(stream, line, xt_problem_text(problem)->status, xt_problem_text(problem)->code);
     } else if (too_long) {
         finish(stream, line, 413, "line_too_long");
@@ -510,8 +569,19 @@ static void open_stream(struct xt_events_desk *desk, const struct xt_call *call,
     stream->desk = desk;
     stream->peer = call->peer;
     memcpy(stream->partner, partner->name, sizeof(stream->partner));
+    stream->cell = XT_NO_CELL;
     xt_ring_open(&stream->link);
     xt_ring_append(&desk->all, &stream->link);
+}
+
+static bool has_its_streams(const struct xt_events_desk *desk, const struct xt_partner *partner)
+{
+    unsigned count = 0;
+    for (struct xt_ring *at = desk->all.next; at != &desk->all; at = at->next) {
+        const struct stream *stream = xt_ring_entry(at, struct stream, link);
+        count += strcmp(stream->partner, partner->name) == 0;
+    }
+    return count >= XT_EVENTS_SHARE;
 }
 
 void xt_handle_events(struct xt_call *call, struct xt_answer *answer)
@@ -530,7 +600,8 @@ void xt_handle_events(struct xt_call *call, struct xt_answer *answer)
         xt_call_refuse(call, XT_PROBLEM_UNSUPPORTED_MEDIA_TYPE, NULL, answer);
         return;
     }
-    struct stream *stream = desk == NULL ? NULL : xt_pool_take(&desk->streams);
+    bool may_have = desk != NULL && !has_its_streams(desk, partner);
+    struct stream *stream = may_have ? xt_pool_take(&desk->streams) : NULL;
     if (stream == NULL) {
         xt_call_refuse(call, desk == NULL ? XT_PROBLEM_NOT_READY : XT_PROBLEM_OVERLOADED, NULL,
                        answer);
@@ -540,8 +611,8 @@ void xt_handle_events(struct xt_call *call, struct xt_answer *answer)
     *answer = (struct xt_answer){.status = 200, .type = XT_TYPE_LINES, .stream = &stream->base};
 }
 
-enum xt_status xt_events_open(struct xt_service *service, struct xt_writer_channel *writer,
-                              struct xt_events_desk **opened)
+enum xt_status xt_events_open(uv_loop_t *loop, struct xt_service *service,
+                              struct xt_writer_channel *writer, struct xt_events_desk **opened)
 {
     struct xt_events_desk *desk = calloc(1, sizeof(*desk));
     if (desk == NULL) {
@@ -549,7 +620,12 @@ enum xt_status xt_events_open(struct xt_service *service, struct xt_writer_chann
     }
     desk->service = service;
     desk->writer = writer;
+    desk->rate.data = desk;
     xt_ring_open(&desk->all);
+    if (uv_timer_init(loop, &desk->rate) != 0) {
+        free(desk);
+        return XT_IO;
+    }
     xt_pool_open(&desk->streams, sizeof(struct stream), STREAMS_KEPT, XT_EVENTS_STREAMS);
     xt_pool_open(&desk->calls, sizeof(struct call), CALLS_KEPT, 0);
     service->events = desk;
@@ -560,6 +636,11 @@ enum xt_status xt_events_open(struct xt_service *service, struct xt_writer_chann
 void xt_events_resume(struct xt_events_desk *desk)
 {
     wake_others(desk);
+}
+
+void xt_events_stop(struct xt_events_desk *desk)
+{
+    uv_close((uv_handle_t *)&desk->rate, NULL);
 }
 
 void xt_events_close(struct xt_events_desk *desk)

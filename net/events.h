@@ -19,7 +19,11 @@
  *
  * Every line that is answered has its entry in the audit log: partner, type, whom it is about, result,
  * sequence; also where its client has gone meanwhile. Events of one stream are applied in its order, but
- * for those that are refused. A request takes one of its partner's rate whatever its lines, and no quota.
+ * for those that are refused.
+ * Each line takes one of its partner's rate (a request one for its first line), and none of his quota: an
+ * answer tells whether the register has such a person, in such a state. A line that is over the rate is not
+ * refused but waits, and the client with it. Lines that do not fit the register count as misses (net/miss_alarm).
+ * Once the partner may no longer, that line is answered, and the stream ends.
  *
  * Memory: XT_EVENTS_STREAMS streams at a time in a worker, each with XT_EVENTS_LINES lines under way and
  *         XT_EVENTS_BYTES of events not answered yet.
@@ -28,19 +32,24 @@
 #ifndef XT_NET_EVENTS_H
 #define XT_NET_EVENTS_H
 
+#include <uv.h>
+
 #include "net/service.h"
 #include "net/writer_channel.h"
 
 #define XT_EVENTS_STREAMS 128
+#define XT_EVENTS_SHARE (XT_EVENTS_STREAMS / 2) /* of one partner: the others find room */
 #define XT_EVENTS_LINES 256
 #define XT_EVENTS_BYTES (64U << 10)
 
 /* What the streams of one worker share. writer: borrowed. */
-XT_MUST_USE enum xt_status xt_events_open(struct xt_service *service,
+XT_MUST_USE enum xt_status xt_events_open(uv_loop_t *loop, struct xt_service *service,
                                           struct xt_writer_channel *writer,
                                           struct xt_events_desk **desk);
 /* There is a writer again. */
 void xt_events_resume(struct xt_events_desk *desk);
+/* Before the loop ends: no line that waits for its rate goes on by itself. */
+void xt_events_stop(struct xt_events_desk *desk);
 /* After the channel and every connection was closed. NULL is fine. */
 void xt_events_close(struct xt_events_desk *desk);
 

@@ -402,16 +402,18 @@ static enum xt_exchange_result run_stream(struct xt_exchange *exchange, const ui
         }
         bool whole = http->stage == XT_HTTP_READY;
         unsigned taken = 0;
-        if (!stream->no_room && !exchange->retire) {
+        if (!stream->no_room && !exchange->retire && !stream->over) {
+            uint64_t blank = stream->blank;
             size_t fed =
                 xt_stream_feed(stream, http->request.body, http->request.body_size, whole,
                                http->request.body_size == http->body_capacity, left, &taken);
             xt_http_take(http, fed);
             left -= taken;
-            exchange->stream_steps += taken;
+            /* What asks nothing keeps no connection. */
+            exchange->stream_steps += taken - (uint32_t)(stream->blank - blank);
             stream->kind->work(stream);
         }
-        bool ended = (whole && http->request.body_size == 0) || exchange->retire;
+        bool ended = (whole && http->request.body_size == 0) || exchange->retire || stream->over;
         if (stream->kind->is_due(stream)) {
             continue;
         }

@@ -47,7 +47,8 @@ static struct counts sum_of(const struct xt_shared *shared, uint32_t cell, uint6
         const struct xt_counter *verify = counters->outcomes[XT_ROUTE_VERIFY];
         if (__atomic_load_n(&counters->epoch.value, __ATOMIC_ACQUIRE) == epoch) {
             sum.answers += xt_counter_get(&verify[XT_OUTCOME_VERIFIED]) +
-                           xt_counter_get(&verify[XT_OUTCOME_NOT_VERIFIED]);
+                           xt_counter_get(&verify[XT_OUTCOME_NOT_VERIFIED]) +
+                           xt_counter_get(&counters->events);
             sum.misses += xt_counter_get(&counters->misses);
         }
     }

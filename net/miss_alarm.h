@@ -1,5 +1,6 @@
 /* net/miss_alarm: tells the operator of a partner whose answers mostly match in nothing: he asks about
- * numbers that nobody has, or tries which claims fit.
+ * numbers that nobody has, or tries which claims fit; or tells the register events that do not fit it, as
+ * that nobody has such a number.
  *
  * The workers count answers and misses by partner (net/shared); the supervisor looks at the sums once a
  * second, over a window that slides in twelfths of its length, and logs `partner_misses_high`. So it costs

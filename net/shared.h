@@ -126,7 +126,8 @@ struct xt_latency {
 struct xt_partner_counters { /* four cache lines */
     _Alignas(64) struct xt_counter outcomes[XT_ROUTE_PARTNERS_COUNT][XT_OUTCOME_COUNT];
     struct xt_counter epoch;  /* of the cell when counting began */
-    struct xt_counter misses; /* answers in which not one claim matched */
+    struct xt_counter misses; /* answers in which not one claim matched, events that did not fit */
+    struct xt_counter events; /* that were applied, or did not fit the register */
 };
 
 /* How a process itself is doing; set by net/vitals. */
@@ -187,6 +188,9 @@ struct xt_writer_counters {
     struct xt_counter sequence;                /* gauge: of the last committed event */
     struct xt_counter statistics_changes;      /* gauge: of events, not added up yet */
     struct xt_counter commit;                  /* gauge: xt_live_committed, stored before sequence */
+    struct xt_counter queue;    /* gauge: events received and not committed yet */
+    struct xt_counter sequence; /* gauge: of the last committed event */
+    struct xt_counter commit;   /* gauge: xt_live_committed, stored before sequence */
     struct xt_counter store_bytes, room_bytes; /* gauges: what the live store takes, and may take */
 };
 

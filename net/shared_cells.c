@@ -144,6 +144,7 @@ void xt_shared_use(struct xt_shared *shared, unsigned worker, uint32_t cell)
             }
         }
         xt_counter_set(&counters->misses, 0);
+        xt_counter_set(&counters->events, 0);
         __atomic_store_n(&counters->epoch.value, epoch, __ATOMIC_RELEASE);
     }
 }

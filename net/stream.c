@@ -15,6 +15,7 @@ static bool give_line(struct xt_stream *stream, uint8_t *line, size_t size, bool
 {
     if (!too_long && is_blank(line, size)) {
         stream->lines++;
+        stream->blank++;
         return true;
     }
     size_t content = size > 0 && line[size - 1] == '\r' ? size - 1 : size;

@@ -9,7 +9,7 @@
  * it lines, and writes what it has due, until the body has ended and every line is answered; then its
  * summary ends the answer. Nothing is read while it takes no line or its client takes no answer.
  * A blank line is counted as a line and not answered. A line of more bytes than limits.body_bytes is told
- * as XT_STREAM_TOO_LONG. Without a line taken or an answer written for limits.stream_timeout it is given up: what the
+ * as XT_STREAM_TOO_LONG. Without a line taken that is not blank, or an answer written for limits.stream_timeout it is given up: what the
  * lines wait for, or else the connection.
  * Thread: the loop's. No socket, no clock.
  */
@@ -49,9 +49,11 @@ struct xt_stream_kind {
 
 struct xt_stream {
     const struct xt_stream_kind *kind;
-    uint64_t lines;              /* begun so far, blank ones too */
-    bool skipping;               /* in a line that is too long */
-    bool no_room;                /* take_line has said so, and nothing was told since */
+    uint64_t lines; /* begun so far, blank ones too */
+    uint64_t blank; /* of them */
+    bool skipping;  /* in a line that is too long */
+    bool no_room;   /* take_line has said so, and nothing was told since */
+    bool over;      /* its kind takes no more lines: it ends when those taken are answered */
     void (*wake)(void *context); /* the exchange is to be run; NULL: nobody waits */
     void *context;
 };

@@ -72,6 +72,7 @@ static void stop(struct xt_worker *worker)
     xt_connections_abort(&worker->api.connections);
     xt_connections_abort(&worker->admin.connections);
     xt_writer_channel_close(worker->writer);
+    xt_events_stop(worker->events);
     xt_audit_trail_stop(&worker->trail); /* nobody has an answer to come any more */
     uv_close((uv_handle_t *)&worker->sweep, NULL);
     uv_close((uv_handle_t *)&worker->terminate, NULL);
@@ -236,7 +237,7 @@ static enum xt_status open_handles(struct xt_worker *worker, struct xt_failure *
                 uv_signal_start(&worker->terminate, on_terminate, SIGTERM) == 0 &&
                 uv_poll_start(&worker->control, UV_READABLE, on_control) == 0 &&
                 xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK &&
-                xt_events_open(&worker->service, worker->writer, &worker->events) == XT_OK;
+                xt_events_open(loop, &worker->service, worker->writer, &worker->events) == XT_OK;
     return fine ? XT_OK : xt_fail(failure, XT_IO, "cannot start a loop: no memory or descriptors");
 }
 

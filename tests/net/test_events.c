@@ -469,7 +469,7 @@ static void without_the_right_nothing_is_taken(void **state)
     test_client_close(client);
 }
 
-static void who_loses_the_right_loses_it_in_the_middle(void **state)
+static void who_loses_the_right_is_told_so_once_and_the_stream_ends(void **state)
 {
     (void)state;
     static struct feed feed;
@@ -489,7 +489,10 @@ static void who_loses_the_right_loses_it_in_the_middle(void **state)
         refused = strstr(answer, "\"status\":403,\"code\":\"endpoint_not_permitted\"") != NULL;
     }
     assert_true(refused);
-    feed_end(&feed);
+    assert_true(feed_line(&feed, answer));
+    assert_non_null(strstr(answer, "\"unread\":true"));
+    assert_false(feed_line(&feed, answer));
+    assert_true(feed.ended);
     test_client_close(client);
     assert_int_equal(run(xacthuc(), "partner", "set", deployment("DIR"), "reg", "--right",
                          "registry,card_state", NULL),
@@ -501,6 +504,55 @@ static void who_loses_the_right_loses_it_in_the_middle(void **state)
         test_response_release(&response);
     }
     assert_false(refused);
+}
+
+#define RATE_LINES 5
+
+/* Until a second request at once is refused, or is not. */
+static bool wait_until_rate_is(const char *rate, int status)
+{
+    char line[600];
+    write_event(line, sizeof(line), "w1", "card_lost", "001099999777", "");
+    assert_int_equal(
+        run(xacthuc(), "partner", "set", deployment("DIR"), "reg", "--rate", rate, NULL), 0);
+    for (double until = now_s() + 10; now_s() < until; sleep_ms(20)) {
+        struct test_response response;
+        struct test_client *client = connect_as(&server, "reg");
+        int last = 200;
+        for (unsigned i = 0; i < 2 && last == 200; i++) {
+            assert_true(test_client_request(client, "POST", EVENTS, FIELDS, line, &response));
+            last = response.status;
+            test_response_release(&response);
+        }
+        test_client_close(client);
+        if (last == status) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Each but the first, which its request pays for, takes one of the rate: they cannot come sooner. */
+static void lines_over_the_rate_wait_and_are_answered(void **state)
+{
+    (void)state;
+    char body[RATE_LINES * 300] = "";
+    char line[300];
+    struct test_response response;
+    assert_true(wait_until_rate_is("2:1", 429));
+    for (unsigned i = 0; i < RATE_LINES; i++) {
+        write_event(line, sizeof(line), "w1", "card_lost", "001099999777", "");
+        strcat(body, line);
+    }
+    sleep_ms(1100);
+    double began = now_s();
+    post(body, &response);
+    double took = now_s() - began;
+    assert_int_equal(response.status, 200);
+    assert_int_equal(count_of(response.body, "\"unknown_person\""), RATE_LINES);
+    assert_true(took > (RATE_LINES - 2) * 0.5);
+    test_response_release(&response);
+    assert_true(wait_until_rate_is("none", 200));
 }
 
 /* ---- everybody, at once ------------------------------------------------------------------------- */
@@ -817,6 +869,23 @@ static void a_stream_that_stands_still_is_cut_off(void **state)
     test_client_close(feed.client);
 }
 
+/* Blank lines come all the time, and move nothing. */
+static void blank_lines_keep_no_stream_open(void **state)
+{
+    (void)state;
+    static struct feed feed;
+    char line[FEED_LINE_MAX];
+    bool open = true;
+    feed_open(&feed, connect_as(&server, "reg"), EVENTS);
+    for (double until = now_s() + 10; open && now_s() < until; sleep_ms(50)) {
+        open = feed_send(&feed, "\n");
+    }
+    assert_false(open);
+    assert_false(feed_line(&feed, line));
+    assert_false(feed.ended);
+    test_client_close(feed.client);
+}
+
 static int ask_status(void)
 {
     return status_of(
@@ -911,12 +980,14 @@ int main(void)
         cmocka_unit_test(requests_behind_it_are_answered_after_it),
         cmocka_unit_test(a_slow_reader_gets_every_answer_in_order),
         cmocka_unit_test(without_the_right_nothing_is_taken),
-        cmocka_unit_test(who_loses_the_right_loses_it_in_the_middle),
+        cmocka_unit_test(who_loses_the_right_is_told_so_once_and_the_stream_ends),
+        cmocka_unit_test(lines_over_the_rate_wait_and_are_answered),
         cmocka_unit_test(a_lost_card_is_refused_by_every_worker_right_after_the_acknowledgement),
         cmocka_unit_test(a_writer_that_is_killed_costs_nothing_and_does_nothing_twice),
         cmocka_unit_test(events_of_a_client_that_has_gone_are_written_down),
         cmocka_unit_test(a_server_that_ends_says_what_it_did_not_read),
         cmocka_unit_test(a_stream_that_stands_still_is_cut_off),
+        cmocka_unit_test(blank_lines_keep_no_stream_open),
         cmocka_unit_test(the_audit_log_has_every_event),
         cmocka_unit_test(without_the_live_store_nobody_is_looked_up),
     };

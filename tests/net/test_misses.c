@@ -91,6 +91,41 @@ static void many_misses_are_told_once_and_without_a_number(void **state)
     assert_int_equal(server_stop(&server), 0);
 }
 
+/* Whoever tells the register what nobody has asks who is there. */
+static void events_that_fit_nobody_are_misses(void **state)
+{
+    (void)state;
+    struct server server;
+    struct test_response response;
+    static char body[50 * 160];
+    bool taken = false;
+    assert_int_equal(run(xacthuc(), "partner", "add", deployment("DIR"), "reg", "--purpose",
+                         "demo.verify", "--claims", "full_name", "--right", "registry", "--issue",
+                         deployment("issued"), NULL),
+                     0);
+    for (unsigned i = 0; i < 50; i++) {
+        char line[160];
+        snprintf(line, sizeof(line),
+                 "{\"event_id\":\"m%u\",\"type\":\"card_found\",\"id\":\"0010990%05u\","
+                 "\"at\":\"2026-11-22T08:00:00Z\"}\n",
+                 i, i);
+        strcat(body, line);
+    }
+    server_start_with(&server, settings, two_workers);
+    struct test_client *reg = connect_as(&server, "reg");
+    for (double until = now_s() + 20; !taken && now_s() < until; sleep_ms(20)) {
+        assert_true(test_client_request(reg, "POST", "/v1/events",
+                                        "Content-Type: application/x-ndjson\r\n", body, &response));
+        taken = strstr(response.body, "unknown_person") != NULL; /* else there is no base yet */
+        test_response_release(&response);
+    }
+    assert_true(taken);
+    assert_true(server_log_has("\"event\":\"partner_misses_high\",\"partner\":\"reg\"", 5000));
+    assert_true(metric(&server, "xacthuc_partner_misses_total{partner=\"reg\"}") >= 40);
+    test_client_close(reg);
+    assert_int_equal(server_stop(&server), 0);
+}
+
 static void the_alarm_can_be_switched_off(void **state)
 {
     (void)state;
@@ -147,6 +182,7 @@ int main(void)
         cmocka_unit_test(many_misses_are_told_once_and_without_a_number),
         cmocka_unit_test(the_alarm_can_be_switched_off),
         cmocka_unit_test(quotas_are_told_in_the_metrics),
+        cmocka_unit_test(events_that_fit_nobody_are_misses),
     };
     return cmocka_run_group_tests(tests, deployment_make, deployment_remove);
 }
