@@ -15,8 +15,10 @@
  * Who may send what: the supervisor everything. A worker talks to strangers: of it only registry events are
  * taken, and only with the name of an active partner who has the right `registry`; anything else is refused
  * (XT_DENIED). The partners come from the supervisor, not from workers. A worker that was taken over can
- * still name such a partner where there is one, and tell the register what it likes in his name: the log of
- * the store has those events, the audit log does not, and the sequence numbers show the gap.
+ * still name such a partner where there is one, and tell the register what it likes in his name. Sequence
+ * numbers that the audit log lacks are a sign of it and no proof, since it writes its entries itself. What undoes
+ * such events is live/ from a backup of before, or an empty one and the registry's events once more; an import
+ * anew does not.
  * The register: registry events are applied over the generation on record, which this process opens at its
  * start and after every generation_served; for that it keeps the master keys, and takes those that come
  * after them. Until it is open they are refused (XT_BUSY).
