@@ -12,8 +12,8 @@
  * Work: a number that nobody has, and everybody who did not change, cost one look at the filter more than
  * without an overlay, the same for both, and any CMND two, whoever it names or nobody; what the generation
  * does for a miss is done all the same. Somebody who changed costs a lookup in the overlay as well, some 1
- * to 3 us: to who can measure that he shows to have changed since the generation was made, and so to exist;
- * nothing else of him shows.
+ * to 3 us: to who can measure that he shows to have changed since the last compaction, and so to exist; nothing
+ * else of him shows. `./dev bench timing` measures without an overlay.
  * Thread: that of the generation and of the live store's reader. Refresh the reader first.
  */
 #ifndef XT_STORE_REGISTER_H
