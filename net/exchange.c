@@ -181,11 +181,16 @@ static bool write_pieces(struct xt_exchange *exchange, struct xt_writer *output)
 
 /* The same, and what the answer is to be signed with. */
 static const struct xt_route *admit(struct xt_exchange *exchange, struct xt_call *call,
-                                    struct xt_signing *signing, struct xt_answer *answer)
+                                    bool has_early_digest, struct xt_signing *signing,
+                                    struct xt_answer *answer)
 {
     enum xt_problem problem =
         exchange->tls ? xt_signature_read(call->request, call->service->answer_keys, signing)
                       : XT_PROBLEM_NONE;
+    if (problem == XT_PROBLEM_NONE && has_early_digest) {
+        problem =
+            XT_PROBLEM_BAD_CONTENT_DIGEST; /* when it could be checked, all lines are applied */
+    }
     if (problem == XT_PROBLEM_NONE && exchange->http.streamed && signing->wanted) {
         problem = XT_PROBLEM_SIGNATURE_NOT_POSSIBLE; /* its digest is not known when it begins */
     }
@@ -261,6 +266,7 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
     struct xt_answer answer;
     struct xt_signing signing = {0};
     const struct xt_route *route = NULL;
+    bool has_early_digest = exchange->http.streamed && request->content_digest.size > 0;
     if (exchange->http.streamed) { /* a body that has not come yet has no digest */
         request->content_digest = xt_span_of(NULL, 0);
     }
@@ -269,7 +275,7 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
     } else if (exchange->overloaded) { /* the cheap way out: whoever waits behind it waits less */
         xt_call_refuse(&call, XT_PROBLEM_OVERLOADED, NULL, &answer);
     } else {
-        route = admit(exchange, &call, &signing, &answer);
+        route = admit(exchange, &call, has_early_digest, &signing, &answer);
     }
     if (route != NULL && output->size > 0 &&
         output->capacity - output->size < XT_ANSWER_HEAD_MAX + xt_route_room(route)) {

@@ -467,6 +467,13 @@ static void without_the_right_nothing_is_taken(void **state)
     assert_int_equal(response.status, 415);
     test_response_release(&response);
     test_client_close(client);
+    client = connect_as(&server, "reg");
+    assert_true(test_client_request(client, "POST", EVENTS,
+                                    FIELDS "Content-Digest: sha-256=:AAAA:\r\n", line, &response));
+    assert_int_equal(response.status, 400);
+    assert_non_null(strstr(response.body, "\"bad_content_digest\""));
+    test_response_release(&response);
+    test_client_close(client);
 }
 
 static void who_loses_the_right_is_told_so_once_and_the_stream_ends(void **state)
