@@ -43,8 +43,9 @@ struct connection {
     struct xt_tls *tls;
     uint64_t due_ns[SENT_MAX]; /* of those not answered: a ring */
     uint32_t first, waiting;
-    bool line_ends_object; /* the last byte before a line feed was } */
-    size_t matched;        /* bytes of "applied", with its quotes */
+    bool line_ends_object;     /* the last byte before a line feed was } */
+    size_t applied, duplicate; /* bytes of these words, with their quotes, that were matched */
+    bool acknowledged;         /* one of them stands in this line */
     uint8_t input[16384];
 };
 
@@ -53,7 +54,7 @@ struct run {
     struct xt_population *population;
     struct xt_tls_context *context;
     struct connection *connections;
-    uint64_t next_person, sent, answered, applied, began_ns;
+    uint64_t next_person, sent, answered, acknowledged, applied, began_ns;
     struct xt_histogram histogram;
     char prefix[24];
 };
@@ -168,22 +169,32 @@ static bool tell(struct run *run, struct connection *connection, unsigned count,
            flush(connection);
 }
 
-/* Answers end in }LF; heads and chunk sizes in CR LF. */
+/* Whether `word` ends with this byte. Only its first character stands in it twice, its quote: at the beginning
+ * of a match. */
+static bool match(const char *word, size_t *matched, uint8_t byte)
+{
+    *matched = byte == (uint8_t)word[*matched] ? *matched + 1 : byte == (uint8_t)word[0];
+    bool whole = word[*matched] == '\0';
+    *matched = whole ? 0 : *matched;
+    return whole;
+}
+
+/* What was refused is answered and counts for nothing. Answers end in }LF; heads and chunk sizes in CR LF. */
 static void count_answers(struct run *run, struct connection *connection, const uint8_t *data,
                           size_t size, uint64_t now)
 {
-    static const char applied[] = "\"applied\"";
     for (size_t i = 0; i < size; i++) {
-        /* Only its first character stands in it twice: at the beginning of a match. */
-        bool goes_on = data[i] == (uint8_t)applied[connection->matched];
-        connection->matched = goes_on ? connection->matched + 1 : data[i] == (uint8_t)applied[0];
-        if (connection->matched == sizeof(applied) - 1) {
-            connection->matched = 0;
-            run->applied++;
-        }
+        bool applied = match("\"applied\"", &connection->applied, data[i]);
+        bool duplicate = match("\"duplicate\"", &connection->duplicate, data[i]);
+        run->applied += applied;
+        connection->acknowledged = connection->acknowledged || applied || duplicate;
         if (data[i] == '\n' && connection->line_ends_object && connection->waiting > 0) {
-            xt_histogram_record(&run->histogram,
-                                (now - connection->due_ns[connection->first]) / 1000);
+            if (connection->acknowledged) {
+                xt_histogram_record(&run->histogram,
+                                    (now - connection->due_ns[connection->first]) / 1000);
+                run->acknowledged++;
+            }
+            connection->acknowledged = false;
             connection->first = (connection->first + 1) % SENT_MAX;
             connection->waiting--;
             run->answered++;
@@ -281,11 +292,13 @@ static void print_result(struct run *run)
 {
     double seconds = (double)(now_ns() - run->began_ns) / 1e9;
     printf("{\"connections\":%llu,\"depth\":%llu,\"rate\":%llu,\"seconds\":%.3f,\"events\":%llu,"
-           "\"applied\":%llu,\"events_per_second\":%.1f,\"us\":{\"p50\":%u,\"p90\":%u,\"p99\":%u,"
+           "\"refused\":%llu,\"applied\":%llu,\"events_per_second\":%.1f,\"us\":{\"p50\":%u,"
+           "\"p90\":%u,\"p99\":%u,"
            "\"p99_9\":%u,\"max\":%u}}\n",
            (unsigned long long)run->options.connections, (unsigned long long)run->options.depth,
-           (unsigned long long)run->options.rate, seconds, (unsigned long long)run->answered,
-           (unsigned long long)run->applied, (double)run->answered / seconds,
+           (unsigned long long)run->options.rate, seconds, (unsigned long long)run->acknowledged,
+           (unsigned long long)(run->answered - run->acknowledged),
+           (unsigned long long)run->applied, (double)run->acknowledged / seconds,
            xt_histogram_percentile(&run->histogram, 50000),
            xt_histogram_percentile(&run->histogram, 90000),
            xt_histogram_percentile(&run->histogram, 99000),
@@ -348,7 +361,7 @@ static void print_help(void)
         "  --depth N         events under way of a connection, default 128; without --rate\n"
         "  --rate N          events a second of all; timed from when each was due\n"
         "  --seconds N       default 10\n\n"
-        "exit status: 0 every event was answered, 1 one was not, 2 wrong usage\n",
+        "exit status: 0 every event was acknowledged, 1 one was not, 2 wrong usage\n",
         stdout);
 }
 
@@ -433,6 +446,7 @@ int xt_bench_events(int argc, char **argv)
         } else {
             (void)fprintf(stderr, "xacthuc-bench events: %s\n", failure.text);
         }
+        fine = fine && run->acknowledged == run->answered;
         status = fine && fflush(stdout) == 0 ? XT_EXIT_OK : XT_EXIT_FAILED;
     }
     close_run(run);
