@@ -188,9 +188,6 @@ struct xt_writer_counters {
     struct xt_counter sequence;                /* gauge: of the last committed event */
     struct xt_counter statistics_changes;      /* gauge: of events, not added up yet */
     struct xt_counter commit;                  /* gauge: xt_live_committed, stored before sequence */
-    struct xt_counter queue;    /* gauge: events received and not committed yet */
-    struct xt_counter sequence; /* gauge: of the last committed event */
-    struct xt_counter commit;   /* gauge: xt_live_committed, stored before sequence */
     struct xt_counter store_bytes, room_bytes; /* gauges: what the live store takes, and may take */
 };
 
