@@ -752,7 +752,7 @@ static void an_import_in_between_is_what_the_overlay_is_folded_into(void **state
     record_answers();
     compact_now();
     assert_same_answers();
-    for (unsigned round = 0; round < 8; round++) {
+    for (unsigned round = 0; round < 4; round++) {
         change_crowd(40, true);
         crowd_shift = 7 * round + 1; /* others */
         build_crowd();
