@@ -190,6 +190,37 @@ static void publish(struct xt_writer_desk *desk)
                      __ATOMIC_RELEASE);
 }
 
+/* Registry events that came behind a generation_served in its group found a base that was old. It is opened
+ * now; they are applied over it in a transaction of their own, in their order. status: of the group. */
+static enum xt_status apply_again(struct xt_writer_desk *desk, enum xt_status status,
+                                  struct xt_failure *failure)
+{
+    struct xt_span events[XT_LIVE_GROUP_MAX];
+    struct xt_live_outcome outcomes[XT_LIVE_GROUP_MAX];
+    unsigned places[XT_LIVE_GROUP_MAX], count = 0;
+    if (!xt_live_wants_base(desk->live)) {
+        return status;
+    }
+    desk->wants_base(desk->context);
+    for (unsigned i = 0; i < desk->count && !xt_live_wants_base(desk->live); i++) {
+        if (desk->outcomes[i].status == XT_BUSY) {
+            places[count] = i;
+            events[count++] = desk->events[i];
+        }
+    }
+    if (count == 0) {
+        return status;
+    }
+    status = xt_live_apply(desk->live, unix_ms(), events, count, outcomes, failure);
+    for (unsigned i = 0; i < count; i++) {
+        desk->outcomes[places[i]] = outcomes[i];
+    }
+    if (status == XT_OK || status == XT_DISK_FULL) {
+        publish(desk);
+    }
+    return status;
+}
+
 static void commit(struct xt_writer_desk *desk)
 {
     struct xt_failure failure = {0};
@@ -201,11 +232,14 @@ static void commit(struct xt_writer_desk *desk)
     xt_counter_set(&desk->counters->queue, desk->count);
     enum xt_status status =
         xt_live_apply(desk->live, unix_ms(), desk->events, desk->count, desk->outcomes, &failure);
+    if (status == XT_OK || status == XT_DISK_FULL) {
+        publish(desk);
+        status = apply_again(desk, status, &failure);
+    }
     if (status != XT_OK && status != XT_DISK_FULL) {
         desk->broken(desk->context, &failure);
         return;
     }
-    publish(desk);
     log_disk(desk, status);
     count_outcomes(desk, before, began_ns);
     for (unsigned i = 0; i < desk->count; i++) {
@@ -214,9 +248,6 @@ static void commit(struct xt_writer_desk *desk)
     }
     desk->count = 0;
     xt_counter_set(&desk->counters->queue, 0);
-    if (xt_live_wants_base(desk->live)) {
-        desk->wants_base(desk->context);
-    }
 }
 
 /* One packet into the group, or straight to an answer. */

@@ -33,13 +33,15 @@ static void start(int64_t ahead_ms)
 {
     char options[512];
     const char *asan = getenv("ASAN_OPTIONS");
+    const char *library = getenv("XT_PRELOAD");
+    assert_non_null(library);
     control->clock_ms = ahead_ms;
     /* A sanitizer wants to be the first library. */
     snprintf(options, sizeof(options), "%s:verify_asan_link_order=0", asan == NULL ? "" : asan);
     assert_int_equal(setenv("ASAN_OPTIONS", options, 1), 0);
     assert_int_equal(setenv("PRELOAD_FOLDER", deployment("none"), 1), 0);
     assert_int_equal(setenv("PRELOAD_CONTROL", deployment("control"), 1), 0);
-    assert_int_equal(setenv("LD_PRELOAD", getenv("XT_PRELOAD"), 1), 0);
+    assert_int_equal(setenv("LD_PRELOAD", library, 1), 0);
     server_start(&server, "[audit]\nretention_days = 1\n");
     assert_int_equal(unsetenv("LD_PRELOAD"), 0);
 }

@@ -32,6 +32,9 @@ struct work_told {
 bool work_look(struct xt_live *live, struct work_sight *sight);
 /* A step's first event, as bytes. */
 struct xt_span work_first_event(uint32_t step, uint8_t memory[XT_EVENT_MAX]);
+/* Puts generation `number` of `dir` under dir/kept as well: later ones take the place of old ones, which states
+ * from before are looked at over. */
+void work_keep(const char *dir, uint32_t number);
 /* The generation on record, of `dir`; the first where there is none. NULL: it cannot be opened. */
 struct xt_generation *work_base(struct xt_live *live, const char *dir,
                                 const struct xt_keyring *keyring);

@@ -55,6 +55,9 @@ static int make(void **state)
     memset(&world, 0, sizeof(world));
     assert_int_equal(mkdir(deployment_path("live"), 0700), 0);
     build_people(0, WORK_PEOPLE);
+    assert_int_equal(mkdir(deployment_path("kept"), 0700), 0);
+    assert_int_equal(mkdir(deployment_path("kept/identity"), 0700), 0);
+    work_keep(deployment(), 1);
     snprintf(world.folder, sizeof(world.folder), "/dev/shm/xt-crash-XXXXXX");
     if (mkdtemp(world.folder) == NULL) {
         snprintf(world.folder, sizeof(world.folder), "/tmp/xt-crash-XXXXXX");
@@ -192,11 +195,11 @@ static bool counts_on(struct xt_live *live, struct xt_generation *base, uint64_t
     uint8_t memory[XT_EVENT_MAX];
     xt_live_set_base(live, base);
     return count(live) == XT_OK &&
-           work_recount(live, base, deployment(), world.keyring) == XT_OK &&
+           work_recount(live, base, deployment_path("kept"), world.keyring) == XT_OK &&
            applies(live, work_other_event(true, memory), false, sequence) &&
-           work_recount(live, base, deployment(), world.keyring) == XT_OK &&
+           work_recount(live, base, deployment_path("kept"), world.keyring) == XT_OK &&
            work_fold(live) == XT_OK &&
-           work_recount(live, base, deployment(), world.keyring) == XT_OK;
+           work_recount(live, base, deployment_path("kept"), world.keyring) == XT_OK;
 }
 
 /* Takes new events, in pages that may have been in use, and nothing else has changed after it. */
@@ -211,7 +214,7 @@ static bool goes_on(struct xt_live *live)
         before.tables[XT_LIVE_HEADER_TABLE] != after.tables[XT_LIVE_HEADER_TABLE]) {
         return false;
     }
-    struct xt_generation *base = work_base(live, deployment(), world.keyring);
+    struct xt_generation *base = work_base(live, deployment_path("kept"), world.keyring);
     bool counted = base != NULL && counts_on(live, base, before.sequence + 2) &&
                    work_look(live, &after) && after.log_lines > 0;
     xt_live_set_base(live, NULL);
@@ -222,9 +225,10 @@ static bool goes_on(struct xt_live *live)
 /* Before anybody counts: what was told to be counted is. */
 static bool is_counted(struct xt_live *live, bool certainly)
 {
-    struct xt_generation *base = work_base(live, deployment(), world.keyring);
-    enum xt_status status =
-        base == NULL ? XT_CORRUPT : work_recount(live, base, deployment(), world.keyring);
+    struct xt_generation *base = work_base(live, deployment_path("kept"), world.keyring);
+    enum xt_status status = base == NULL
+                                ? XT_CORRUPT
+                                : work_recount(live, base, deployment_path("kept"), world.keyring);
     xt_generation_close(base);
     return status == XT_OK || (status == XT_BUSY && !certainly);
 }
