@@ -339,10 +339,10 @@ static void lie_over(uint32_t step)
     work.base = work_base(work.live, work.dir, work.keyring);
     assert_non_null(work.base);
     xt_live_set_base(work.live, work.base);
-    for (bool counted = false; !counted;) {
+    for (bool counted = false; !counted;) { /* each time a transaction, at most */
         must(xt_live_count_anew(work.live, &counted, &failure));
+        tell(step, WORK_SETTLED, 0);
     }
-    tell(step, WORK_SETTLED, 0);
 }
 
 /* In a process that nobody records. */
