@@ -161,7 +161,7 @@ struct xt_timing_result {
  * an answer, would have been seen. A lookup or an unsealing that is left out is a tenth of it in process,
  * and a hundredth over TLS. */
 #define XT_TIMING_RESOLVES 0.02
-#define XT_TIMING_RESOLVES_TLS 0.005
+#define XT_TIMING_RESOLVES_TLS 0.01
 
 /* Compares all pairs that there are samples of. resolves: as above. */
 XT_MUST_USE enum xt_status xt_timing_judge(const struct xt_timing_samples *samples,
