@@ -1,5 +1,6 @@
 #include "store/builder_unit.h"
 
+#include "store/background.h"
 #include "store/generation_internal.h"
 #include "store/sort.h"
 #include "store/table_page.h"
@@ -112,6 +113,9 @@ enum xt_status xt_unit_load(const struct xt_builder *builder, unsigned table, un
     unit->records = 0;
     unit->replaced = 0;
     for (size_t i = 0; i < count; i++) {
+        if ((i & 255) == 0) {
+            xt_background_yield();
+        }
         if (stays(builder, table, &unit->load, &records[i])) {
             unit->replaced += (xt_spilled_marks(&records[i]) & XT_MARK_REPLACED) != 0;
             records[kept++] = records[i];
@@ -201,6 +205,9 @@ enum xt_status xt_unit_seal(const struct xt_builder *builder, unsigned table, st
     for (size_t i = 0, end; i < count && status == XT_OK; i = end) {
         uint8_t text[XT_ALIAS_MAX + 1];
         struct xt_span record = xt_span_of(text, 0);
+        if ((i & 15) == 0) {
+            xt_background_yield();
+        }
         end = merged ? same_key(records, i, count) : i + 1;
         if (merged) {
             record.size = encode_holders(&unit->load, &records[i], end - i, kind, text);

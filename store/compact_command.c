@@ -1,9 +1,9 @@
 #include <getopt.h>
 #include <signal.h>
 #include <stdio.h>
-#include <sys/resource.h>
 #include <time.h>
 
+#include "store/background.h"
 #include "store/command_line.h"
 #include "store/commands.h"
 #include "store/compact.h"
@@ -23,9 +23,6 @@ static const char help[] =
     "  --json          the summary as JSON\n"
     "  --quiet         no progress\n"
     "  --help, --version\n";
-
-/* Who verifies comes first. */
-#define NICE 10
 
 static volatile sig_atomic_t stop;
 
@@ -91,7 +88,7 @@ static int run(const char *dir, const struct xt_builder_options *options, bool j
     struct timespec started;
     clock_gettime(CLOCK_MONOTONIC, &started);
     listen_to_signals();
-    (void)setpriority(PRIO_PROCESS, 0, NICE); /* or as it was, where that is less */
+    xt_background_enter(); /* who verifies comes first */
     enum xt_status status = xt_deployment_keyring(dir, &keyring, &failure);
     if (status == XT_OK) {
         status = xt_compact(dir, keyring, options, &report, &failure);

@@ -1,5 +1,6 @@
 /* The overlay into the builder. While this goes on the live store keeps the pages of its snapshot, so nothing
  * is done here that could wait. */
+#include "store/background.h"
 #include "store/compact_internal.h"
 
 #define LANE 0 /* nobody else adds yet */
@@ -205,6 +206,7 @@ static enum xt_status take_entry(void *context, const struct xt_live_entry *entr
 {
     struct folding *folding = context;
     const struct xt_builder_options *options = folding->compaction->options;
+    xt_background_yield();
     if (++folding->seen % LOOK_AT_STOP == 0 && options->stop != NULL && *options->stop != 0) {
         return xt_fail(folding->compaction->failure, XT_CLOSED, "interrupted; nothing was changed");
     }

@@ -3,9 +3,11 @@
 #include <string.h>
 
 #include "core/status.h"
+#include "store/background.h"
 
 #define KEY_BYTES 24
-#define SMALL 24 /* entries that insertion puts in order faster than another round of counting */
+#define MANY 4096 /* entries that take long to put into buckets */
+#define SMALL 24  /* entries that insertion puts in order faster than another round of counting */
 
 static const uint64_t *key_of(const uint8_t *entry)
 {
@@ -52,6 +54,7 @@ static void sort_level(uint8_t *entries, size_t count, size_t size, unsigned lev
         insert_in_order(entries, level == KEY_BYTES ? 0 : count, size);
         return;
     }
+    xt_background_yield();
     size_t start[257] = {0};
     size_t next[256];
     for (size_t i = 0; i < count; i++) {
@@ -63,6 +66,9 @@ static void sort_level(uint8_t *entries, size_t count, size_t size, unsigned lev
     }
     uint64_t held[XT_SORT_ENTRY_MAX / 8];
     for (unsigned digit = 0; digit < 256; digit++) {
+        if (count > MANY) {
+            xt_background_yield();
+        }
         while (next[digit] < start[digit + 1]) {
             uint8_t *entry = entries + next[digit] * size;
             unsigned home = digit_of(entry, level);

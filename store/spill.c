@@ -11,8 +11,10 @@
 #include "crypto/file.h"
 #include "crypto/keyring.h"
 #include "crypto/seal.h"
+#include "store/background.h"
 
-#define HEADER 24 /* high, key, line and size and marks */
+#define HEADER 24               /* high, key, line and size and marks */
+#define WRITE_OUT (16ULL << 20) /* bytes, after which the disk is asked to begin */
 #define PART_SHIFT 56
 _Static_assert(XT_SPILL_PARTS == 1U << (64 - PART_SHIFT), "parts are the top bits of a hash");
 
@@ -195,6 +197,7 @@ static enum xt_status write_block(struct xt_spill_writer *writer, unsigned part,
     if (status != XT_OK) {
         return status;
     }
+    xt_background_yield();
     xt_seal(spill->sealer, block.offset, xt_span_of(associated, sizeof(associated)),
             xt_span_of(plain, size), writer->sealed.data);
     for (size_t done = 0; done < block.size;) {
@@ -208,6 +211,9 @@ static enum xt_status write_block(struct xt_spill_writer *writer, unsigned part,
             return fail_file(failure, "write");
         }
         done += (size_t)wrote;
+    }
+    if (block.offset / WRITE_OUT != (block.offset + block.size) / WRITE_OUT) {
+        xt_background_write_out(spill->fd);
     }
     return XT_OK;
 }
@@ -360,6 +366,7 @@ static enum xt_status read_part(const struct xt_spill *spill, unsigned number,
         uint8_t *plain;
         uint8_t *entries;
         size_t at = load->text.size;
+        xt_background_yield();
         forget(&load->block);
         if (xt_memory_extend(&load->block, block->size, &sealed) != XT_OK ||
             xt_memory_extend(&load->text, block->size - XT_SEAL_OVERHEAD, &plain) != XT_OK ||

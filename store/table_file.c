@@ -7,6 +7,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "store/background.h"
+
 /* LMDB keeps pages in memory until a commit; this bounds them. Each commit costs four OS pages. */
 #define COMMIT_BYTES (64U << 20)
 #define SURVEY_BLOCK (1U << 20) /* a multiple of the page size */
@@ -115,6 +117,14 @@ fail:
     return status;
 }
 
+static void write_out(const struct xt_table_file *file)
+{
+    int fd;
+    if (mdb_env_get_fd(file->env, &fd) == 0) {
+        xt_background_write_out(fd);
+    }
+}
+
 enum xt_status xt_table_file_reserve(struct xt_table_file *file, unsigned table, uint32_t page,
                                      size_t size, uint8_t **place, struct xt_failure *failure)
 {
@@ -123,6 +133,7 @@ enum xt_status xt_table_file_reserve(struct xt_table_file *file, unsigned table,
         code = mdb_txn_commit(file->txn);
         file->txn = NULL;
         file->uncommitted = 0;
+        write_out(file);
         if (code == 0) {
             code = mdb_txn_begin(file->env, NULL, 0, &file->txn);
         }

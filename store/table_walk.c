@@ -1,6 +1,7 @@
 #include <stdlib.h>
 
 #include "crypto/keyring.h"
+#include "store/background.h"
 #include "store/table_internal.h"
 
 /* A walk of some pages: record is where one at a time is opened. */
@@ -51,6 +52,9 @@ static enum xt_status walk_records(const struct walk *walk, const struct xt_page
     for (uint32_t index = 0; index < page->count; index++) {
         struct xt_table_place place = {page->number, index, xt_page_tag(page, index)};
         size_t size = 0;
+        if ((index & 7) == 0) {
+            xt_background_yield();
+        }
         enum xt_status status = xt_page_open_record(walk->table, page, index, walk->record, &size);
         bool in_order = xt_page_offset(page, index) == expected &&
                         (index == 0 || xt_page_tag(page, index - 1) <= place.tag);

@@ -1,5 +1,6 @@
 #include "store/table_writer.h"
 
+#include "store/background.h"
 #include "store/table_page.h"
 
 /* Near 16 OS pages of 4 KiB, so that one page's slots and records stay close together. How full its
@@ -115,6 +116,9 @@ static enum xt_status write_page(struct xt_table_writer *writer, struct xt_failu
     uint8_t *slot = place + XT_PAGE_HEADER;
     const uint8_t *record = writer->records.data;
     for (uint32_t i = 0; i < count; i++, slot += XT_PAGE_SLOT) {
+        if ((i & 31) == 0) {
+            xt_background_yield();
+        }
         uint32_t tag = tag_at(writer, i);
         uint32_t plain = xt_page_load32(writer->slots.data + (size_t)i * XT_PAGE_SLOT + 4);
         bool last = i + 1 == count;
