@@ -6,6 +6,7 @@
 
 #define FLAG_SUBJECT 1
 #define FLAG_EVENT 2
+#define FLAG_LINE 4
 #define FIXED 28 /* bytes before the texts */
 #define TEXTS 5
 
@@ -100,6 +101,7 @@ static bool numbers_are_sound(const struct xt_audit_entry *entry)
     return entry->unix_ms < XT_AUDIT_MS_END && (unsigned)entry->route < XT_AUDIT_ROUTE_COUNT &&
            (unsigned)entry->verdict < XT_AUDIT_VERDICT_COUNT && entry->status >= 100 &&
            entry->status <= 599 && (entry->asked & ~XT_CLAIM_ALL) == 0 &&
+           entry->line < XT_AUDIT_LINE_END &&
            (entry->event == 0
                 ? entry->sequence == 0
                 : entry->event >= XT_REGISTRY_FIRST && entry->event < XT_REGISTRY_END);
@@ -118,8 +120,8 @@ enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct 
         return XT_NO_SPACE;
     }
     fixed[0] = XT_AUDIT_ENTRY_VERSION;
-    fixed[1] =
-        (uint8_t)((entry->has_subject ? FLAG_SUBJECT : 0) | (entry->event != 0 ? FLAG_EVENT : 0));
+    fixed[1] = (uint8_t)((entry->has_subject ? FLAG_SUBJECT : 0) |
+                         (entry->event != 0 ? FLAG_EVENT : 0) | (entry->line != 0 ? FLAG_LINE : 0));
     for (unsigned i = 0; i < 6; i++) {
         fixed[2 + i] = (uint8_t)(entry->unix_ms >> (8 * i));
     }
@@ -141,6 +143,9 @@ enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct 
     if (entry->event != 0) {
         xt_put(&made, entry->event, 1);
         xt_put(&made, entry->sequence, 8);
+    }
+    if (entry->line != 0) {
+        xt_put(&made, entry->line, 6);
     }
     xt_put(&made, entry->asked, 4);
     unsigned bits = 0;
@@ -207,8 +212,11 @@ enum xt_status xt_audit_entry_decode(struct xt_span bytes, struct xt_audit_entry
     bool is_event = (flags & FLAG_EVENT) != 0;
     entry->event = is_event ? (uint8_t)xt_take(&taker, 1) : 0;
     entry->sequence = is_event ? xt_take(&taker, 8) : 0;
+    bool has_line = (flags & FLAG_LINE) != 0;
+    entry->line = has_line ? xt_take(&taker, 6) : 0;
     bool fine = take_results(&taker, entry) && version == XT_AUDIT_ENTRY_VERSION &&
-                (flags & ~(FLAG_SUBJECT | FLAG_EVENT)) == 0 && is_event == (entry->event != 0) &&
+                (flags & ~(FLAG_SUBJECT | FLAG_EVENT | FLAG_LINE)) == 0 &&
+                has_line == (entry->line != 0) && is_event == (entry->event != 0) &&
                 numbers_are_sound(entry);
     return fine ? XT_OK : XT_CORRUPT;
 }
@@ -293,6 +301,10 @@ void xt_audit_entry_to_json(const struct xt_audit_entry *entry, struct xt_writer
                      xt_span_of_string(xt_registry_type_name((enum xt_registry_type)entry->event)));
         xt_write_literal(writer, ",\"sequence\":");
         write_number(writer, entry->sequence);
+    }
+    if (entry->line != 0) {
+        xt_write_literal(writer, ",\"line\":");
+        write_number(writer, entry->line);
     }
     if (entry->verdict != XT_AUDIT_NO_VERDICT) {
         xt_write_string(writer, entry->verdict == XT_AUDIT_VERIFIED

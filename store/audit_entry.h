@@ -3,6 +3,7 @@
  *   version 1 | flags 1 | time 6 | answer id 16 | route 1 | verdict 1 | status 2
  *   | partner, purpose, legal basis, consent reference, problem: length 1, UTF-8
  *   | subject 16, where flag 1 is set | event: type 1, sequence 8, where flag 2 is
+ *   | line 6, where flag 4 is
  *   | claims asked 4 | 2 bits for each of them in their order, the rest zero      integers little endian
  *
  * There is one way only to write an entry: what decodes is what was encoded, byte by byte. The subject is
@@ -17,11 +18,12 @@
 
 #define XT_AUDIT_ENTRY_VERSION 1
 #define XT_AUDIT_MS_END 7258118400000ULL /* 2200-01-01: within core/date's years */
+#define XT_AUDIT_LINE_END (1ULL << 48)
 #define XT_AUDIT_PROBLEM_MAX 48          /* bytes of a problem's code */
 #define XT_AUDIT_ANSWER_ID 16            /* bytes: the ULID's 128 bits, big endian */
 #define XT_AUDIT_ENTRY_MAX                                                                         \
     (28 + 5 + XT_PARTNER_NAME_MAX + XT_PURPOSE_NAME_MAX + XT_LEGAL_BASIS_MAX +                     \
-     XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 9 + 4 + 8)
+     XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 9 + 6 + 4 + 8)
 
 /* Numbers are stored: never change or reuse one, append. */
 enum xt_audit_route {
@@ -70,6 +72,9 @@ struct xt_audit_entry {
      * was applied (0: none was). */
     uint8_t event;
     uint64_t sequence;
+    /* Of a line of /v1/verify/batch: its number; of the entry at the end of such a request (no subject): that
+     * of the last line answered. 0: none. Below XT_AUDIT_LINE_END. */
+    uint64_t line;
     uint32_t asked; /* set of XT_CLAIM_BIT */
     uint8_t
         results[XT_CLAIM_COUNT]; /* enum xt_audit_result; of claims not asked they do not count */
