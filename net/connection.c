@@ -184,6 +184,8 @@ static void on_written(uv_write_t *request, int status)
     output_taken(connection, pending_output(connection).size);
     if (connection->last) {
         xt_connection_linger(connection);
+    } else if (xt_connection_yields(connection)) { /* it keeps what it held */
+        xt_turn_wait(connection);
     } else {
         xt_connection_advance(connection);
     }
@@ -481,6 +483,8 @@ void xt_connection_advance(struct xt_connection *connection)
     for (;;) {
         struct xt_writer output = xt_writer_over(all->output, XT_OUTPUT_MAX);
         connection->exchange.turn_left = all->settings->requests_per_turn;
+        connection->exchange.stream_left =
+            all->stream_lines != 0 ? all->stream_lines : XT_STREAM_LINES_PER_TURN;
         enum xt_exchange_result result = consume(connection, &output);
         if (result == XT_EXCHANGE_LAST) {
             connection->last = true;
@@ -571,5 +575,9 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *buffer)
         connection->input = (const uint8_t *)buffer->base;
         connection->input_size = (size_t)got;
     }
-    xt_connection_advance(connection);
+    if (xt_connection_yields(connection) && hold_buffers(connection)) {
+        xt_turn_wait(connection);
+    } else {
+        xt_connection_advance(connection);
+    }
 }

@@ -10,7 +10,7 @@ struct xt_connection {
     uv_write_t write;
     struct xt_connections *all;
     struct xt_ring link; /* in the list of its phase */
-    struct xt_ring turn; /* in turns or shakes, or in none */
+    struct xt_ring turn; /* in turns, streams or shakes, or in none */
     struct xt_ring gate; /* in gated, or in none: its output must not leave yet */
     enum xt_phase phase;
     uint64_t since_ms; /* when the phase (and, in HEAD and BODY, this request) began */
@@ -82,6 +82,12 @@ void xt_turns_close(struct xt_connections *connections);
 /* Marks that work for a connection begins, after xt_connections_set_time; true: the turn has lasted so
  * long that requests are refused. */
 bool xt_turn_is_overloaded(struct xt_connections *connections);
+/* Whether its stream yields to requests. */
+static inline bool xt_connection_yields(const struct xt_connection *connection)
+{
+    return connection->exchange.stream != NULL && connection->exchange.stream->kind->yields;
+}
+
 /* Its input left over waits for the next turn. */
 void xt_turn_wait(struct xt_connection *connection);
 /* Whether a handshake may take a step now; false: it is put off and must not be read from. */

@@ -1,11 +1,21 @@
 /* net/connection_turn: what one turn of the loop may cost, and who comes next.
  *
- *   the loop:  wait -> sockets that are ready, each once -> input left over, each once -> wait ...
- *                      |<--------------------- one turn --------------------->|
+ *   the loop:  wait -> sockets that are ready, each once -> input left over, each once -> streams -> wait ...
+ *                      |<---------------------------- one turn ---------------------------->|
+ *
+ * Streams that yield have what requests leave of STREAMS_NS, but at least STREAMS_LEAST_NS: a few lines each, as
+ * many as that time is for by what a line took last, the same for all. Those whose turn does not come any
+ * more are the first of the next.
  */
 #include "net/connection_internal.h"
 
-static struct xt_connection *first_of(struct xt_ring *list)
+#define STREAMS_NS 500000      /* a request that comes meanwhile waits for half a millisecond */
+#define STREAMS_LEAST_NS 60000 /* however much requests take: streams go on, if slowly */
+#define LINE_NS 2000           /* of a line, before the first was measured */
+#define LINES_LEAST 16         /* of a stream in a turn: a few overlap their waits for memory */
+#define LINES_MOST 1024
+
+static struct xt_connection *first_of(const struct xt_ring *list)
 {
     return xt_ring_entry(list->next, struct xt_connection, turn);
 }
@@ -23,6 +33,58 @@ static void serve_turns(struct xt_connections *all)
             break;
         }
     }
+}
+
+/* The time of this turn that is the streams'. */
+static uint64_t time_of_streams(const struct xt_connections *all, uint64_t now)
+{
+    uint64_t spent = all->turn_began_ns == 0 ? 0 : now - all->turn_began_ns;
+    return spent + STREAMS_LEAST_NS >= STREAMS_NS ? STREAMS_LEAST_NS : STREAMS_NS - spent;
+}
+
+static uint32_t lines_of_each(const struct xt_connections *all, uint64_t time_ns)
+{
+    unsigned count = 0;
+    for (const struct xt_ring *at = all->streams.next; at != &all->streams; at = at->next) {
+        count++;
+    }
+    uint64_t lines = time_ns / (all->line_ns == 0 ? LINE_NS : all->line_ns) / count;
+    return lines < LINES_LEAST ? LINES_LEAST : lines > LINES_MOST ? LINES_MOST : (uint32_t)lines;
+}
+
+/* After a turn in which they took so many lines, everything that came of them included. */
+static void measure_lines(struct xt_connections *all, uint32_t lines, uint64_t taken_ns)
+{
+    if (lines >= LINES_LEAST) {
+        uint64_t each = taken_ns / lines + 1;
+        each = each > 20 * LINE_NS ? 20 * LINE_NS : each; /* it was the machine */
+        all->line_ns = all->line_ns == 0 ? each : (3 * all->line_ns + each) / 4;
+    }
+}
+
+static void serve_streams(struct xt_connections *all)
+{
+    if (xt_ring_is_empty(&all->streams)) {
+        return;
+    }
+    uint64_t began = uv_hrtime();
+    uint64_t time_ns = time_of_streams(all, began);
+    uint32_t each = lines_of_each(all, time_ns), lines = 0;
+    struct xt_ring *last = all->streams.previous;
+    for (bool more = true; more && !xt_ring_is_empty(&all->streams);) {
+        struct xt_connection *connection = first_of(&all->streams);
+        more = &connection->turn != last;
+        xt_ring_remove(&connection->turn);
+        all->stream_lines = each;
+        all->service->clock_ns = 0;
+        xt_connection_advance(connection);
+        uint32_t left = connection->exchange.stream_left;
+        lines += left < each ? each - left : 0;
+        more = more && uv_hrtime() - began < time_ns;
+    }
+    all->stream_lines = 0;
+    (void)xt_gates_release(all, NULL);
+    measure_lines(all, lines, uv_hrtime() - began);
 }
 
 /* Reading goes on for as many as the next turn can take: their bytes are still in the sockets. */
@@ -57,6 +119,7 @@ static void on_turn_end(uv_prepare_t *prepare)
     (void)xt_gates_release(all, NULL); /* nobody's turn comes while his output waits */
     serve_turns(all);
     (void)xt_gates_release(all, NULL);
+    serve_streams(all);
     flush_log(all);
     all->turn_began_ns = 0;
     all->turn_excused = false;
@@ -64,7 +127,7 @@ static void on_turn_end(uv_prepare_t *prepare)
     xt_service_rest(all->service);
     all->handshakes_left = all->settings->handshakes_per_turn;
     admit_shakes(all);
-    if (xt_ring_is_empty(&all->turns)) {
+    if (xt_ring_is_empty(&all->turns) && xt_ring_is_empty(&all->streams)) {
         (void)uv_idle_stop(&all->go_on);
     }
 }
@@ -73,6 +136,7 @@ void xt_turns_open(struct xt_connections *all)
 {
     xt_ring_open(&all->gated);
     xt_ring_open(&all->turns);
+    xt_ring_open(&all->streams);
     xt_ring_open(&all->shakes);
     all->handshakes_left = all->settings->handshakes_per_turn;
     /* None of these can fail, and none keeps the loop from ending. */
@@ -113,7 +177,8 @@ bool xt_turn_is_overloaded(struct xt_connections *all)
 void xt_turn_wait(struct xt_connection *connection)
 {
     struct xt_connections *all = connection->all;
-    xt_ring_append(&all->turns, &connection->turn);
+    xt_ring_append(xt_connection_yields(connection) ? &all->streams : &all->turns,
+                   &connection->turn);
     (void)uv_idle_start(&all->go_on, do_nothing);
 }
 

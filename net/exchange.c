@@ -27,6 +27,7 @@ void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *share
     exchange->pieces = NULL;
     exchange->stream = NULL;
     exchange->stream_steps = 0;
+    exchange->stream_left = XT_STREAM_LINES_PER_TURN;
     exchange->wake = NULL;
     exchange->tls = tls;
     memset(&exchange->peer, 0, sizeof(exchange->peer));
@@ -400,7 +401,9 @@ static enum xt_exchange_result run_stream(struct xt_exchange *exchange, const ui
 {
     struct xt_http *http = &exchange->http;
     struct xt_stream *stream = exchange->stream;
-    unsigned left = XT_STREAM_LINES_PER_TURN;
+    if (exchange->stream_left == 0) { /* nobody counts turns */
+        exchange->stream_left = XT_STREAM_LINES_PER_TURN;
+    }
     stream->kind->work(stream);
     for (;;) {
         if (!write_due(exchange, output)) {
@@ -410,14 +413,14 @@ static enum xt_exchange_result run_stream(struct xt_exchange *exchange, const ui
         unsigned taken = 0;
         if (!stream->no_room && !exchange->retire && !stream->over) {
             uint64_t blank = stream->blank;
-            size_t fed =
-                xt_stream_feed(stream, http->request.body, http->request.body_size, whole,
-                               http->request.body_size == http->body_capacity, left, &taken);
-            xt_http_take(http, fed);
-            left -= taken;
+            size_t fed = xt_stream_feed(stream, http->request.body, http->request.body_size, whole,
+                                        http->request.body_size == http->body_capacity,
+                                        exchange->stream_left, &taken);
+            exchange->stream_left -= taken;
             /* What asks nothing keeps no connection. */
             exchange->stream_steps += taken - (uint32_t)(stream->blank - blank);
             stream->kind->work(stream);
+            xt_http_take(http, fed); /* its lines are still there while they are worked on */
         }
         bool ended = (whole && http->request.body_size == 0) || exchange->retire || stream->over;
         if (stream->kind->is_due(stream)) {
@@ -432,7 +435,7 @@ static enum xt_exchange_result run_stream(struct xt_exchange *exchange, const ui
         if (ended || stream->no_room) {
             return XT_EXCHANGE_WAIT;
         }
-        if (left == 0) {
+        if (exchange->stream_left == 0) {
             return XT_EXCHANGE_TURN;
         }
         if (*used == size) {

@@ -32,6 +32,7 @@ struct xt_exchange {
     bool pieces_http10, pieces_last;
     struct xt_stream *stream;    /* of the request under way; NULL: none */
     uint32_t stream_steps;       /* lines taken and answers written, of all of them */
+    uint32_t stream_left;        /* lines that it may still take in this turn; the caller sets it */
     void (*wake)(void *context); /* a stream has something to write, or takes lines again: run it */
     void *wake_context;
 };

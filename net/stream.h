@@ -19,7 +19,7 @@
 #include "core/span.h"
 #include "core/status.h"
 
-/* Lines of one stream that are taken in one turn of the loop; others come next. */
+/* Lines of one stream that are taken in one turn of the loop, where nobody says otherwise; others come next. */
 #define XT_STREAM_LINES_PER_TURN 256
 /* Bytes that a writer has at least when answers are asked for: any one answer, and the summary. */
 #define XT_STREAM_ANSWER_MAX 2048
@@ -27,8 +27,11 @@
 struct xt_stream;
 
 struct xt_stream_kind {
-    /* A line without its end, never blank, and its number; the bytes may be changed, and are gone after
-     * work. too_long: it is not there, and size 0. false: no room now: it is offered again. */
+    /* Its lines cost work of this loop: they are taken after every request of a turn was answered, as many as
+     * the time that is left is for, and every such stream has the same (net/connection_turn). */
+    bool yields;
+    /* A line without its end, never blank, and its number; the bytes, and the four after them until work is
+     * over, may be changed, and are gone after work. too_long: it is not there, and size 0. false: no room now: it is offered again. */
     bool (*take_line)(struct xt_stream *stream, uint64_t number, uint8_t *line, size_t size,
                       bool too_long);
     /* The lines taken since the last time may be worked on together. Always called after take_line, and
@@ -37,7 +40,8 @@ struct xt_stream_kind {
     /* Whether the oldest line taken can be answered now; whether any waits for its answer or can be. */
     bool (*is_due)(const struct xt_stream *stream);
     bool (*is_busy)(const struct xt_stream *stream);
-    /* Writes the oldest line's answer and its line feed, XT_STREAM_ANSWER_MAX at most, and forgets it. */
+    /* Writes the oldest line's answer and its line feed, XT_STREAM_ANSWER_MAX at most, and forgets it; and those of
+     * the next lines, where there is room for them. */
     void (*write)(struct xt_stream *stream, struct xt_writer *writer);
     /* unread: the body did not end, but the connection does. */
     void (*summarize)(struct xt_stream *stream, bool unread, struct xt_writer *writer);
