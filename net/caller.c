@@ -57,6 +57,20 @@ bool xt_call_take_rate(struct xt_call *call, struct xt_answer *answer)
     return false;
 }
 
+enum xt_problem xt_caller_take_quota(const struct xt_service *service,
+                                     const struct xt_partner *partner,
+                                     const struct xt_allowance *allowance, struct xt_id id)
+{
+    if (partner->daily_quota == 0 || allowance == NULL) {
+        return XT_PROBLEM_NONE;
+    }
+    enum xt_status status =
+        xt_quota_take(service->quotas, allowance->seat, partner->daily_quota, id, service->day);
+    return status == XT_OK       ? XT_PROBLEM_NONE
+           : status == XT_DENIED ? XT_PROBLEM_QUOTA_EXCEEDED
+                                 : XT_PROBLEM_NOT_READY;
+}
+
 static bool has_word(struct xt_span text, const char *word)
 {
     return text.size == strlen(word) && strncasecmp((const char *)text.data, word, text.size) == 0;

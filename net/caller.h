@@ -20,6 +20,12 @@ const struct xt_partner *xt_call_partner_with(struct xt_call *call, enum xt_righ
 /* Takes one request of the partner's rate; false: the answer is made. */
 bool xt_call_take_rate(struct xt_call *call, struct xt_answer *answer);
 
+/* Counts the id that is asked about, whether anybody has it or not, for the partner's daily quota. allowance: the
+ * partner's; NULL: nothing is shared, so there are no limits. */
+enum xt_problem xt_caller_take_quota(const struct xt_service *service,
+                                     const struct xt_partner *partner,
+                                     const struct xt_allowance *allowance, struct xt_id id);
+
 /* Whether the content is of this media type, with no parameter but charset=utf-8 and no coding. */
 bool xt_call_has_type(const struct xt_http_request *request, const char *media);
 

@@ -56,7 +56,7 @@ struct xt_http_request {
     struct xt_span path; /* without the query; "*" for OPTIONS * */
     struct xt_span query; /* what follows the question mark, as it came; size 0: nothing */
     struct xt_span content_type, content_encoding, accept_language, traceparent; /* size 0: none */
-    struct xt_span content_digest, accept_signature;                             /* the same */
+    struct xt_span content_digest, accept_signature, resume_from;                /* the same */
     uint8_t *body; /* writable, with XT_HTTP_BODY_PADDING spare bytes after it */
     size_t body_size;
 };

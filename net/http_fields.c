@@ -9,6 +9,7 @@ enum field {
     FIELD_EXPECT,
     FIELD_UPGRADE,
     FIELD_CONNECTION,
+    FIELD_RESUME_FROM,
     FIELD_TRACEPARENT,
     FIELD_CONTENT_TYPE,
     FIELD_CONTENT_DIGEST,
@@ -48,7 +49,7 @@ static enum field field_named(const char *name, size_t length)
         IS("expect", FIELD_EXPECT);
         IS("upgrade", FIELD_UPGRADE);
         IS("connection", FIELD_CONNECTION);
-        IS("traceparent", FIELD_TRACEPARENT);
+        IS_EITHER("traceparent", FIELD_TRACEPARENT, "resume-from", FIELD_RESUME_FROM);
         IS("content-type", FIELD_CONTENT_TYPE);
         IS_EITHER("content-length", FIELD_CONTENT_LENGTH, "content-digest", FIELD_CONTENT_DIGEST);
         IS("accept-language", FIELD_ACCEPT_LANGUAGE);
@@ -82,7 +83,8 @@ static int on_header_field_complete(llhttp_t *parser)
     if (field == FIELD_UPGRADE ||
         (seen && (field == FIELD_CONTENT_TYPE || field == FIELD_CONTENT_LENGTH ||
                   field == FIELD_CONTENT_ENCODING || field == FIELD_TRANSFER_ENCODING ||
-                  field == FIELD_CONTENT_DIGEST || field == FIELD_ACCEPT_SIGNATURE))) {
+                  field == FIELD_CONTENT_DIGEST || field == FIELD_ACCEPT_SIGNATURE ||
+                  field == FIELD_RESUME_FROM))) {
         return xt_http_refuse(http, XT_PROBLEM_MALFORMED_HTTP);
     }
     if (seen && field == FIELD_TRACEPARENT) { /* two of them: neither can be believed */
@@ -165,6 +167,9 @@ static int on_header_value_complete(llhttp_t *parser)
         break;
     case FIELD_TRACEPARENT:
         request->traceparent = value; /* who logs it judges it (net/trace) */
+        break;
+    case FIELD_RESUME_FROM:
+        request->resume_from = value; /* the handler judges it */
         break;
     case FIELD_CONTENT_TYPE:
         request->content_type = value;

@@ -45,9 +45,12 @@ static struct counts sum_of(const struct xt_shared *shared, uint32_t cell, uint6
         const struct xt_partner_counters *counters =
             &xt_shared_counters(shared, worker)->by_partner[cell];
         const struct xt_counter *verify = counters->outcomes[XT_ROUTE_VERIFY];
+        const struct xt_counter *batch = counters->outcomes[XT_ROUTE_VERIFY_BATCH];
         if (__atomic_load_n(&counters->epoch.value, __ATOMIC_ACQUIRE) == epoch) {
             sum.answers += xt_counter_get(&verify[XT_OUTCOME_VERIFIED]) +
                            xt_counter_get(&verify[XT_OUTCOME_NOT_VERIFIED]) +
+                           xt_counter_get(&batch[XT_OUTCOME_VERIFIED]) +
+                           xt_counter_get(&batch[XT_OUTCOME_NOT_VERIFIED]) +
                            xt_counter_get(&counters->events);
             sum.misses += xt_counter_get(&counters->misses);
         }

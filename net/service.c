@@ -168,6 +168,20 @@ static void log_refusal(const struct xt_call *call)
     }
 }
 
+void xt_service_log_damage(struct xt_service *service, enum xt_status status,
+                           const char answer_id[XT_ANSWER_ID], struct xt_span traceparent)
+{
+    struct xt_log_line line;
+    if (xt_log_begin_limited(&service->log_limit, service->monotonic_ns / 1000000, &line,
+                             XT_LOG_ERROR, "lookup_failed")) {
+        xt_log_text(&line, "status", xt_status_name(status));
+        xt_log_number(&line, "generation", xt_generation_manifest(service->generation)->number);
+        xt_log_span(&line, "answer_id", xt_span_of(answer_id, XT_ANSWER_ID));
+        xt_log_trace(&line, traceparent);
+        xt_log_end(&line);
+    }
+}
+
 void xt_call_refuse(struct xt_call *call, enum xt_problem problem,
                     const struct xt_request_errors *errors, struct xt_answer *answer)
 {
@@ -188,11 +202,12 @@ void xt_call_refuse(struct xt_call *call, enum xt_problem problem,
 
 static enum xt_audit_route audit_route(enum xt_route_id route)
 {
-    return route == XT_ROUTE_VERIFY    ? XT_AUDIT_ROUTE_VERIFY
-           : route == XT_ROUTE_EVENTS  ? XT_AUDIT_ROUTE_EVENTS
-           : route == XT_ROUTE_STATISTICS ? XT_AUDIT_ROUTE_STATISTICS
-           : route == XT_ROUTE_OPENAPI ? XT_AUDIT_ROUTE_OPENAPI
-                                       : XT_AUDIT_ROUTE_OTHER;
+    return route == XT_ROUTE_VERIFY         ? XT_AUDIT_ROUTE_VERIFY
+           : route == XT_ROUTE_VERIFY_BATCH ? XT_AUDIT_ROUTE_VERIFY_BATCH
+           : route == XT_ROUTE_EVENTS       ? XT_AUDIT_ROUTE_EVENTS
+           : route == XT_ROUTE_STATISTICS   ? XT_AUDIT_ROUTE_STATISTICS
+           : route == XT_ROUTE_OPENAPI      ? XT_AUDIT_ROUTE_OPENAPI
+                                            : XT_AUDIT_ROUTE_OTHER;
 }
 
 enum xt_status xt_call_log(struct xt_call *call, unsigned status)

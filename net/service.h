@@ -17,6 +17,7 @@
 
 #define XT_SCRATCH 8192 /* bytes: the body of one answer */
 
+struct xt_batch_desk;
 struct xt_events_desk;
 struct xt_statistics_desk;
 
@@ -40,6 +41,7 @@ struct xt_service {
     struct xt_counters *counters;     /* never NULL */
     struct xt_counters *own_counters; /* those of a service that is not shared */
     struct xt_statistics_desk *statistics; /* room for answers; NULL: none was needed yet */
+    struct xt_batch_desk *batch;           /* NULL: no lists are taken (net/batch) */
     struct xt_events_desk *events;    /* NULL: no events are taken (net/events) */
     unsigned scrapes;                 /* answers of /metrics under way */
 
@@ -84,6 +86,10 @@ void xt_service_follow(struct xt_service *service, struct xt_live *live);
  * not be. With nothing changed it costs the look at one counter. */
 XT_MUST_USE enum xt_status xt_service_register(struct xt_service *service,
                                                struct xt_register *people);
+/* The register did not give what it must: the operator has to know. Of the answer with this id; traceparent of
+ * its request, or empty. */
+void xt_service_log_damage(struct xt_service *service, enum xt_status status,
+                           const char answer_id[XT_ANSWER_ID], struct xt_span traceparent);
 /* Before the loop waits: what was looked up is held no longer. */
 void xt_service_rest(struct xt_service *service);
 

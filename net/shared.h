@@ -93,6 +93,7 @@ static inline void xt_counter_add(struct xt_counter *counter, uint64_t count)
 /* Which route a request took, as far as metrics tell them apart. Those with partners come first. */
 enum xt_route_id {
     XT_ROUTE_VERIFY,
+    XT_ROUTE_VERIFY_BATCH,   /* its lines, and as answered the requests */
     XT_ROUTE_PARTNERS_COUNT, /* those above are counted by partner as well */
     XT_ROUTE_OPENAPI = XT_ROUTE_PARTNERS_COUNT,
     XT_ROUTE_JWKS,
@@ -123,7 +124,7 @@ struct xt_latency {
     struct xt_counter sum_ns;
 };
 
-struct xt_partner_counters { /* four cache lines */
+struct xt_partner_counters { /* six cache lines */
     _Alignas(64) struct xt_counter outcomes[XT_ROUTE_PARTNERS_COUNT][XT_OUTCOME_COUNT];
     struct xt_counter epoch;  /* of the cell when counting began */
     struct xt_counter misses; /* answers in which not one claim matched, events that did not fit */

@@ -160,6 +160,15 @@ void xt_verifications_find(struct xt_verification *list, size_t count, const str
     }
 }
 
+bool xt_verification_is_miss(const struct xt_verification *verification)
+{
+    unsigned matched = 0;
+    for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
+        matched |= verification->outcome.results[claim] == XT_RESULT_MATCH;
+    }
+    return matched == 0;
+}
+
 void xt_verification_write(const struct xt_verification *verification,
                            const char answer_id[XT_ANSWER_ID], const char answered_at[XT_TIMESTAMP],
                            struct xt_writer *writer)

@@ -40,6 +40,10 @@ void xt_verification_read(struct xt_verification *verification, struct xt_json_a
 void xt_verifications_find(struct xt_verification *list, size_t count, const struct xt_register *as,
                            xt_date today);
 
+/* Not one claim of it matched. Counted of every answer in the same way: who asks about many that are not there,
+ * or tries what fits, is told to the operator (net/miss_alarm). */
+bool xt_verification_is_miss(const struct xt_verification *verification);
+
 /* Writes the answer; verification must have no problem. answered_at: of xt_timestamp_format, which answers
  * of one moment share. XT_VERIFY_ANSWER_MAX bytes are always enough. */
 void xt_verification_write(const struct xt_verification *verification,

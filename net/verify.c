@@ -7,37 +7,11 @@
 #include "net/route.h"
 #include "net/verification.h"
 
-/* Counted of every answer in the same way: who asks about many that are not there, or tries what fits,
- * is told to the operator (net/miss_alarm). */
-static bool is_miss(const struct xt_verification *verification)
-{
-    unsigned matched = 0;
-    for (unsigned claim = 0; claim < XT_CLAIM_COUNT; claim++) {
-        matched |= verification->outcome.results[claim] == XT_RESULT_MATCH;
-    }
-    return matched == 0;
-}
-
-/* The register did not give what it must: the operator has to know. */
-static void log_damage(const struct xt_call *call, enum xt_status status)
-{
-    struct xt_service *service = call->service;
-    struct xt_log_line line;
-    if (xt_log_begin_limited(&service->log_limit, service->monotonic_ns / 1000000, &line,
-                             XT_LOG_ERROR, "lookup_failed")) {
-        xt_log_text(&line, "status", xt_status_name(status));
-        xt_log_number(&line, "generation", xt_generation_manifest(service->generation)->number);
-        xt_log_span(&line, "answer_id", xt_span_of(call->answer_id, XT_ANSWER_ID));
-        xt_log_trace(&line, call->request->traceparent);
-        xt_log_end(&line);
-    }
-}
-
 static bool see_register(const struct xt_call *call, struct xt_register *people)
 {
     enum xt_status status = xt_service_register(call->service, people);
     if (status != XT_OK) {
-        log_damage(call, status);
+        xt_service_log_damage(call->service, status, call->answer_id, call->request->traceparent);
     }
     return status == XT_OK;
 }
@@ -48,26 +22,13 @@ static void note(struct xt_call *call, const struct xt_verification *verificatio
     xt_verification_note(verification, trail == NULL ? NULL : trail->log, &call->entry);
 }
 
-/* Counts the id that is asked about, whether anybody has it or not. */
-static void take_quota(const struct xt_call *call, struct xt_verification *verification)
-{
-    const struct xt_service *service = call->service;
-    uint64_t quota = verification->partner->daily_quota;
-    if (quota > 0) {
-        enum xt_status status = xt_quota_take(service->quotas, call->allowance->seat, quota,
-                                              verification->request.id, service->day);
-        verification->problem = status == XT_OK       ? XT_PROBLEM_NONE
-                                : status == XT_DENIED ? XT_PROBLEM_QUOTA_EXCEEDED
-                                                      : XT_PROBLEM_NOT_READY;
-    }
-}
-
 static void refuse(struct xt_call *call, const struct xt_verification *verification,
                    struct xt_answer *answer)
 {
     const struct xt_request_errors *errors = &verification->errors;
     if (verification->status != XT_OK) {
-        log_damage(call, verification->status);
+        xt_service_log_damage(call->service, verification->status, call->answer_id,
+                              call->request->traceparent);
     }
     xt_call_refuse(call, verification->problem, errors->count > 0 ? errors : NULL, answer);
     if (verification->problem == XT_PROBLEM_QUOTA_EXCEEDED) {
@@ -111,7 +72,8 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
     bool is_read =
         verification.problem != XT_PROBLEM_INVALID_REQUEST; /* but for the policy's word */
     if (verification.problem == XT_PROBLEM_NONE) {
-        take_quota(call, &verification);
+        verification.problem =
+            xt_caller_take_quota(service, partner, call->allowance, verification.request.id);
     }
     if (verification.problem == XT_PROBLEM_NONE) {
         xt_verifications_find(&verification, 1, &people, service->today);
@@ -131,6 +93,6 @@ void xt_handle_verify(struct xt_call *call, struct xt_answer *answer)
     xt_require(!writer.overflow);
     call->outcome = verification.outcome.verdict == XT_VERDICT_VERIFIED ? XT_OUTCOME_VERIFIED
                                                                         : XT_OUTCOME_NOT_VERIFIED;
-    call->miss = is_miss(&verification);
+    call->miss = xt_verification_is_miss(&verification);
     *answer = (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_written(&writer)};
 }

@@ -73,6 +73,7 @@ static void stop(struct xt_worker *worker)
     xt_connections_abort(&worker->admin.connections);
     xt_writer_channel_close(worker->writer);
     xt_events_stop(worker->events);
+    xt_batch_stop(worker->batch);
     xt_audit_trail_stop(&worker->trail); /* nobody has an answer to come any more */
     uv_close((uv_handle_t *)&worker->sweep, NULL);
     uv_close((uv_handle_t *)&worker->terminate, NULL);
@@ -237,7 +238,8 @@ static enum xt_status open_handles(struct xt_worker *worker, struct xt_failure *
                 uv_signal_start(&worker->terminate, on_terminate, SIGTERM) == 0 &&
                 uv_poll_start(&worker->control, UV_READABLE, on_control) == 0 &&
                 xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK &&
-                xt_events_open(loop, &worker->service, worker->writer, &worker->events) == XT_OK;
+                xt_events_open(loop, &worker->service, worker->writer, &worker->events) == XT_OK &&
+                xt_batch_open(loop, &worker->service, &worker->batch) == XT_OK;
     return fine ? XT_OK : xt_fail(failure, XT_IO, "cannot start a loop: no memory or descriptors");
 }
 
@@ -431,6 +433,7 @@ void xt_worker_close(struct xt_worker *worker)
     xt_require(uv_loop_close(&worker->loop) == 0);
     xt_audit_trail_close(&worker->trail);
     xt_events_close(worker->events);
+    xt_batch_close(worker->batch);
     xt_service_close(&worker->service);
     xt_vitals_close(&worker->vitals);
     xt_shared_close(worker->shared);

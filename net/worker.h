@@ -17,6 +17,7 @@
 #include "crypto/file.h"
 #include "crypto/keyring.h"
 #include "crypto/tickets.h"
+#include "net/batch.h"
 #include "net/control.h"
 #include "net/events.h"
 #include "net/listener.h"
@@ -41,6 +42,7 @@ struct xt_worker {
     unsigned room; /* connections that its descriptors allow; 0: it has not opened its listeners */
     struct xt_writer_channel *writer;
     struct xt_events_desk *events;
+    struct xt_batch_desk *batch;
     struct xt_audit_trail trail;
     int channel; /* to the supervisor; closed by the end of the process only */
     uv_poll_t control;
