@@ -387,10 +387,17 @@ static void print_result(const struct run *run, const struct probe *probe)
     const struct options *options = &run->options;
     double seconds = (double)(run->ended_ns - run->began_ns) / 1e9;
     double lines = run->answered == 0 ? 1 : (double)run->answered;
+    uint64_t least = UINT64_MAX, most = 0;
+    for (uint64_t i = 0; i < options->connections; i++) {
+        uint64_t answered = run->connections[i].answered;
+        least = answered < least ? answered : least;
+        most = answered > most ? answered : most;
+    }
     printf("{\"connections\":%" PRIu64 ",\"seconds\":%.3f,\"lines\":%" PRIu64 ",\"wrong\":%" PRIu64
            ",\"refused\":%" PRIu64 ",\"lines_per_second\":%.0f",
            options->connections, seconds, run->answered, run->wrong, run->refused,
            (double)run->answered / seconds);
+    printf(",\"lines_of_each\":{\"least\":%" PRIu64 ",\"most\":%" PRIu64 "}", least, most);
     if (options->server > 0) {
         printf(",\"server_cpu_us_per_line\":%.3f,\"server_kib\":{\"first\":%" PRIu64
                ",\"most\":%" PRIu64 ",\"last\":%" PRIu64 "}",
