@@ -6,6 +6,7 @@
 #include "crypto/init.h"
 #include "crypto/keyring.h"
 #include "crypto/memory.h"
+#include "net/client_command.h"
 #include "net/serve.h"
 #include "store/commands.h"
 
@@ -17,6 +18,7 @@ static const struct xt_command commands[] = {
      xt_command_compact},
     {"partner", "register and list partners, issue their certificates", xt_command_partner},
     {"serve", "answer verify requests", xt_command_serve},
+    {"verify", "ask a server, about one person or a whole list", xt_command_verify},
     {"check", "verify every byte of the served generation", xt_command_check},
     {"audit", "verify, search, export and expire the audit log", xt_command_audit},
     {"keys", "list keys and what needs them, make new ones, take old ones out", xt_command_keys},
