@@ -10,6 +10,7 @@
 #include "crypto/keyring.h"
 #include "net/client.h"
 #include "net/client_options.h"
+#include "net/list_command.h"
 #include "store/command_line.h"
 
 #define TIMEOUT_MS 30000 /* without a byte; the server's own limits are shorter */
@@ -177,6 +178,8 @@ int xt_command_verify(int argc, char **argv)
     }
     if (connect_to(&options, &server, &context, &failure) != XT_OK) {
         result = xt_work_error("verify", &failure);
+    } else if (options.file != NULL && strcmp(options.file, "-") != 0) {
+        result = xt_list_command(&options, &server, context);
     } else {
         result = ask_one(&options, &server, context);
     }

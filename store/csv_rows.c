@@ -11,6 +11,7 @@ struct xt_csv {
     struct csv_parser parser;
     unsigned count; /* fields of this row; one more than the maximum: too many */
     unsigned rows;
+    char separator;
     size_t used; /* bytes of text */
     struct xt_span fields[XT_PERSON_CSV_COLUMNS_MAX];
     uint8_t text[XT_PERSON_JSON_MAX];
@@ -26,8 +27,15 @@ enum xt_status xt_csv_open(struct xt_csv **opened)
         free(csv);
         return XT_NO_MEMORY;
     }
+    csv->separator = CSV_COMMA;
     *opened = csv;
     return XT_OK;
+}
+
+void xt_csv_separate_by(struct xt_csv *csv, char separator)
+{
+    csv->separator = separator;
+    csv_set_delim(&csv->parser, (unsigned char)separator);
 }
 
 /* The library's own buffer held a field of a person. */
@@ -81,6 +89,7 @@ enum xt_status xt_csv_row(struct xt_csv *csv, struct xt_span line, const struct 
         /* A failed parser keeps its state: begin with a fresh one. */
         forget(csv);
         (void)csv_init(&csv->parser, OPTIONS); /* only sets members */
+        csv_set_delim(&csv->parser, (unsigned char)csv->separator);
         *code = "malformed_csv";
         return XT_INVALID;
     }
