@@ -68,7 +68,7 @@ static void print_row(FILE *out, const char *before, const char *name, const cha
     if (count > 0) {
         char text[XT_LIST_PROBLEM_MAX + 64];
         (void)snprintf(text, sizeof(text), "%s%s%s", before, name, after);
-        fprintf(out, "  %-48s %12llu\n", text, (unsigned long long)count);
+        fprintf(out, "  %-64s %12llu\n", text, (unsigned long long)count);
     }
 }
 
@@ -87,9 +87,9 @@ static const char *meaning(enum xt_suggestion suggestion)
 
 void xt_list_counts_print(const struct xt_list_counts *counts, FILE *out)
 {
-    fprintf(out, "%-50s %12llu\n", "lines", (unsigned long long)counts->lines);
-    fprintf(out, "%-50s %12llu\n", "verified", (unsigned long long)counts->verified);
-    fprintf(out, "%-50s %12llu\n", "not verified", (unsigned long long)counts->not_verified);
+    fprintf(out, "%-66s %12llu\n", "lines", (unsigned long long)counts->lines);
+    fprintf(out, "%-66s %12llu\n", "verified", (unsigned long long)counts->verified);
+    fprintf(out, "%-66s %12llu\n", "not verified", (unsigned long long)counts->not_verified);
     for (unsigned i = 0; i < XT_CLAIM_COUNT; i++) {
         print_row(out, "mismatch: ", xt_claim_name((enum xt_claim)i), "", counts->mismatches[i]);
         print_row(out, "not held: ", xt_claim_name((enum xt_claim)i), "", counts->not_held[i]);
@@ -97,7 +97,7 @@ void xt_list_counts_print(const struct xt_list_counts *counts, FILE *out)
     for (unsigned i = 0; i < 4; i++) {
         print_row(out, "person: ", REASONS[i], "", counts->reasons[i]);
     }
-    fprintf(out, "%-50s %12llu\n", "not in a form that can be asked, or refused",
+    fprintf(out, "%-66s %12llu\n", "not in a form that can be asked, or refused",
             (unsigned long long)counts->errors);
     for (unsigned i = 0; i < counts->problems; i++) {
         print_row(out, "", counts->problem[i].name, "", counts->problem[i].count);
@@ -109,11 +109,11 @@ void xt_list_counts_print(const struct xt_list_counts *counts, FILE *out)
         print_row(out, "perhaps: ", meaning((enum xt_suggestion)i), "", counts->suggestions[i]);
     }
     if (counts->flagged) {
-        fprintf(out, "%-50s %12llu\n", "lines that repeat another",
+        fprintf(out, "%-66s %12llu\n", "lines that repeat another",
                 (unsigned long long)counts->duplicates);
-        fprintf(out, "%-50s %12llu\n", "phones on two or more ids",
+        fprintf(out, "%-66s %12llu\n", "phones on two or more ids",
                 (unsigned long long)counts->phones);
-        fprintf(out, "%-50s %12llu\n", "ids with more than 3 phones",
+        fprintf(out, "%-66s %12llu\n", "ids with more than 3 phones",
                 (unsigned long long)counts->documents);
         print_row(out, "", "not compared: too many lines of one id or phone", "",
                   counts->not_compared);

@@ -92,12 +92,12 @@ static enum xt_status read_all(struct flags *flags, struct xt_list_input *input,
 
 /* ---- telling ------------------------------------------------------------------------------------ */
 
-/* One flag and its lines; one_of_each: the first line of each other. */
+/* One flag and its lines, in their order; one_of_each: the first line of each other. */
 static void tell(struct flags *flags, const char *flag, const struct other *others, size_t count,
                  bool one_of_each)
 {
+    uint64_t lines[XT_LIST_FLAG_LINES];
     size_t told = 0, more = 0;
-    fprintf(flags->out, "{\"flag\":\"%s\",\"lines\":[", flag);
     for (size_t i = 0; i < count; i++) {
         if (one_of_each && i > 0 && others[i].hash == others[i - 1].hash) {
             continue;
@@ -106,7 +106,15 @@ static void tell(struct flags *flags, const char *flag, const struct other *othe
             more++;
             continue;
         }
-        fprintf(flags->out, "%s%llu", told++ == 0 ? "" : ",", (unsigned long long)others[i].line);
+        size_t at = told++;
+        for (; at > 0 && lines[at - 1] > others[i].line; at--) {
+            lines[at] = lines[at - 1];
+        }
+        lines[at] = others[i].line;
+    }
+    fprintf(flags->out, "{\"flag\":\"%s\",\"lines\":[", flag);
+    for (size_t i = 0; i < told; i++) {
+        fprintf(flags->out, "%s%llu", i == 0 ? "" : ",", (unsigned long long)lines[i]);
     }
     if (more > 0) {
         fprintf(flags->out, "],\"more\":%zu}\n", more);
