@@ -1,8 +1,8 @@
 #include "net/list_flags.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <libgen.h>
 #include <stdlib.h>
 #include <unistd.h>
 
@@ -218,23 +218,45 @@ static enum xt_status look_at_all(struct flags *flags, const struct xt_progress 
 
 /* ---- all ---------------------------------------------------------------------------------------- */
 
+/* What a killed run left in its folder for sorting: files that had a name for a moment. */
+static void clear_folder(const char *folder)
+{
+    static const char begin[] = "sorting-";
+    DIR *list = opendir(folder);
+    for (const struct dirent *entry; list != NULL && (entry = readdir(list)) != NULL;) {
+        if (strncmp(entry->d_name, begin, sizeof(begin) - 1) == 0) {
+            (void)unlinkat(dirfd(list), entry->d_name, 0);
+        }
+    }
+    if (list != NULL) {
+        closedir(list);
+    }
+}
+
+/* In a folder of their own, for as long as they have names. */
 static enum xt_status open_spills(struct flags *flags, const char *path, struct xt_failure *failure)
 {
     char folder[XT_PATH_MAX];
-    enum xt_status status = XT_OK;
-    (void)snprintf(folder, sizeof(folder), "%s", path);
-    const char *where = dirname(folder);
-    flags->key = xt_secret_alloc(32);
-    if (flags->key == NULL) {
-        return xt_fail(failure, XT_NO_MEMORY, "out of memory");
+    if (snprintf(folder, sizeof(folder), "%s.sort", path) >= (int)sizeof(folder)) {
+        return xt_fail(failure, XT_TOO_LARGE, "the list's path is too long");
     }
+    enum xt_status status = xt_folder_make(folder, 0700, failure);
+    flags->key = xt_secret_alloc(32);
+    if (status == XT_OK && flags->key == NULL) {
+        status = xt_fail(failure, XT_NO_MEMORY, "out of memory");
+    }
+    if (status != XT_OK) {
+        return status;
+    }
+    clear_folder(folder);
     xt_random(flags->key, 32);
     for (unsigned i = 0; status == XT_OK && i < SPILLS; i++) {
-        status = xt_spill_open(where, &flags->spill[i], failure);
+        status = xt_spill_open(folder, &flags->spill[i], failure);
         if (status == XT_OK) {
             status = xt_spill_writer_open(flags->spill[i], &flags->writer[i], failure);
         }
     }
+    (void)rmdir(folder);
     return status;
 }
 

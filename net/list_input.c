@@ -15,7 +15,8 @@
 #include "store/csv_rows.h"
 #include "store/lines.h"
 
-#define DIGEST_OF (64U << 10) /* bytes of the beginning that a list is known again by */
+#define DIGEST_OF                                                                                  \
+    (64U << 10) /* bytes of its beginning and of its end that a list is known again by */
 
 struct xt_list_input {
     const struct xt_list_options *options;
@@ -245,17 +246,21 @@ static enum xt_status read_header(struct xt_list_input *input, struct xt_failure
 
 static enum xt_status take_digest(struct xt_list_input *input, struct xt_failure *failure)
 {
-    uint8_t *beginning = calloc(1, DIGEST_OF);
-    if (beginning == NULL) {
+    const uint64_t from[] = {0, input->size > DIGEST_OF ? input->size - DIGEST_OF : 0};
+    ssize_t got = 0;
+    uint8_t *text = calloc(1, DIGEST_OF);
+    if (text == NULL) {
         return xt_fail(failure, XT_NO_MEMORY, "out of memory");
     }
-    ssize_t got = pread(input->fd, beginning, DIGEST_OF, 0);
     struct xt_digest *digest = xt_digest_start();
     xt_digest_add(digest, xt_span_of(&input->size, sizeof(input->size)));
-    xt_digest_add(digest, xt_span_of(beginning, got > 0 ? (size_t)got : 0));
+    for (unsigned i = 0; i < 2 && got >= 0; i++) {
+        got = pread(input->fd, text, DIGEST_OF, (off_t)from[i]);
+        xt_digest_add(digest, xt_span_of(text, got > 0 ? (size_t)got : 0));
+    }
     xt_digest_finish(digest, input->digest);
-    xt_wipe(beginning, DIGEST_OF);
-    free(beginning);
+    xt_wipe(text, DIGEST_OF);
+    free(text);
     return got >= 0 ? XT_OK : xt_fail(failure, XT_IO, "cannot read the list: %s", strerror(errno));
 }
 

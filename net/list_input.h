@@ -47,7 +47,7 @@ unsigned xt_list_input_columns(const struct xt_list_input *input);
 /* How far it has been read, and all of it. */
 uint64_t xt_list_input_bytes(const struct xt_list_input *input);
 uint64_t xt_list_input_size(const struct xt_list_input *input);
-/* Of its beginning and size: another list has another one. */
+/* Of its size, beginning and end: another list has another one. */
 void xt_list_input_digest(const struct xt_list_input *input, uint8_t digest[32]);
 
 /* The next line, without its request. XT_CLOSED: there is none. XT_IO: *failure. */

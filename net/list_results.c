@@ -245,6 +245,9 @@ static enum xt_status open_part(struct xt_list_results *results, struct xt_failu
 {
     struct stat facts;
     if (access(results->path, F_OK) == 0) {
+        if (access(results->part, F_OK) != 0) {
+            (void)unlink(results->state); /* the run that made it ended just before doing so */
+        }
         return xt_fail(failure, XT_EXISTS, "%s is there already: move it away to ask again",
                        results->path);
     }

@@ -274,7 +274,8 @@ static void turn(struct run *run)
             lanes[count++] = &run->lanes[i];
         }
     }
-    int ready = poll(list, count, TURN_MS);
+    bool done = run->ended && run->pieces == 0; /* streams are to be ended now */
+    int ready = poll(list, count, done ? 1 : TURN_MS);
     if (ready < 0 && errno != EINTR) {
         fail(run, XT_IO, "poll", strerror(errno));
     }

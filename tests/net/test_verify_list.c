@@ -274,6 +274,42 @@ static void a_killed_client_goes_on_and_asks_each_line_once(void **state)
     finish("killed.ndjson", "killed.ndjson.results.ndjson");
 }
 
+static void a_killed_client_goes_on_with_a_table_too(void **state)
+{
+    (void)state;
+    assert_int_equal(run("/bin/sh", "-c",
+                         "(echo id,full_name; sed -n 's/^{\"id\":\"\\([0-9]*\\)\",\"full_name\":"
+                         "\"\\([^\"]*\\)\".*/\\1,\\2/p' \"$0\") >\"$1\"",
+                         deployment("people.ndjson"), deployment("people.csv"), NULL),
+                     0);
+    const char *const arguments[] = {kept("people.csv"), "--purpose", "demo.verify", "--quiet",
+                                     NULL};
+    unsigned seed = 2;
+    for (unsigned i = 0; i < 5; i++) {
+        pid_t pid = verify_client_start(&server, "wide", NULL, arguments);
+        sleep_ms(30 + (unsigned)rand_r(&seed) % 40);
+        kill(pid, SIGKILL);
+        (void)wait_for(pid);
+    }
+    struct said said = verify_client(&server, "wide", NULL, kept("people.csv"), "--purpose",
+                                     "demo.verify", "--quiet", NULL);
+    assert_true(said.status == 0 || strstr(said.error, "is there already") != NULL);
+    said_release(&said);
+    char *list = read_text(deployment("people.csv")), *results, *at = list, *next, *row;
+    results = next = read_text(deployment("people.csv.results.csv"));
+    unsigned rows = 0;
+    for (; (row = strsep(&at, "\n")) != NULL && *row != 0; rows++) {
+        char *result = strsep(&next, "\n");
+        assert_non_null(result);
+        assert_memory_equal(result, row, strlen(row));
+        assert_int_equal(result[strlen(row)], ',');
+    }
+    assert_int_equal(rows, atoi(PEOPLE) + 1);
+    assert_string_equal(next, "");
+    free(list);
+    free(results);
+}
+
 static void an_interrupted_client_asks_no_line_twice(void **state)
 {
     (void)state;
@@ -408,6 +444,7 @@ int main(void)
         cmocka_unit_test(a_table_with_an_operators_own_columns_gets_verdict_columns),
         cmocka_unit_test(what_is_wrong_with_a_list_is_suggested_and_flagged),
         cmocka_unit_test(a_killed_client_goes_on_and_asks_each_line_once),
+        cmocka_unit_test(a_killed_client_goes_on_with_a_table_too),
         cmocka_unit_test(an_interrupted_client_asks_no_line_twice),
         cmocka_unit_test(a_server_that_goes_away_is_waited_for),
         cmocka_unit_test(results_that_are_torn_are_mended_and_others_refused),
