@@ -163,26 +163,33 @@ static int ask_one(const struct xt_client_options *options, const struct xt_clie
     return result;
 }
 
-int xt_command_verify(int argc, char **argv)
+static int ask(const struct xt_client_options *options)
 {
-    struct xt_client_options options;
     struct xt_client_server server;
     struct xt_tls_context *context = NULL;
     struct xt_failure failure;
-    int result = xt_client_options_parse(argc, argv, &options);
-    if (result >= 0) {
-        return result;
-    }
-    if (xt_client_server_parse(options.server, &server) != XT_OK) {
+    int result;
+    if (xt_client_server_parse(options->server, &server) != XT_OK) {
         return xt_usage_error("verify", "--server is https://HOST or https://HOST:PORT");
     }
-    if (connect_to(&options, &server, &context, &failure) != XT_OK) {
+    if (connect_to(options, &server, &context, &failure) != XT_OK) {
         result = xt_work_error("verify", &failure);
-    } else if (options.file != NULL && strcmp(options.file, "-") != 0) {
-        result = xt_list_command(&options, &server, context);
+    } else if (options->file != NULL && strcmp(options->file, "-") != 0) {
+        result = xt_list_command(options, &server, context);
     } else {
-        result = ask_one(&options, &server, context);
+        result = ask_one(options, &server, context);
     }
     xt_tls_context_close(context);
+    return result;
+}
+
+int xt_command_verify(int argc, char **argv)
+{
+    struct xt_client_options options;
+    int result = xt_client_options_parse(argc, argv, &options);
+    if (result < 0) {
+        result = ask(&options);
+    }
+    xt_client_options_release(&options);
     return result;
 }

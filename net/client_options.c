@@ -90,8 +90,8 @@ static const struct option fixed[] = {{"server", required_argument, NULL, OPTION
 #define FIXED (sizeof(fixed) / sizeof(fixed[0]))
 #define NAME_MAX_BYTES 32
 
-/* A line of standard input, without its end, in memory that lives as long as the program. */
-static const char *read_value(unsigned member)
+/* A line of standard input, without its end; NULL: there is none. */
+static char *read_value(unsigned member)
 {
     char *line = NULL;
     size_t size = 0;
@@ -108,26 +108,45 @@ static const char *read_value(unsigned member)
 }
 
 /* A copy of an argument, which is then overwritten: ps shows it to everybody. */
-static const char *take_value(char *argument)
+static char *take_value(char *argument)
 {
     char *copy = strdup(argument);
     memset(argument, '*', strlen(argument));
     return copy;
 }
 
+static void forget_value(char *value)
+{
+    if (value != NULL) {
+        xt_wipe(value, strlen(value));
+        free(value);
+    }
+}
+
 /* -1: fine. */
 static int take_member(unsigned member, struct xt_client_options *options)
 {
-    bool is_public = member >= XT_ASK_PURPOSE;
-    const char *value = is_public                  ? optarg
-                        : strcmp(optarg, "-") == 0 ? read_value(member)
-                                                   : take_value(optarg);
+    const char *value = optarg;
+    if (member < XT_ASK_PURPOSE) { /* about a person */
+        forget_value(options->values[member]);
+        options->values[member] =
+            strcmp(optarg, "-") == 0 ? read_value(member) : take_value(optarg);
+        value = options->values[member];
+    }
     if (value == NULL) {
         return xt_usage_error("verify", "standard input has no line for --%s",
                               xt_question_name(member));
     }
-    options->question.values[member] = xt_span_of_string(value); /* kept as long as the program */
+    options->question.values[member] = xt_span_of_string(value);
     return *value != 0 ? -1 : xt_usage_error("verify", "%s is empty", xt_question_name(member));
+}
+
+void xt_client_options_release(struct xt_client_options *options)
+{
+    for (unsigned member = 0; member < XT_ASK_COUNT; member++) {
+        forget_value(options->values[member]);
+    }
+    *options = (struct xt_client_options){.server = NULL};
 }
 
 static int take_option(int option, struct xt_client_options *options)

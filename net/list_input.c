@@ -108,7 +108,7 @@ static void make_from_json(struct xt_list_input *input, struct xt_list_item *ite
     struct xt_writer writer = xt_writer_over(input->request, sizeof(input->request));
     const uint8_t *brace = memchr(item->row.data, '{', item->row.size);
     item->request = item->row;
-    if (xt_list_request_read(item->row, input->arena, &read) != XT_OK) {
+    if (xt_list_request_read(item->row, input->arena, &read) != XT_OK || brace == NULL) {
         return;
     }
     item->id = read.id;
@@ -119,7 +119,12 @@ static void make_from_json(struct xt_list_input *input, struct xt_list_item *ite
         xt_number_format(qr.number, input->number_text);
         item->id = xt_span_of(input->number_text, XT_NUMBER_DIGITS);
     }
-    bool is_empty = brace[1 + strspn((const char *)brace + 1, " \t")] == '}';
+    const uint8_t *end = item->row.data + item->row.size;
+    const uint8_t *first = brace + 1;
+    while (first < end && (*first == ' ' || *first == '\t' || *first == '\r')) {
+        first++;
+    }
+    bool is_empty = first == end || *first == '}';
     xt_write_byte(&writer, '{');
     add_default(&writer, question, XT_ASK_PURPOSE, read.has_purpose);
     add_default(&writer, question, XT_ASK_LEGAL_BASIS, read.has_legal_basis);
@@ -128,7 +133,7 @@ static void make_from_json(struct xt_list_input *input, struct xt_list_item *ite
     if (writer.size == 1 || is_empty) {
         return;
     }
-    xt_write(&writer, brace + 1, (size_t)(item->row.data + item->row.size - (brace + 1)));
+    xt_write(&writer, first, (size_t)(end - first));
     if (!writer.overflow) {
         item->request = xt_written(&writer);
     }

@@ -15,6 +15,7 @@
 #define KILLS_DEFAULT 20
 
 static struct server server;
+static unsigned whole_ms = 100; /* what a list takes here, or somewhat less */
 
 /* The requests of a generated list, and what their verdicts must be, a line each. */
 static void make_list(const char *list, const char *expected)
@@ -132,8 +133,11 @@ static int wait_for(pid_t pid)
 static void a_list_is_asked_whole(void **state)
 {
     (void)state;
+    double before = now_s();
     struct said said =
         verify_client(&server, "demo", NULL, deployment("list.ndjson"), "--json", "--quiet", NULL);
+    whole_ms = (unsigned)((now_s() - before) * 1000);
+    whole_ms = whole_ms < 60 ? 60 : whole_ms > 400 ? 400 : whole_ms;
     assert_string_equal(said.error, "");
     assert_int_equal(said.status, 0);
     assert_non_null(strstr(said.out, "{\"lines\":" REQUESTS ","));
@@ -261,7 +265,7 @@ static void a_killed_client_goes_on_and_asks_each_line_once(void **state)
     unsigned seed = 1, amid = 0;
     for (unsigned i = 0; i < kills(); i++) {
         pid_t pid = verify_client_start(&server, "demo", NULL, arguments);
-        sleep_ms((unsigned)rand_r(&seed) % 60);
+        sleep_ms((unsigned)rand_r(&seed) % whole_ms);
         kill(pid, SIGKILL);
         (void)wait_for(pid);
         amid += exists("killed.ndjson.results.ndjson.part");
@@ -287,7 +291,7 @@ static void a_killed_client_goes_on_with_a_table_too(void **state)
     unsigned seed = 2;
     for (unsigned i = 0; i < 5; i++) {
         pid_t pid = verify_client_start(&server, "wide", NULL, arguments);
-        sleep_ms(30 + (unsigned)rand_r(&seed) % 40);
+        sleep_ms(whole_ms / 4 + (unsigned)rand_r(&seed) % whole_ms);
         kill(pid, SIGKILL);
         (void)wait_for(pid);
     }
