@@ -354,6 +354,34 @@ static void a_server_that_goes_away_is_waited_for(void **state)
     assert_results_are_right("restart.ndjson.results.ndjson");
 }
 
+static void connections_that_are_too_many_for_the_server_wait(void **state)
+{
+    (void)state;
+    copy("list.ndjson", "many.ndjson");
+    struct said said = verify_client(&server, "demo", NULL, deployment("many.ndjson"),
+                                     "--connections", "64", NULL);
+    assert_int_equal(said.status, 0);
+    assert_non_null(strstr(said.error, "503 overloaded; waiting"));
+    said_release(&said);
+    assert_results_are_right("many.ndjson.results.ndjson");
+}
+
+static void who_may_not_ask_is_told_so_and_nothing_is_written(void **state)
+{
+    (void)state;
+    copy("list.ndjson", "refused.ndjson");
+    assert_int_equal(run(xacthuc(), "partner", "disable", deployment("DIR"), "narrow", NULL), 0);
+    sleep_ms(1500); /* taken up within a second */
+    struct said said = verify_client(&server, "narrow", NULL, deployment("refused.ndjson"), NULL);
+    assert_int_equal(said.status, 1);
+    assert_non_null(strstr(said.error, "the server refuses: 403 partner_inactive"));
+    assert_false(exists("refused.ndjson.results.ndjson"));
+    said_release(&said);
+    char *part = read_text(deployment("refused.ndjson.results.ndjson.part"));
+    assert_string_equal(part, "");
+    free(part);
+}
+
 /* ---- what is found ------------------------------------------------------------------------------ */
 
 static void results_that_are_torn_are_mended_and_others_refused(void **state)
@@ -451,6 +479,8 @@ int main(void)
         cmocka_unit_test(a_killed_client_goes_on_with_a_table_too),
         cmocka_unit_test(an_interrupted_client_asks_no_line_twice),
         cmocka_unit_test(a_server_that_goes_away_is_waited_for),
+        cmocka_unit_test(connections_that_are_too_many_for_the_server_wait),
+        cmocka_unit_test(who_may_not_ask_is_told_so_and_nothing_is_written),
         cmocka_unit_test(results_that_are_torn_are_mended_and_others_refused),
         cmocka_unit_test(hostile_lines_get_results_of_their_own),
         cmocka_unit_test(a_quota_that_is_used_up_stops_the_list_until_there_is_more),
