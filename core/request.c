@@ -1,4 +1,4 @@
-#include "core/request.h"
+#include "core/request_read.h"
 
 #include "core/json.h"
 #include "core/plain_text.h"
@@ -11,16 +11,15 @@
 #define COUNT_OF(table) (unsigned)(sizeof(table) / sizeof((table)[0]))
 #define SEEN(what) (1U << (what))
 
-enum { TXN, ID, PURPOSE, LEGAL_BASIS, CONSENT_REF, CLAIMS, MATCH, QR };
 static const struct xt_json_member TOP[] = {
-    XT_JSON_MEMBER("txn", TXN),
-    XT_JSON_MEMBER("id", ID),
-    XT_JSON_MEMBER("purpose", PURPOSE),
-    XT_JSON_MEMBER("legal_basis", LEGAL_BASIS),
-    XT_JSON_MEMBER("consent_ref", CONSENT_REF),
-    XT_JSON_MEMBER("claims", CLAIMS),
-    XT_JSON_MEMBER("match", MATCH),
-    XT_JSON_MEMBER("qr", QR),
+    XT_JSON_MEMBER("txn", XT_REQUEST_TXN),
+    XT_JSON_MEMBER("id", XT_REQUEST_ID),
+    XT_JSON_MEMBER("purpose", XT_REQUEST_PURPOSE),
+    XT_JSON_MEMBER("legal_basis", XT_REQUEST_LEGAL_BASIS),
+    XT_JSON_MEMBER("consent_ref", XT_REQUEST_CONSENT_REF),
+    XT_JSON_MEMBER("claims", XT_REQUEST_CLAIMS),
+    XT_JSON_MEMBER("match", XT_REQUEST_MATCH),
+    XT_JSON_MEMBER("qr", XT_REQUEST_QR),
 };
 
 static const struct xt_json_member LEVELS[] = {
@@ -83,21 +82,21 @@ static const char *read_qr(struct xt_verify_request *request, struct xt_span tex
     return NULL;
 }
 
-static const char *read_text_member(struct xt_verify_request *request, unsigned what,
-                                    struct xt_span text)
+const char *xt_request_read_member(struct xt_verify_request *request, enum xt_request_member what,
+                                   struct xt_span text)
 {
     switch (what) {
-    case TXN:
+    case XT_REQUEST_TXN:
         return read_txn(request, text);
-    case ID:
+    case XT_REQUEST_ID:
         return xt_id_parse(text, &request->id) == XT_OK ? NULL : "bad_id";
-    case PURPOSE:
+    case XT_REQUEST_PURPOSE:
         request->purpose = text;
         return xt_policy_name_is_valid(text) ? NULL : "bad_purpose";
-    case LEGAL_BASIS:
+    case XT_REQUEST_LEGAL_BASIS:
         request->legal_basis = text;
         return xt_text_check(text, XT_LEGAL_BASIS_MAX);
-    case CONSENT_REF:
+    case XT_REQUEST_CONSENT_REF:
         request->consent_ref = text;
         return xt_text_check(text, XT_CONSENT_REF_MAX);
     default:
@@ -131,7 +130,8 @@ static const char *read_old_id(struct xt_span text, struct xt_id *old_id)
     return xt_cmnd_parse(text, &old_id->value) == XT_OK ? NULL : "bad_id";
 }
 
-static const char *read_claim(struct xt_claims *claims, enum xt_claim claim, struct xt_span text)
+const char *xt_request_read_claim(struct xt_claims *claims, enum xt_claim claim,
+                                  struct xt_span text)
 {
     if (text.size == 0) {
         return "empty";
@@ -183,7 +183,7 @@ static void read_claims(struct reader *reader, yyjson_val *object)
         const char *code = (seen & XT_CLAIM_BIT(claim)) != 0 ? "duplicate_member"
                            : !yyjson_is_str(value)
                                ? "wrong_type"
-                               : read_claim(claims, claim, xt_json_string(value));
+                               : xt_request_read_claim(claims, claim, xt_json_string(value));
         seen |= XT_CLAIM_BIT(claim);
         if (code != NULL) {
             report(reader, code, "/claims/", xt_claim_name(claim));
@@ -228,18 +228,20 @@ static void read_match(struct reader *reader, yyjson_val *object)
 static void read_member(struct reader *reader, const struct xt_json_member *member,
                         yyjson_val *value)
 {
-    if (member->what == CLAIMS) {
+    if (member->what == XT_REQUEST_CLAIMS) {
         read_claims(reader, value);
         return;
     }
-    if (member->what == MATCH) {
+    if (member->what == XT_REQUEST_MATCH) {
         read_match(reader, value);
         return;
     }
-    const char *code = !yyjson_is_str(value) ? "wrong_type"
-                       : yyjson_get_len(value) == 0
-                           ? "empty"
-                           : read_text_member(reader->request, member->what, xt_json_string(value));
+    const char *code =
+        !yyjson_is_str(value) ? "wrong_type"
+        : yyjson_get_len(value) == 0
+            ? "empty"
+            : xt_request_read_member(reader->request, (enum xt_request_member)member->what,
+                                     xt_json_string(value));
     if (code != NULL) {
         report(reader, code, "/", member->name);
     }
@@ -247,23 +249,23 @@ static void read_member(struct reader *reader, const struct xt_json_member *memb
 
 static void check_members(struct reader *reader, uint32_t seen)
 {
-    bool qr = (seen & SEEN(QR)) != 0;
-    if (qr && (seen & (SEEN(ID) | SEEN(CLAIMS))) != 0) {
+    bool qr = (seen & SEEN(XT_REQUEST_QR)) != 0;
+    if (qr && (seen & (SEEN(XT_REQUEST_ID) | SEEN(XT_REQUEST_CLAIMS))) != 0) {
         report(reader, "conflict", "/qr", "");
     }
-    if (!qr && (seen & SEEN(ID)) == 0) {
+    if (!qr && (seen & SEEN(XT_REQUEST_ID)) == 0) {
         report(reader, "missing_member", "/id", "");
     }
-    if ((seen & SEEN(PURPOSE)) == 0) {
+    if ((seen & SEEN(XT_REQUEST_PURPOSE)) == 0) {
         report(reader, "missing_member", "/purpose", "");
     }
-    if (!qr && (seen & SEEN(CLAIMS)) == 0) {
+    if (!qr && (seen & SEEN(XT_REQUEST_CLAIMS)) == 0) {
         report(reader, "missing_member", "/claims", "");
     }
 }
 
 /* Members that a request need not have; names, documents and the like are filled when asked for. */
-static void clear(struct xt_verify_request *request)
+void xt_verify_request_clear(struct xt_verify_request *request)
 {
     request->has_txn = false;
     request->from_qr = false;
@@ -277,10 +279,21 @@ enum xt_status xt_verify_request_from_json(uint8_t *body, size_t size, struct xt
                                            struct xt_verify_request *request,
                                            struct xt_request_errors *errors)
 {
+    if (size <= XT_VERIFY_BODY_MAX && xt_verify_request_read_plain(body, size, request)) {
+        errors->count = 0;
+        return XT_OK;
+    }
+    return xt_verify_request_read_any(body, size, arena, request, errors);
+}
+
+enum xt_status xt_verify_request_read_any(uint8_t *body, size_t size, struct xt_json_arena arena,
+                                          struct xt_verify_request *request,
+                                          struct xt_request_errors *errors)
+{
     struct reader reader = {.request = request, .errors = errors};
     const char *code = size > XT_VERIFY_BODY_MAX ? "too_long" : "malformed_json";
     errors->count = 0;
-    clear(request);
+    xt_verify_request_clear(request);
     yyjson_val *root = size > 0 && size <= XT_VERIFY_BODY_MAX
                            ? xt_json_read_in_place(body, size, arena, &code)
                            : NULL;

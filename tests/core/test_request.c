@@ -2,8 +2,9 @@
 
 #include "core/policy.h"
 #include "core/province.h"
-#include "core/request.h"
+#include "core/request_read.h"
 #include "tests/core/mutate.h"
+#include "tests/core/same_request.h"
 
 static uint8_t arena_memory[XT_VERIFY_ARENA];
 static const struct xt_json_arena arena = {arena_memory, sizeof arena_memory};
@@ -297,6 +298,44 @@ static void a_body_of_any_allowed_shape_fits_the_arena(void **state)
     assert_string_equal(errors.list[0].code, "too_long");
 }
 
+static const char COMMON[] =
+    "{\"txn\":\"3f0c\", \"id\":\"001099012345\",\"purpose\": \"sim.register\","
+    "\"legal_basis\":\"consent\",\"consent_ref\":\"c-1\",\"claims\":{\"full_name\":"
+    "\"Nguy\xe1\xbb\x85n "
+    "V\xc4\x83n An\",\"date_of_birth\":\"1999-01-25\",\"sex\":\"male\",\"phone\":\"0912345678\","
+    "\"card_issued_on\":\"2021-04-25\",\"card_expires_on\":\"2039\",\"old_id\":\"012345678\","
+    "\"province\":\"001\",\"health_insurance\":\"a1\",\"social_insurance\":\"b1\","
+    "\"driving_licence\":\"c1\",\"vehicle\":\"d-1\",\"passport\":\"e1\",\"tax\":\"f1\"} } ";
+
+/* What the quick reader takes the other one takes, as the same; most of what is sound it takes. */
+static void both_readers_give_the_same(void **state)
+{
+    (void)state;
+    uint64_t random = 9;
+    unsigned plain = 0, sound = 0;
+    for (unsigned i = 0; i < 300000; i++) {
+        uint8_t text[sizeof COMMON + 64];
+        struct xt_verify_request quick, full;
+        struct xt_request_errors errors;
+        memcpy(text, COMMON, sizeof COMMON - 1);
+        size_t size =
+            i == 0 ? sizeof COMMON - 1 : mutate(text, sizeof COMMON - 1, sizeof text - 4, &random);
+        uint8_t *exact = malloc(size); /* nothing behind it may be read */
+        assert_non_null(exact);
+        memcpy(exact, text, size);
+        bool taken = xt_verify_request_read_plain(exact, size, &quick);
+        assert_memory_equal(exact, text, size);
+        memset(text + size, 0, 4);
+        bool valid = xt_verify_request_read_any(text, size, arena, &full, &errors) == XT_OK;
+        assert_true(!taken || (valid && same_request(&quick, &full)));
+        assert_true(taken || i > 0);
+        plain += taken;
+        sound += valid;
+        free(exact);
+    }
+    assert_true(sound > 1000 && plain > sound / 2);
+}
+
 /* Bodies in memory of just their size and the padding; whatever is accepted is in bounds. */
 static void damaged_bodies_are_refused_without_harm(void **state)
 {
@@ -554,6 +593,7 @@ int main(void)
         cmocka_unit_test(an_answer_tells_what_the_rights_allow),
         cmocka_unit_test(every_advisory_level_and_score_is_written),
         cmocka_unit_test(the_largest_answer_fits),
+        cmocka_unit_test(both_readers_give_the_same),
         cmocka_unit_test(strings_are_escaped),
         cmocka_unit_test(answer_ids_sort_by_time),
         cmocka_unit_test(times_are_utc_to_the_millisecond),
