@@ -30,6 +30,7 @@ static inline bool is_end(uint8_t byte)
 #define EACH_BYTE(byte) (0x0101010101010101ULL * (byte))
 
 /* Marks the high bit of each byte that is_end, and perhaps of some after the first such. */
+_Static_assert(__BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__, "the first byte is the lowest");
 static inline uint64_t ends_in(uint64_t word)
 {
     uint64_t quote = word ^ EACH_BYTE('"');
@@ -52,7 +53,7 @@ static bool take_string(struct cursor *cursor, struct xt_span *text, bool *is_as
         memcpy(&word, at, sizeof(word));
         ends = ends_in(word);
         if (ends != 0) {
-            unsigned size = (unsigned)__builtin_ctzll(ends) / 8; /* little endian */
+            unsigned size = (unsigned)__builtin_ctzll(ends) / 8;
             high |= size == 0 ? 0 : word << (64 - 8 * size);
             at += size;
             break;

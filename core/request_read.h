@@ -2,7 +2,7 @@
  *
  * request.c        any JSON, over yyjson; finds everything that is wrong
  * request_plain.c  one pass over the form that nearly every request has: no escapes, no member twice, every value
- *                  sound, no qr, no match; four times as fast. What it does not take it leaves to the other, which
+ *                  sound, no qr, no match; a quarter faster, names and dates included. What it does not take it leaves to the other, which
  *                  then says why
  */
 #ifndef XT_CORE_REQUEST_READ_H
