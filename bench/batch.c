@@ -16,7 +16,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "bench/batch_people.h"
+#include "bench/batch_list.h"
 #include "bench/commands.h"
 #include "bench/histogram.h"
 #include "bench/machine.h"
@@ -24,33 +24,12 @@
 #include "store/command_line.h"
 
 #define CONNECTIONS_MAX 64
-#define CHUNK_BYTES 15360 /* with its head, one record of TLS */
-#define OUTPUT_MOST 49152 /* of ciphertext waiting: then the socket is waited for */
-#define INPUT_BYTES 65536
-#define ANSWER_MAX 2048
 #define END_NS 30000000000ULL /* for the last answers */
 #define SAMPLES_NS 1000000000ULL
 
 struct options {
     uint64_t port, seed, count, connections, lines, total, seconds, probe_us, server;
     const char *certificate, *key, *authority;
-};
-
-enum reading { IN_HEAD, IN_SIZE, IN_CHUNK, IN_END, IN_TRAILER };
-
-struct connection {
-    int fd;
-    struct xt_tls *tls;
-    uint64_t first;          /* which of the lines was its first */
-    uint64_t sent, answered; /* lines */
-    bool finished;           /* the last chunk is sent */
-    bool done;               /* the summary came */
-    enum reading reading;
-    size_t matched; /* bytes of what ends a head */
-    size_t chunk_left;
-    size_t kept; /* bytes of a line that is not whole */
-    char line[ANSWER_MAX];
-    uint8_t input[INPUT_BYTES];
 };
 
 struct probe {
@@ -64,205 +43,13 @@ struct run {
     struct options options;
     struct xt_tls_context *context;
     struct xt_batch_people people;
-    struct connection *connections;
-    uint64_t began_ns, ended_ns, answered, wrong, refused;
+    struct xt_batch_list *lists;
+    struct xt_batch_tally tally;
+    uint64_t began_ns, ended_ns;
     uint64_t server_first, server_most, server_last, own_first, own_most, own_last; /* bytes */
     uint64_t server_cpu_us;
-    const char *why;
     bool stop; /* atomic: the probe ends */
 };
-
-/* ---- sending ------------------------------------------------------------------------------------ */
-
-static bool write_all(struct connection *connection, struct xt_span data)
-{
-    size_t taken = 0;
-    return xt_tls_write(connection->tls, data, &taken) == XT_OK;
-}
-
-static bool is_over(const struct run *run)
-{
-    const struct options *options = &run->options;
-    return options->total > 0 ? false : xt_batch_now() >= run->ended_ns;
-}
-
-/* The next lines, at most a chunk; false: the connection is gone. */
-static bool send_chunk(struct run *run, struct connection *connection)
-{
-    static uint8_t chunk[CHUNK_BYTES + 32];
-    const struct options *options = &run->options;
-    uint64_t most = options->total / options->connections;
-    size_t size = 8;
-    bool over = is_over(run);
-    while (!over) {
-        struct xt_span line =
-            xt_batch_people_line(&run->people, connection->first + connection->sent);
-        if (size + line.size + 2 > CHUNK_BYTES) {
-            break;
-        }
-        memcpy(chunk + size, line.data, line.size);
-        size += line.size;
-        connection->sent++;
-        over = options->total > 0 && connection->sent == most;
-    }
-    bool fine = true;
-    if (size > 8) {
-        char head[16];
-        (void)snprintf(head, sizeof(head), "%06x\r\n", (unsigned)(size - 8) & 0xffffffU);
-        memcpy(chunk, head, 8);
-        memcpy(chunk + size, "\r\n", 2);
-        fine = write_all(connection, xt_span_of(chunk, size + 2));
-    }
-    if (fine && over) {
-        fine = write_all(connection, xt_span_of_string("0\r\n\r\n"));
-        connection->finished = true;
-    }
-    return fine;
-}
-
-/* What the socket takes. */
-static bool send_more(struct run *run, struct connection *connection)
-{
-    for (;;) {
-        while (!connection->finished && xt_tls_output(connection->tls).size < OUTPUT_MOST) {
-            if (!send_chunk(run, connection)) {
-                return false;
-            }
-        }
-        struct xt_span output = xt_tls_output(connection->tls);
-        if (output.size == 0) {
-            return true;
-        }
-        ssize_t sent = send(connection->fd, output.data, output.size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0) {
-            return errno == EAGAIN || errno == EINTR;
-        }
-        xt_tls_output_taken(connection->tls, (size_t)sent);
-        if ((size_t)sent < output.size) {
-            return true;
-        }
-    }
-}
-
-/* ---- answers ------------------------------------------------------------------------------------ */
-
-static void take_answer(struct run *run, struct connection *connection, uint8_t *line, size_t size)
-{
-    static const char summary[] = "{\"summary\":";
-    if (size > sizeof(summary) && memcmp(line, summary, sizeof(summary) - 1) == 0) {
-        connection->done = true;
-        return;
-    }
-    uint64_t index = connection->first + connection->answered++;
-    const char *why = NULL;
-    switch (xt_batch_people_check(&run->people, index, connection->answered, line, size, &why)) {
-    case XT_BATCH_RIGHT:
-        break;
-    case XT_BATCH_REFUSED:
-        run->refused++;
-        break;
-    case XT_BATCH_WRONG:
-        run->wrong++;
-        run->why = why;
-        break;
-    }
-    run->answered++;
-}
-
-/* Bytes of content: whole lines where they stand, others put together. */
-static bool take_content(struct run *run, struct connection *connection, uint8_t *data, size_t size)
-{
-    while (size > 0) {
-        uint8_t *end = memchr(data, '\n', size);
-        size_t part = end == NULL ? size : (size_t)(end - data);
-        if (end != NULL && connection->kept == 0) {
-            take_answer(run, connection, data, part);
-        } else {
-            if (part > ANSWER_MAX - connection->kept) {
-                return false;
-            }
-            memcpy(connection->line + connection->kept, data, part);
-            connection->kept += part;
-            if (end != NULL) {
-                take_answer(run, connection, (uint8_t *)connection->line, connection->kept);
-                connection->kept = 0;
-            }
-        }
-        size -= part + (end != NULL);
-        data += part + (end != NULL);
-    }
-    return true;
-}
-
-/* One byte of what stands around the content; false: that is no such answer. */
-static bool take_frame(struct connection *connection, uint8_t byte)
-{
-    static const char end_of_head[] = "\r\n\r\n";
-    switch (connection->reading) {
-    case IN_HEAD:
-        connection->matched = byte == (uint8_t)end_of_head[connection->matched]
-                                  ? connection->matched + 1
-                                  : (size_t)(byte == '\r');
-        if (connection->matched == sizeof(end_of_head) - 1) {
-            connection->reading = IN_SIZE;
-        }
-        return true;
-    case IN_SIZE:
-        if (byte == '\n') {
-            connection->reading = connection->chunk_left > 0 ? IN_CHUNK : IN_TRAILER;
-        } else if (byte != '\r') {
-            unsigned digit = byte <= '9' ? byte - 48U : (byte | 0x20U) - 'a' + 10U;
-            connection->chunk_left = connection->chunk_left * 16 + digit;
-            return digit < 16 && connection->chunk_left < 1U << 24;
-        }
-        return true;
-    case IN_END:
-        connection->reading = byte == '\n' ? IN_SIZE : IN_END;
-        return byte == '\r' || byte == '\n';
-    default:
-        return true;
-    }
-}
-
-static bool take_plain(struct run *run, struct connection *connection, uint8_t *data, size_t size)
-{
-    for (size_t at = 0; at < size;) {
-        if (connection->reading != IN_CHUNK) {
-            if (!take_frame(connection, data[at++])) {
-                return false;
-            }
-            continue;
-        }
-        size_t part = size - at < connection->chunk_left ? size - at : connection->chunk_left;
-        if (!take_content(run, connection, data + at, part)) {
-            return false;
-        }
-        at += part;
-        connection->chunk_left -= part;
-        connection->reading = connection->chunk_left == 0 ? IN_END : IN_CHUNK;
-    }
-    return true;
-}
-
-static bool receive(struct run *run, struct connection *connection)
-{
-    static uint8_t plain[16384];
-    ssize_t size = recv(connection->fd, connection->input, sizeof(connection->input), MSG_DONTWAIT);
-    if (size <= 0) {
-        return size < 0 && (errno == EAGAIN || errno == EINTR);
-    }
-    xt_tls_feed(connection->tls, xt_span_of(connection->input, (size_t)size));
-    for (;;) {
-        size_t got = 0;
-        enum xt_status status = xt_tls_read(connection->tls, plain, sizeof(plain), &got);
-        if (status == XT_AGAIN) {
-            return xt_tls_settle(connection->tls) == XT_OK;
-        }
-        if (status != XT_OK || !take_plain(run, connection, plain, got)) {
-            return connection->done;
-        }
-    }
-}
 
 /* ---- the probe ---------------------------------------------------------------------------------- */
 
@@ -319,7 +106,7 @@ static uint64_t server_cpu(const struct run *run)
 static bool is_done(const struct run *run)
 {
     for (uint64_t i = 0; i < run->options.connections; i++) {
-        if (!run->connections[i].done) {
+        if (!run->lists[i].done) {
             return false;
         }
     }
@@ -328,21 +115,23 @@ static bool is_done(const struct run *run)
 
 static bool look(struct run *run)
 {
-    struct pollfd list[CONNECTIONS_MAX];
+    struct pollfd looks[CONNECTIONS_MAX];
     unsigned count = (unsigned)run->options.connections;
+    bool over = run->options.total == 0 && xt_batch_now() >= run->ended_ns;
     for (unsigned i = 0; i < count; i++) {
-        struct connection *connection = &run->connections[i];
-        bool wants = xt_tls_output(connection->tls).size > 0 || !connection->finished;
-        list[i] = (struct pollfd){.fd = connection->done ? -1 : connection->fd,
-                                  .events = (short)(POLLIN | (wants ? POLLOUT : 0))};
+        struct xt_batch_list *list = &run->lists[i];
+        list->ended = over;
+        bool wants = xt_tls_output(list->tls).size > 0 || !list->finished;
+        looks[i] = (struct pollfd){.fd = list->done ? -1 : list->fd,
+                                   .events = (short)(POLLIN | (wants ? POLLOUT : 0))};
     }
-    (void)poll(list, count, 1000);
+    (void)poll(looks, count, 1000);
     for (unsigned i = 0; i < count; i++) {
-        if ((list[i].revents & POLLOUT) != 0 && !send_more(run, &run->connections[i])) {
+        if ((looks[i].revents & POLLOUT) != 0 && !xt_batch_list_send(&run->lists[i])) {
             return false;
         }
-        if ((list[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
-            !receive(run, &run->connections[i])) {
+        if ((looks[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
+            !xt_batch_list_receive(&run->lists[i])) {
             return false;
         }
     }
@@ -361,8 +150,8 @@ static bool drive(struct run *run)
     while (fine && !is_done(run)) {
         fine = look(run);
         uint64_t now = xt_batch_now();
-        if (run->answered != before) {
-            before = run->answered;
+        if (run->tally.answered != before) {
+            before = run->tally.answered;
             moved = now;
         }
         fine = fine && now - moved < END_NS;
@@ -386,17 +175,17 @@ static void print_result(const struct run *run, const struct probe *probe)
 {
     const struct options *options = &run->options;
     double seconds = (double)(run->ended_ns - run->began_ns) / 1e9;
-    double lines = run->answered == 0 ? 1 : (double)run->answered;
+    double lines = run->tally.answered == 0 ? 1 : (double)run->tally.answered;
     uint64_t least = UINT64_MAX, most = 0;
     for (uint64_t i = 0; i < options->connections; i++) {
-        uint64_t answered = run->connections[i].answered;
+        uint64_t answered = run->lists[i].answered;
         least = answered < least ? answered : least;
         most = answered > most ? answered : most;
     }
     printf("{\"connections\":%" PRIu64 ",\"seconds\":%.3f,\"lines\":%" PRIu64 ",\"wrong\":%" PRIu64
            ",\"refused\":%" PRIu64 ",\"lines_per_second\":%.0f",
-           options->connections, seconds, run->answered, run->wrong, run->refused,
-           (double)run->answered / seconds);
+           options->connections, seconds, run->tally.answered, run->tally.wrong, run->tally.refused,
+           (double)run->tally.answered / seconds);
     printf(",\"lines_of_each\":{\"least\":%" PRIu64 ",\"most\":%" PRIu64 "}", least, most);
     if (options->server > 0) {
         printf(",\"server_cpu_us_per_line\":%.3f,\"server_kib\":{\"first\":%" PRIu64
@@ -417,20 +206,19 @@ static void print_result(const struct run *run, const struct probe *probe)
     printf("}\n");
 }
 
-static enum xt_status open_connection(struct run *run, unsigned index)
+static enum xt_status open_list(struct run *run, unsigned index)
 {
-    static const char head[] = "POST /v1/verify/batch HTTP/1.1\r\nHost: localhost\r\n"
-                               "Content-Type: application/x-ndjson\r\n"
-                               "Transfer-Encoding: chunked\r\n\r\n";
-    struct connection *connection = &run->connections[index];
+    const struct options *options = &run->options;
+    struct xt_batch_list *list = &run->lists[index];
     struct xt_batch_peer peer;
-    enum xt_status status = xt_batch_connect((uint16_t)run->options.port, run->context, &peer);
-    connection->fd = peer.fd;
-    connection->tls = peer.tls;
-    connection->first = index * (run->options.lines / run->options.connections);
-    return status != XT_OK                                  ? status
-           : write_all(connection, xt_span_of_string(head)) ? XT_OK
-                                                            : XT_IO;
+    enum xt_status status = xt_batch_connect((uint16_t)options->port, run->context, &peer);
+    list->people = &run->people;
+    list->tally = &run->tally;
+    list->fd = peer.fd;
+    list->tls = peer.tls;
+    list->first = index * (options->lines / options->connections);
+    list->most = options->total / options->connections;
+    return status != XT_OK ? status : xt_batch_list_begin(list) ? XT_OK : XT_IO;
 }
 
 static enum xt_status open_run(struct run *run, struct xt_failure *failure)
@@ -447,15 +235,15 @@ static enum xt_status open_run(struct run *run, struct xt_failure *failure)
     if (status != XT_OK) {
         return status;
     }
-    run->connections = calloc(options->connections, sizeof(*run->connections));
-    if (run->connections == NULL) {
+    run->lists = calloc(options->connections, sizeof(*run->lists));
+    if (run->lists == NULL) {
         return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
     }
     for (unsigned i = 0; i < options->connections; i++) {
-        run->connections[i].fd = -1;
+        run->lists[i].fd = -1;
     }
     for (unsigned i = 0; status == XT_OK && i < options->connections; i++) {
-        status = open_connection(run, i);
+        status = open_list(run, i);
     }
     return status == XT_OK
                ? XT_OK
@@ -464,11 +252,11 @@ static enum xt_status open_run(struct run *run, struct xt_failure *failure)
 
 static void close_run(struct run *run)
 {
-    for (uint64_t i = 0; run->connections != NULL && i < run->options.connections; i++) {
+    for (uint64_t i = 0; run->lists != NULL && i < run->options.connections; i++) {
         xt_batch_disconnect(
-            &(struct xt_batch_peer){.fd = run->connections[i].fd, .tls = run->connections[i].tls});
+            &(struct xt_batch_peer){.fd = run->lists[i].fd, .tls = run->lists[i].tls});
     }
-    free(run->connections);
+    free(run->lists);
     xt_batch_people_free(&run->people);
     xt_tls_context_close(run->context);
     free(run);
@@ -595,10 +383,10 @@ int xt_bench_batch(int argc, char **argv)
         } else {
             (void)fprintf(stderr, "xacthuc-bench batch: %s\n", failure.text);
         }
-        if (run->wrong > 0) {
-            (void)fprintf(stderr, "xacthuc-bench batch: a wrong answer: %s\n", run->why);
+        if (run->tally.wrong > 0) {
+            (void)fprintf(stderr, "xacthuc-bench batch: a wrong answer: %s\n", run->tally.why);
         }
-        fine = fine && run->wrong == 0 && run->refused == 0 && probe.failed == 0;
+        fine = fine && run->tally.wrong == 0 && run->tally.refused == 0 && probe.failed == 0;
         status = fine && fflush(stdout) == 0 ? XT_EXIT_OK : XT_EXIT_FAILED;
     }
     close_run(run);

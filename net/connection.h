@@ -74,15 +74,15 @@ struct xt_connections {
     struct xt_ring phases[XT_PHASE_COUNT]; /* oldest first */
     struct xt_ring gated;                  /* those whose output waits for the audit log */
     unsigned gated_count;
-    struct xt_ring turns;     /* those with input left over: next turn, in this order */
-    struct xt_ring streams;   /* the same of those whose streams yield to them */
-    struct xt_ring shakes;    /* those whose handshake goes on when it is their turn */
-    uv_prepare_t turn_end;    /* before the loop waits */
-    uv_idle_t go_on;          /* active while somebody is in turns: the loop does not wait */
-    uint32_t stream_lines; /* that the stream at hand may take; 0: it is nobody's turn of these */
-    uint64_t line_ns;      /* what a line of them costs, as of the last turns */
-    uint64_t turn_began_ns;   /* 0: nobody was handled in this turn */
-    bool turn_excused;        /* it was too long once */
+    struct xt_ring turns;   /* those with input left over: next turn, in this order */
+    struct xt_ring streams; /* the same of those whose streams yield to them */
+    struct xt_ring shakes;  /* those whose handshake goes on when it is their turn */
+    uv_prepare_t turn_end;  /* before the loop waits */
+    uv_idle_t go_on;        /* active while somebody is in turns: the loop does not wait */
+    uint32_t stream_lines;  /* that the stream at hand may take; 0: it is nobody's turn of these */
+    uint64_t line_ns;       /* what a line of them costs, as of the last turns */
+    uint64_t turn_began_ns; /* 0: nobody was handled in this turn */
+    bool turn_excused;      /* it was too long once */
     uint32_t handshakes_left; /* steps that this turn may take */
     unsigned count;           /* structs in use */
     unsigned open;            /* sockets in use: those being torn down have none any more */

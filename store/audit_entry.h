@@ -19,8 +19,8 @@
 #define XT_AUDIT_ENTRY_VERSION 1
 #define XT_AUDIT_MS_END 7258118400000ULL /* 2200-01-01: within core/date's years */
 #define XT_AUDIT_LINE_END (1ULL << 48)
-#define XT_AUDIT_PROBLEM_MAX 48          /* bytes of a problem's code */
-#define XT_AUDIT_ANSWER_ID 16            /* bytes: the ULID's 128 bits, big endian */
+#define XT_AUDIT_PROBLEM_MAX 48 /* bytes of a problem's code */
+#define XT_AUDIT_ANSWER_ID 16   /* bytes: the ULID's 128 bits, big endian */
 #define XT_AUDIT_ENTRY_MAX                                                                         \
     (28 + 5 + XT_PARTNER_NAME_MAX + XT_PURPOSE_NAME_MAX + XT_LEGAL_BASIS_MAX +                     \
      XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 9 + 6 + 4 + 8)
