@@ -225,7 +225,7 @@ enum xt_status xt_list_input_next(struct xt_list_input *input, struct xt_list_it
 
 static enum xt_status read_header(struct xt_list_input *input, struct xt_failure *failure)
 {
-    struct xt_list_item item;
+    struct xt_list_item item = {.number = 0};
     const struct xt_span *fields;
     unsigned count;
     const char *code = "empty";

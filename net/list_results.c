@@ -251,12 +251,13 @@ static enum xt_status open_part(struct xt_list_results *results, struct xt_failu
         return xt_fail(failure, XT_EXISTS, "%s is there already: move it away to ask again",
                        results->path);
     }
-    enum xt_status status = read_state(results, failure);
+    bool has_part = lstat(results->part, &facts) == 0;
+    enum xt_status status = has_part ? read_state(results, failure) : XT_NOT_FOUND;
     bool fresh = status == XT_NOT_FOUND;
-    if (fresh && lstat(results->part, &facts) == 0 && facts.st_size > 0) {
+    if (fresh && has_part && facts.st_size > 0) {
         return xt_fail(failure, XT_EXISTS, "%s has no .state: move it away", results->part);
     }
-    if (fresh) {
+    if (fresh) { /* a state without a part is of results that were finished */
         status = write_state(results, failure);
     }
     if (status != XT_OK) {
@@ -272,7 +273,10 @@ static enum xt_status open_part(struct xt_list_results *results, struct xt_failu
     if (fchmod(results->fd, 0600) != 0) {
         return xt_fail(failure, XT_IO, "cannot write %s: %s", results->part, strerror(errno));
     }
-    /* The one that had it may have ended since its state was read. */
+    if (access(results->path, F_OK) == 0) { /* the one that had the part has just finished it */
+        return xt_fail(failure, XT_EXISTS, "%s is there already", results->path);
+    }
+    /* Or it ended since its state was read. */
     return fresh ? XT_OK : read_state(results, failure);
 }
 

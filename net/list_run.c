@@ -17,6 +17,7 @@
 #define FIRST_WAIT_MS 250
 #define LAST_WAIT_MS 30000
 #define QUOTA_WAIT_MS 60000
+#define FIRST_TRIES 3 /* of a server that was never reached: its name or port may be wrong */
 #define INVALID_MAX 5 /* streams that break in a row because their answers are none */
 
 struct lane {
@@ -162,7 +163,7 @@ static void take_end(struct run *run, struct lane *lane, enum xt_lane_end end, b
         fail(run, XT_DENIED, "the server refuses", stream->told);
     } else if (end == XT_LANE_INVALID && run->invalid >= INVALID_MAX) {
         fail(run, XT_INVALID, "the server", stream->told);
-    } else if (end == XT_LANE_BROKEN && !run->ever) {
+    } else if (end == XT_LANE_BROKEN && !run->ever && lane->failures + 1 >= FIRST_TRIES) {
         fail(run, XT_IO, run->options->server->authority, stream->told);
     } else if (end == XT_LANE_BUSY) {
         wait = wait_of(++lane->failures);

@@ -250,7 +250,8 @@ static unsigned kills(void)
 static void finish(const char *list, const char *results)
 {
     struct said said = verify_client(&server, "demo", NULL, deployment(list), "--quiet", NULL);
-    if (said.status != 0) {
+    if (said.status != 0 && strstr(said.error, "is there already") == NULL) {
+        print_message("%s", said.error);
         assert_non_null(strstr(said.error, "is there already")); /* the last one came that far */
     }
     said_release(&said);
