@@ -137,7 +137,7 @@ static void a_list_is_asked_whole(void **state)
     struct said said =
         verify_client(&server, "demo", NULL, deployment("list.ndjson"), "--json", "--quiet", NULL);
     whole_ms = (unsigned)((now_s() - before) * 1000);
-    whole_ms = whole_ms < 60 ? 60 : whole_ms > 400 ? 400 : whole_ms;
+    whole_ms = whole_ms < 60 ? 60 : whole_ms > 150 ? 150 : whole_ms;
     assert_string_equal(said.error, "");
     assert_int_equal(said.status, 0);
     assert_non_null(strstr(said.out, "{\"lines\":" REQUESTS ","));
