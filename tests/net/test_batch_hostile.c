@@ -13,7 +13,11 @@
 #define BATCH "/v1/verify/batch"
 #define MIB (1U << 20)
 /* That a worker may grow by meanwhile: buffers of a few connections. Its own memory, not the pages it maps. */
+#ifdef __SANITIZE_ADDRESS__
+#define GROWTH (512U << 20) /* it keeps what was freed */
+#else
 #define GROWTH (16U << 20)
+#endif
 
 static const char *const one_worker[] = {"--workers", "1", NULL};
 static struct server server;
