@@ -42,10 +42,11 @@ static uint64_t time_of_streams(const struct xt_connections *all, uint64_t now)
     return spent + STREAMS_LEAST_NS >= STREAMS_NS ? STREAMS_LEAST_NS : STREAMS_NS - spent;
 }
 
+/* There is at least one. */
 static uint32_t lines_of_each(const struct xt_connections *all, uint64_t time_ns)
 {
-    unsigned count = 0;
-    for (const struct xt_ring *at = all->streams.next; at != &all->streams; at = at->next) {
+    unsigned count = 1;
+    for (const struct xt_ring *at = all->streams.next->next; at != &all->streams; at = at->next) {
         count++;
     }
     uint64_t lines = time_ns / (all->line_ns == 0 ? LINE_NS : all->line_ns) / count;
