@@ -9,7 +9,7 @@
  */
 #include "net/connection_internal.h"
 
-#define STREAMS_NS 300000      /* a request that comes meanwhile waits for a third of a millisecond */
+#define STREAMS_NS 300000 /* a request that comes meanwhile waits for a third of a millisecond */
 #define STREAMS_LEAST_NS 60000 /* however much requests take: streams go on, if slowly */
 #define LINE_NS 2000           /* of a line, before the first was measured */
 #define LINES_LEAST 16         /* of a stream in a turn: a few overlap their waits for memory */
