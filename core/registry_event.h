@@ -143,6 +143,25 @@ enum xt_conflict {
     XT_CONFLICT_DOCUMENT_ALREADY_LINKED, /* with the same validity */
     XT_CONFLICT_DOCUMENT_NOT_LINKED,
     XT_CONFLICT_TOO_MANY, /* the record's list, or that of who shares a phone or CMND, is full */
+    /* Of events of accounts (core/account_event, store/live_account). */
+    XT_CONFLICT_NO_ACCOUNT,
+    XT_CONFLICT_ALREADY_ACTIVE, /* at this level or a higher one */
+    XT_CONFLICT_ALREADY_LOCKED, /* for this reason */
+    XT_CONFLICT_NOT_LOCKED,     /* for this reason; or no failed attempts are counted */
+    XT_CONFLICT_PERSON_MISSING,
+    XT_CONFLICT_DEVICE_KNOWN, /* its id or its key */
+    XT_CONFLICT_DEVICE_UNKNOWN,
+    XT_CONFLICT_PROOF_REFUSED, /* what was shown does not count, or not any more */
+    XT_CONFLICT_CONSENT_KNOWN,
+    XT_CONFLICT_CONSENT_REVOKED, /* .. and it was revoked */
+    XT_CONFLICT_CONSENT_UNKNOWN,
+    XT_CONFLICT_REQUEST_KNOWN,
+    XT_CONFLICT_REQUEST_UNKNOWN, /* or it has expired, or is another partner's */
+    XT_CONFLICT_REQUEST_DECIDED,
+    XT_CONFLICT_REQUEST_PENDING,
+    XT_CONFLICT_REQUEST_DENIED,
+    XT_CONFLICT_REQUEST_TAKEN,
+    XT_CONFLICT_EXPIRED, /* it was over before it was told, or lasts longer than it may */
     XT_CONFLICT_COUNT
 };
 const char *xt_conflict_name(enum xt_conflict conflict); /* "card_not_lost" */

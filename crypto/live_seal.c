@@ -132,6 +132,18 @@ void xt_live_hash(const struct xt_live_sealer *sealer, uint8_t kind, struct xt_s
     sodium_memzero(&state, sizeof(state));
 }
 
+/* As long as derive_ids makes them: no hash under the same key. The NUL ends the label. */
+void xt_live_derive(const struct xt_live_sealer *sealer, const char *label, struct xt_span message,
+                    uint8_t key[XT_KEY_BYTES])
+{
+    crypto_generichash_blake2b_state state;
+    crypto_generichash_blake2b_init(&state, sealer->hash, XT_KEY_BYTES, XT_KEY_BYTES);
+    crypto_generichash_blake2b_update(&state, (const uint8_t *)label, strlen(label) + 1);
+    crypto_generichash_blake2b_update(&state, message.data, message.size);
+    crypto_generichash_blake2b_final(&state, key, XT_KEY_BYTES);
+    sodium_memzero(&state, sizeof(state));
+}
+
 struct xt_hash xt_live_id_hash(const struct xt_live_sealer *sealer, struct xt_id id)
 {
     return xt_key_hash(sealer->ids, id);

@@ -51,6 +51,10 @@ XT_MUST_USE enum xt_status xt_live_unseal(const struct xt_live_sealer *sealer,
 void xt_live_hash(const struct xt_live_sealer *sealer, uint8_t kind, struct xt_span key,
                   uint8_t hash[XT_LIVE_HASH]);
 
+/* A key that follows from the key of the hashes and goes along with it: of label and message, for that use only. */
+void xt_live_derive(const struct xt_live_sealer *sealer, const char *label, struct xt_span message,
+                    uint8_t key[XT_KEY_BYTES]);
+
 /* The same for an id, as fast as that of a sealed generation (crypto/keyhash), under a key of its own that
  * follows from the key of the hashes and goes along with it. */
 struct xt_hash xt_live_id_hash(const struct xt_live_sealer *sealer, struct xt_id id);

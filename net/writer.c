@@ -17,6 +17,7 @@
 #include "net/vitals.h"
 #include "net/worker.h"
 #include "net/writer_internal.h"
+#include "store/live_account.h"
 #include "store/live_fold.h"
 #include "store/live_statistics.h"
 #include "store/statistics_file.h"
@@ -29,6 +30,7 @@
     20 /* between two steps of dropping what a compaction folded: others want the disk as well */
 #define ADD_UP_MS 20 /* between two steps of adding up changes of statistics that have piled up */
 #define COUNT_MS 5   /* between two steps of counting changed people, each of some 3 ms */
+#define SWEEP_MS 20  /* between two steps of sweeping away what is over */
 #define FOLD_AGAIN_MS 5000  /* when the disk was full */
 #define STATISTICS_TICKS 60 /* after what counting or publishing failed of, in ticks */
 #define READERS_TICKS 10    /* how often places of dead readers are looked for, in ticks */
@@ -44,6 +46,7 @@ struct writing {
     uv_timer_t fold;     /* the next step of dropping */
     uv_timer_t add_up;   /* the next step of adding up what events changed in statistics */
     uv_timer_t count;    /* the next step of counting changed people */
+    uv_timer_t sweep;    /* the next step of sweeping away what is over */
     uv_signal_t terminate;
     struct xt_settings settings;
     char dir[XT_PATH_MAX];
@@ -102,6 +105,7 @@ static void stop(struct writing *writing)
     uv_close((uv_handle_t *)&writing->deadline, NULL);
     uv_close((uv_handle_t *)&writing->fold, NULL);
     uv_close((uv_handle_t *)&writing->count, NULL);
+    uv_close((uv_handle_t *)&writing->sweep, NULL);
     uv_close((uv_handle_t *)&writing->add_up, NULL);
     uv_close((uv_handle_t *)&writing->terminate, NULL);
 }
@@ -496,6 +500,26 @@ static void on_wants_base(void *context)
     start_counting(writing, 0);
 }
 
+/* ---- what is over ------------------------------------------------------------------------------- */
+
+/* A full disk leaves it where it is; the next tick tries again. */
+static void sweep(uv_timer_t *timer)
+{
+    struct writing *writing = timer->data;
+    struct xt_failure failure = {0};
+    struct timespec now;
+    bool done = true;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    uint64_t now_ms = (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
+    enum xt_status status = xt_live_sweep(writing->live, now_ms, &done, &failure);
+    if (status != XT_OK && status != XT_DISK_FULL) {
+        on_broken(writing, &failure);
+    }
+    if (status == XT_OK && !done && !writing->stopped) {
+        (void)!uv_timer_start(&writing->sweep, sweep, SWEEP_MS, 0);
+    }
+}
+
 /* ---- the beginning ------------------------------------------------------------------------------ */
 
 /* Before the disk, a limit or the map is full: then events are refused. */
@@ -528,6 +552,7 @@ static void on_tick(uv_timer_t *timer)
     if (xt_live_wants_base(writing->live)) {
         on_wants_base(writing);
     }
+    sweep(&writing->sweep);
     look_at_statistics(writing);
     if (++writing->ticks % READERS_TICKS == 0 &&
         xt_live_check_readers(writing->live, &dead) == XT_OK && dead > 0) {
@@ -661,13 +686,14 @@ static enum xt_status open_loop(struct writing *writing, struct xt_failure *fail
     writing->desk.wants_base = on_wants_base;
     writing->desk.context = writing;
     writing->control.data = writing->timer.data = writing->deadline.data = writing;
-    writing->fold.data = writing->count.data = writing->add_up.data = writing;
+    writing->fold.data = writing->count.data = writing->add_up.data = writing->sweep.data = writing;
     writing->terminate.data = writing;
     if (status != XT_OK || uv_poll_init(&writing->loop, &writing->control, XT_CONTROL_FD) != 0 ||
         uv_timer_init(&writing->loop, &writing->timer) != 0 ||
         uv_timer_init(&writing->loop, &writing->deadline) != 0 ||
         uv_timer_init(&writing->loop, &writing->fold) != 0 ||
         uv_timer_init(&writing->loop, &writing->count) != 0 ||
+        uv_timer_init(&writing->loop, &writing->sweep) != 0 ||
         uv_timer_init(&writing->loop, &writing->add_up) != 0 ||
         uv_signal_init(&writing->loop, &writing->terminate) != 0 ||
         uv_poll_start(&writing->control, UV_READABLE, on_control) != 0 ||

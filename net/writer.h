@@ -12,10 +12,11 @@
  * Bounds: a channel is not read while XT_WRITER_ANSWERS of its answers wait for their receiver; nothing
  * else is kept but the group at hand. What is not read waits in the kernel's buffers and then with the
  * sender, who is told XT_AGAIN (net/writer_channel).
- * Who may send what: the supervisor everything. A worker talks to strangers: of it only registry events are
- * taken, and only with the name of an active partner who has the right `registry`; anything else is refused
- * (XT_DENIED). The partners come from the supervisor, not from workers. A worker that was taken over can
- * still name such a partner where there is one, and tell the register what it likes in his name. Sequence
+ * Who may send what: the supervisor everything. A worker talks to strangers: of it only registry events and those
+ * of accounts are taken, and only with the name of an active partner who has the right to tell them
+ * (net/writer_rights); anything else is refused (XT_DENIED). The partners come from the supervisor, not from workers. A worker that was taken over can
+ * still name such a partner where there is one, and tell the register what it likes in his name, or count attempts
+ * that nobody made. Sequence
  * numbers that the audit log lacks are a sign of it and no proof, since it writes its entries itself. What undoes
  * such events is live/ from a backup of before, or an empty one and the registry's events once more; an import
  * anew does not.
@@ -24,6 +25,7 @@
  * after them. Until it is open they are refused (XT_BUSY).
  * Compaction (store/live_fold): once the supervisor says that nobody reads another generation than the base,
  * entries of the overlay that the base holds are dropped, some hundred between two groups.
+ * What is over (challenges, tokens, consents) is swept away, some hundred between two groups.
  * Full disk: the events are refused (XT_DISK_FULL) and nothing of them is applied; it goes on when there
  * is room. Any other failure to write ends the process: the supervisor starts another, and who had no
  * answer sends again with the same id.

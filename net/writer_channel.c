@@ -87,6 +87,8 @@ static bool take_answer(struct xt_writer_channel *channel, struct xt_taker *take
     answer.status = (enum xt_status)xt_take(taker, 1);
     answer.duplicate = xt_take(taker, 1) == 1;
     answer.conflict = (enum xt_conflict)xt_take(taker, 1);
+    uint64_t attempt = xt_take(taker, 1);
+    answer.attempt = attempt < XT_ATTEMPT_COUNT ? (enum xt_attempt)attempt : XT_ATTEMPT_NONE;
     if (taker->bad || ticket < channel->first || ticket >= channel->next) {
         return false;
     }

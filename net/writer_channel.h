@@ -18,7 +18,7 @@
 
 #include <uv.h>
 
-#include "store/live_event.h"
+#include "store/live.h"
 
 #define XT_WRITER_CHANNEL_EVENTS 1024
 #define XT_WRITER_CHANNEL_BYTES (512U << 10)
@@ -30,11 +30,12 @@ struct xt_writer_channel; /* opaque */
  *   XT_EXISTS                   this id was used for another event
  *   XT_DENIED                   against the rules of its type, or not this process's to send
  *   XT_DISK_FULL                no room: send it again later
- *   XT_BUSY                     of a registry event: no generation is open yet, send it again
- *   XT_CORRUPT                  of a registry event: the person's record is damaged */
+ *   XT_BUSY                     of an event about people: no generation is open yet, send it again
+ *   XT_CORRUPT                  of an event about people: the record is damaged */
 struct xt_writer_answer {
     enum xt_status status;
-    enum xt_conflict conflict; /* of a registry event with XT_DENIED: which rule (409) */
+    enum xt_conflict conflict; /* of a registry event or an account's with XT_DENIED: which rule (409) */
+    enum xt_attempt attempt;   /* of an attempt with XT_OK; duplicates too */
     bool duplicate;            /* it had been applied before: sequence is of that time */
     uint64_t sequence;         /* with XT_OK */
 };
@@ -53,7 +54,8 @@ void xt_writer_channel_close(struct xt_writer_channel *channel);
  * XT_NO_MEMORY: it is the caller's still, and there is no writer. */
 XT_MUST_USE enum xt_status xt_writer_channel_replace(struct xt_writer_channel *channel, int fd);
 
-/* Of a registry event: the partner who tells it, as the certificate says; the writer asks whether he may. */
+/* Of a registry event, or one of an account (there he is its actor): the partner who tells it, as the certificate
+ * says; the writer asks whether he may. */
 XT_MUST_USE enum xt_status xt_writer_send_for(struct xt_writer_channel *channel,
                                               const char *partner, const struct xt_event *event,
                                               xt_writer_callback callback, void *context);

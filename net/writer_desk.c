@@ -94,6 +94,7 @@ static void send_answers(struct xt_writer_peer *peer)
             xt_put(&writer, (uint64_t)outcome->status, 1);
             xt_put(&writer, outcome->duplicate, 1);
             xt_put(&writer, (uint64_t)outcome->conflict, 1);
+            xt_put(&writer, (uint64_t)outcome->attempt, 1);
         }
         if (send(peer->fd, packet, writer.size, MSG_DONTWAIT | MSG_NOSIGNAL) < 0) {
             if (errno == EINTR) {
@@ -126,25 +127,14 @@ static uint64_t unix_ms(void)
     return (uint64_t)now.tv_sec * 1000 + (uint64_t)now.tv_nsec / 1000000;
 }
 
-static bool may_tell(const struct xt_partners *partners, struct xt_span name)
-{
-    char text[XT_PARTNER_NAME_MAX + 1] = {0};
-    if (partners == NULL || !xt_policy_name_is_valid(name)) {
-        return false;
-    }
-    memcpy(text, name.data, name.size);
-    const struct xt_partner *partner = xt_partners_by_name(partners, text);
-    return partner != NULL && partner->active && (partner->rights & XT_RIGHT_REGISTRY) != 0;
-}
-
-/* Of a worker everything but what a partner says who may tell the register. What is no event goes on and
- * gets its own answer. */
+/* Of a worker everything but what a partner says who may (net/writer_rights). What is no event at all goes on and gets
+ * its own answer. */
 static bool is_forbidden(const struct xt_writer_peer *peer, struct xt_span partner,
                          struct xt_span encoded)
 {
     struct xt_event event;
     return !peer->administers && xt_event_decode(encoded, &event) == XT_OK &&
-           !(xt_event_is_registry(&event) && may_tell(peer->desk->partners, partner));
+           !xt_writer_may_tell(peer->desk->partners, partner, &event);
 }
 
 static void log_disk(struct xt_writer_desk *desk, enum xt_status status)

@@ -37,7 +37,7 @@ struct xt_writer_desk {
     uv_check_t turn;
     struct xt_live *live;
     struct xt_writer_counters *counters;
-    struct xt_partners *partners; /* of whom some may tell the register; NULL: none is known yet */
+    struct xt_partners *partners; /* whose rights count; NULL: none is known yet */
     struct xt_ring peers;
     unsigned peer_count;
     bool serving, disk_full;
@@ -64,6 +64,9 @@ void xt_writer_desk_serve(struct xt_writer_desk *desk, struct xt_live *live,
                           struct xt_writer_counters *counters);
 /* Takes what was sent until now, and answers it. */
 void xt_writer_desk_finish(struct xt_writer_desk *desk);
+/* Whether a partner of that name may tell this: his rights, and, of an account, that he says it himself. */
+bool xt_writer_may_tell(const struct xt_partners *partners, struct xt_span name,
+                        const struct xt_event *event);
 /* Closes all; the loop then runs until they are gone. */
 void xt_writer_desk_close(struct xt_writer_desk *desk);
 

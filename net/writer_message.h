@@ -3,7 +3,7 @@
  *   event     'E' version 1 | ticket 8 | name size 1 | partner's name | encoded event (store/live_event)
  *                                                                             to the writer
  *   answers   'A' version 1 | count 2  | count times: ticket 8, sequence 8, status 1, duplicate 1,
- *                                                      conflict 1
+ *                                                      conflict 1, attempt 1
  *
  * Little endian. Of an event that no partner has sent the name is empty. A ticket is the sender's number for the event; the writer only repeats it.
  */
@@ -13,11 +13,11 @@
 #include "core/little_endian.h"
 #include "store/live_event.h"
 
-#define XT_WRITER_VERSION 3
+#define XT_WRITER_VERSION 4
 #define XT_WRITER_EVENT_HEAD (11 + XT_PARTNER_NAME_MAX) /* at most */
 #define XT_WRITER_EVENT_MAX (XT_WRITER_EVENT_HEAD + XT_EVENT_MAX)
 #define XT_WRITER_ANSWERS_HEAD 4
-#define XT_WRITER_ANSWER_SIZE 19
+#define XT_WRITER_ANSWER_SIZE 20
 #define XT_WRITER_ANSWERS_IN_ONE 256
 #define XT_WRITER_ANSWERS_MAX                                                                      \
     (XT_WRITER_ANSWERS_HEAD + XT_WRITER_ANSWERS_IN_ONE * XT_WRITER_ANSWER_SIZE)

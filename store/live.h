@@ -73,13 +73,25 @@ XT_MUST_USE enum xt_status xt_live_make(const char *dir, const struct xt_keyring
 XT_MUST_USE enum xt_status xt_live_open_writer(const char *dir, const struct xt_keyring *keyring,
                                                struct xt_live **live, struct xt_failure *failure);
 
+/* What became of an attempt (store/live_account). */
+enum xt_attempt {
+    XT_ATTEMPT_NONE, /* it was none, or one of before of which nobody knows any more */
+    XT_ATTEMPT_PASSED,
+    XT_ATTEMPT_FAILED,
+    XT_ATTEMPT_UNUSABLE,
+    XT_ATTEMPT_USED,
+    XT_ATTEMPT_THROTTLED,
+    XT_ATTEMPT_COUNT
+};
+
 /* What became of one event. status XT_OK: applied and durable, now or (duplicate) before. Else it
  * changed nothing: XT_INVALID, XT_UNSUPPORTED as xt_event_decode has them; XT_EXISTS: its id was used
- * for another event; XT_DENIED: against the rules of its type; XT_DISK_FULL; and of registry events
+ * for another event; XT_DENIED: against the rules of its type; XT_DISK_FULL; and of events about people
  * XT_BUSY: there is no base to apply it to; XT_CORRUPT: the person's record does not open. */
 struct xt_live_outcome {
     enum xt_status status;
-    enum xt_conflict conflict; /* with XT_DENIED of a registry event: why */
+    enum xt_conflict conflict; /* with XT_DENIED of a registry event or one of an account: why */
+    enum xt_attempt attempt;   /* with XT_OK of an attempt, duplicate or not */
     bool duplicate;
     uint64_t sequence;
 };

@@ -32,6 +32,9 @@ static bool is_known(const struct group *group, const struct xt_window_event *li
     }
     if (found->content == line->content) {
         outcome->duplicate = true;
+        outcome->attempt = group->live->active
+                               ? xt_live_log_attempt(group->live, outcome->sequence)
+                               : XT_ATTEMPT_NONE;
     } else {
         outcome->status = XT_EXISTS;
         outcome->sequence = 0;
@@ -65,12 +68,12 @@ static int apply_one(struct group *group, struct xt_span encoded, struct xt_live
         return 0;
     }
     live->sequence++;
-    int code = xt_live_take_effect(live, &event, &outcome->status, &outcome->conflict);
+    int code = xt_live_take_effect(live, &event, outcome);
     if (code != 0 || outcome->status != XT_OK) {
         live->sequence--;
         return code;
     }
-    code = xt_live_log_append(live, live->sequence, &line, event.type);
+    code = xt_live_log_append(live, live->sequence, &line, event.type, outcome->attempt);
     if (code == 0) {
         outcome->sequence = live->sequence;
         xt_live_window_add(&live->window, &line);

@@ -134,20 +134,22 @@ static int generation_served(struct xt_live *live, const struct xt_event *event,
     return xt_live_put(live, XT_LIVE_SERVED_GENERATION, xt_span_of(NULL, 0), xt_written(&writer));
 }
 
-int xt_live_take_effect(struct xt_live *live, const struct xt_event *event, enum xt_status *refused,
-                        enum xt_conflict *conflict)
+int xt_live_take_effect(struct xt_live *live, const struct xt_event *event,
+                        struct xt_live_outcome *outcome)
 {
-    *refused = XT_OK;
-    *conflict = XT_CONFLICT_NONE;
+    outcome->status = XT_OK;
     if (xt_event_is_registry(event)) {
-        return xt_live_take_registry(live, event, refused, conflict);
+        return xt_live_take_registry(live, event, &outcome->status, &outcome->conflict);
+    }
+    if (xt_event_is_account(event)) {
+        return xt_live_take_account(live, event, outcome);
     }
     switch (event->type) {
     case XT_EVENT_CERTIFICATE_HELD:
         return certificate_held(live, event);
     case XT_EVENT_GENERATION_SERVED:
-        return generation_served(live, event, refused);
+        return generation_served(live, event, &outcome->status);
     }
-    *refused = XT_UNSUPPORTED;
+    outcome->status = XT_UNSUPPORTED;
     return 0;
 }

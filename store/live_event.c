@@ -52,10 +52,26 @@ enum xt_status xt_event_from_registry(const char *partner,
     return writer.overflow ? XT_TOO_LARGE : XT_OK;
 }
 
+_Static_assert(XT_ACCOUNT_BODY_MAX <= XT_EVENT_BODY_MAX, "an account event fits");
+
+void xt_event_from_account(const struct xt_account_event *told, uint8_t body[XT_ACCOUNT_BODY_MAX],
+                           struct xt_event *event)
+{
+    struct xt_writer writer = xt_writer_over(body, XT_ACCOUNT_BODY_MAX);
+    xt_event_begin(event, (enum xt_event_type)told->type);
+    xt_account_event_encode(told, &writer);
+    xt_require(!writer.overflow); /* every member has its limit */
+    event->account = xt_written(&writer);
+}
+
 static void write_body(const struct xt_event *event, struct xt_writer *writer)
 {
     if (xt_event_is_registry(event)) {
         xt_write_span(writer, event->registry);
+        return;
+    }
+    if (xt_event_is_account(event)) {
+        xt_write_span(writer, event->account);
         return;
     }
     switch (event->type) {
@@ -145,6 +161,11 @@ enum xt_status xt_event_decode(struct xt_span encoded, struct xt_event *event)
     if (type >= XT_REGISTRY_FIRST && type < XT_REGISTRY_END) {
         event->type = (enum xt_event_type)type;
         event->registry = bytes;
+        return XT_OK;
+    }
+    if (type >= XT_ACCOUNT_FIRST && type < XT_ACCOUNT_END) {
+        event->type = (enum xt_event_type)type;
+        event->account = bytes;
         return XT_OK;
     }
     switch (type) {

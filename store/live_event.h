@@ -6,7 +6,8 @@
  *                                                     from now on; size 0: nobody any more
  *   generation_served  number 4 | digest 32 | rollback 1               the generation that is served;
  *                                                     1: the operator permits an older one
- *   16 and above       of the register: core/registry_event has their bodies, and checks them
+ *   16 to 39           of the register: core/registry_event has their bodies, and checks them
+ *   40 and above       of accounts: core/account_event, the same
  *
  * There is one way to write an event, and the decoder takes nothing else: what it takes, encoded again,
  * is the same bytes. It trusts no length in it.
@@ -15,6 +16,7 @@
 #ifndef XT_STORE_LIVE_EVENT_H
 #define XT_STORE_LIVE_EVENT_H
 
+#include "core/account_event.h"
 #include "core/policy.h"
 #include "core/registry_event.h"
 #include "store/generation.h"
@@ -43,12 +45,18 @@ struct xt_event {
             bool rollback;
         } generation_served;
         struct xt_span registry; /* the body, borrowed; not checked yet */
+        struct xt_span account;  /* the same */
     };
 };
 
 static inline bool xt_event_is_registry(const struct xt_event *event)
 {
     return (unsigned)event->type >= XT_REGISTRY_FIRST && (unsigned)event->type < XT_REGISTRY_END;
+}
+
+static inline bool xt_event_is_account(const struct xt_event *event)
+{
+    return (unsigned)event->type >= XT_ACCOUNT_FIRST && (unsigned)event->type < XT_ACCOUNT_END;
 }
 
 /* Fills in a type, a random id and the time; the rest is zero. */
@@ -63,6 +71,11 @@ XT_MUST_USE enum xt_status xt_event_from_registry(const char *partner,
                                                   const struct xt_registry_event *told,
                                                   uint8_t body[XT_EVENT_BODY_MAX],
                                                   struct xt_event *event);
+
+/* An event of an account, of now, with a random id: who sends it again with the same id (an event is only copied) has
+ * it applied once. body: where it is encoded, and event borrows it from; it may be a secret, wipe it. */
+void xt_event_from_account(const struct xt_account_event *told, uint8_t body[XT_ACCOUNT_BODY_MAX],
+                           struct xt_event *event);
 
 /* The caller's event must be sound (aborts otherwise). XT_EVENT_MAX bytes are enough. */
 void xt_event_encode(const struct xt_event *event, struct xt_writer *writer);

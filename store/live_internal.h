@@ -23,9 +23,18 @@ enum xt_live_kind {
     XT_LIVE_COUNTED_BASE = 9,       /* the same */
     XT_LIVE_TOLD = 10,              /* the same */
     XT_LIVE_CELL_CHANGE = 11,       /* the same; its key is the event's sequence */
+    XT_LIVE_THROTTLE = 12,        /* from here on: store/live_account_internal.h */
+    XT_LIVE_NONCE = 13,
+    XT_LIVE_REVOKED_TOKEN = 14,
+    XT_LIVE_LOCK_FACTS = 15,
+    XT_LIVE_CONSENT = 16,
+    XT_LIVE_CONSENTS_OF = 17,
+    XT_LIVE_BACKCHANNEL = 18,
+    XT_LIVE_BACKCHANNELS_OF = 19,
     XT_LIVE_EVENT_ID = 64,          /* hashes only: an event's id, and its content */
     XT_LIVE_EVENT_CONTENT = 65,
     XT_LIVE_IDENTITY = 66, /* which store this is */
+    XT_LIVE_FACTOR = 67,   /* hashes only: + the bit of a factor; up to 69 */
 };
 
 #define XT_LIVE_WINDOW_LEAST (4 * XT_LIVE_GROUP_MAX)
@@ -34,7 +43,8 @@ enum xt_live_kind {
 /* A person in `people`, or an earlier one. */
 #define XT_LIVE_ENTRY_HEAD (8 + 1 + 4 + 2)
 #define XT_LIVE_ENTRY_MAX (XT_LIVE_RECORD_HEAD + XT_LIVE_ENTRY_HEAD + XT_HOT_MAX + XT_COLD_MAX)
-#define XT_LIVE_LOG_RECORD (XT_LIVE_HASH + 8 + 8 + 2) /* id, content, time, type */
+#define XT_LIVE_LOG_RECORD (XT_LIVE_HASH + 8 + 8 + 2) /* id, content, time, type 1, attempt 1 */
+#define XT_LIVE_DUE_KEY (4 + XT_LIVE_HASH)
 
 /* Those from PEOPLE on came later: a writer adds them to a store that lacks them. */
 enum xt_live_table {
@@ -44,6 +54,7 @@ enum xt_live_table {
     XT_LIVE_PEOPLE,
     XT_LIVE_TOUCHED,
     XT_LIVE_STATISTICS,
+    XT_LIVE_DUE,
     XT_LIVE_TABLES
 };
 
@@ -80,6 +91,7 @@ struct xt_live {
     struct xt_live_work *work;  /* of a writer, for one event (store/live_registry.c) */
     bool base_is_old;           /* of a writer: another was served since */
     bool has_statistics;        /* its table is there */
+    bool has_due;               /* the same */
     bool counted;               /* of a writer: the cells are over its base */
     struct xt_live_counting *counting; /* of a writer: the count under way; NULL: none */
     uint32_t count_most;        /* of a writer: records that a step of it takes */
@@ -248,15 +260,33 @@ XT_MUST_USE int xt_live_count_change(struct xt_live *live, const struct xt_hot *
 XT_MUST_USE int xt_live_take_registry(struct xt_live *live, const struct xt_event *event,
                                       enum xt_status *refused, enum xt_conflict *conflict);
 
-/* Applies what one event says, after its rules were checked: *refused XT_OK, or why it changed nothing.
+/* Under a number, as it is now: who it is, and *person, who may be changed and written before anything else is
+ * asked of the overlay or its base. XT_BUSY: there is no base; XT_CORRUPT, XT_IO, XT_NO_MEMORY. */
+XT_MUST_USE enum xt_status xt_live_load_person(struct xt_live *live, uint64_t number,
+                                               enum xt_subject *subject, struct xt_person **person);
+/* The person loaded last, changed in his account only. Codes of LMDB's: the group is lost. */
+XT_MUST_USE int xt_live_write_account(struct xt_live *live);
+
+/* What a registry event changed of somebody's locks and number. Codes of LMDB's: the group is lost. */
+XT_MUST_USE int xt_live_follow_registry(struct xt_live *live, const struct xt_hot *before,
+                                        const struct xt_person *after, uint64_t at_ms);
+/* Applies an event of an account: the outcome's status, conflict and attempt. Codes of LMDB's: the group is
+ * lost. */
+XT_MUST_USE int xt_live_take_account(struct xt_live *live, const struct xt_event *event,
+                                     struct xt_live_outcome *outcome);
+
+/* Applies what one event says, after its rules were checked: the outcome's status XT_OK, or why it changed nothing.
  * Codes of LMDB's: the group is lost. */
 XT_MUST_USE int xt_live_take_effect(struct xt_live *live, const struct xt_event *event,
-                                    enum xt_status *refused, enum xt_conflict *conflict);
+                                    struct xt_live_outcome *outcome);
 
 /* Lines of the log: their time is the clock's. */
 void xt_live_log_key(uint64_t sequence, uint8_t key[8]);
 XT_MUST_USE int xt_live_log_append(struct xt_live *live, uint64_t sequence,
-                                   const struct xt_window_event *line, enum xt_event_type type);
+                                   const struct xt_window_event *line, enum xt_event_type type,
+                                   enum xt_attempt attempt);
+/* What became of the attempt of that number; XT_ATTEMPT_NONE: it was none, or the line cannot be read. In a group. */
+enum xt_attempt xt_live_log_attempt(const struct xt_live *live, uint64_t sequence);
 XT_MUST_USE int xt_live_log_drop(struct xt_live *live, uint64_t sequence);
 /* From the oldest; visit gives XT_OK to go on. XT_CORRUPT: a line does not open, or numbers lack. */
 typedef enum xt_status (*xt_live_visit)(void *context, uint64_t sequence,

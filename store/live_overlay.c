@@ -38,6 +38,10 @@ static int open_tables(struct xt_live *live)
                                &live->tables[XT_LIVE_STATISTICS]);
     live->has_statistics = code == 0 && counted == 0;
     code = code == 0 && counted != MDB_NOTFOUND ? counted : code;
+    if (code == 0 && live->writes) { /* readers do not need it */
+        code = mdb_dbi_open(txn, "due", MDB_CREATE, &live->tables[XT_LIVE_DUE]);
+        live->has_due = code == 0;
+    }
     return xt_live_end_write(live, code); /* a reader's as well: handles are committed */
 }
 

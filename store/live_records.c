@@ -191,7 +191,7 @@ static uint64_t number_of(MDB_val key)
 }
 
 int xt_live_log_append(struct xt_live *live, uint64_t sequence, const struct xt_window_event *line,
-                       enum xt_event_type type)
+                       enum xt_event_type type, enum xt_attempt attempt)
 {
     uint8_t key[8];
     uint8_t plain[XT_LIVE_LOG_RECORD];
@@ -199,7 +199,8 @@ int xt_live_log_append(struct xt_live *live, uint64_t sequence, const struct xt_
     xt_write(&writer, line->id, XT_LIVE_HASH);
     xt_put(&writer, line->content, 8);
     xt_put(&writer, live->time_ms, 8);
-    xt_put(&writer, (uint64_t)type, 2);
+    xt_put(&writer, (uint64_t)type, 1);
+    xt_put(&writer, (uint64_t)attempt, 1);
     xt_live_log_key(sequence, key);
     return put_sealed(live, XT_LIVE_LOG, (MDB_val){sizeof(key), key}, xt_written(&writer),
                       MDB_APPEND);
@@ -230,6 +231,22 @@ static enum xt_status read_line(const struct xt_live *live, MDB_val key, MDB_val
     line->time_ms = xt_take(&taker, 8);
     *sequence = number_of(key);
     return XT_OK;
+}
+
+enum xt_attempt xt_live_log_attempt(const struct xt_live *live, uint64_t sequence)
+{
+    uint8_t bytes[8];
+    uint8_t plain[XT_LIVE_LOG_RECORD];
+    MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    MDB_val value;
+    xt_live_log_key(sequence, bytes);
+    if (mdb_get(live->txn, live->tables[XT_LIVE_LOG], &key, &value) != 0 ||
+        value.mv_size != sizeof(plain) + XT_LIVE_SEAL_OVERHEAD ||
+        unseal(live, XT_LIVE_LOG, key, value, plain, sizeof(plain)) != XT_OK) {
+        return XT_ATTEMPT_NONE;
+    }
+    uint8_t attempt = plain[sizeof(plain) - 1];
+    return attempt < XT_ATTEMPT_COUNT ? (enum xt_attempt)attempt : XT_ATTEMPT_NONE;
 }
 
 enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit, void *context)
@@ -304,6 +321,25 @@ static enum xt_status check_touched(const struct xt_live *live, uint64_t last, u
     return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
 }
 
+/* The same: keys alone (store/live_due.c). */
+static enum xt_status check_due(const struct xt_live *live, uint64_t *records)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    enum xt_status status = XT_OK;
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_DUE], &cursor);
+    if (code != 0) {
+        return xt_live_failed(NULL, "", code);
+    }
+    while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        status = key.mv_size == XT_LIVE_DUE_KEY && value.mv_size == 0 ? XT_OK : XT_CORRUPT;
+        ++*records;
+    }
+    mdb_cursor_close(cursor);
+    return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
+}
+
 enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t sequence,
                                      uint64_t *records)
 {
@@ -321,6 +357,9 @@ enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t sequen
     }
     if (status == XT_OK && live->has_statistics) {
         status = check_table(live, XT_LIVE_STATISTICS, plain, records);
+    }
+    if (status == XT_OK && live->has_due) {
+        status = check_due(live, records);
     }
     xt_secret_free(plain);
     return status;
@@ -364,7 +403,7 @@ static int reseal_table(struct xt_live *live, enum xt_live_table table,
 
 int xt_live_records_reseal(struct xt_live *live, const struct xt_live_sealer *sealer)
 {
-    /* `touched` holds nothing but hashes. */
+    /* `touched` and `due` hold nothing but hashes. */
     static const enum xt_live_table sealed[] = {XT_LIVE_STATE, XT_LIVE_LOG, XT_LIVE_PEOPLE,
                                                 XT_LIVE_STATISTICS};
     uint8_t *plain = xt_secret_alloc((size_t)2 * SEALED_MAX);

@@ -517,5 +517,35 @@ int xt_live_take_registry(struct xt_live *live, const struct xt_event *event,
     if (*refused == XT_OK && *conflict != XT_CONFLICT_NONE) {
         *refused = XT_DENIED;
     }
-    return *refused == XT_OK ? write_all(live) : 0;
+    int code = *refused == XT_OK ? write_all(live) : 0;
+    if (code == 0 && *refused == XT_OK && live->work->before.number != UINT64_MAX) {
+        code = xt_live_follow_registry(live, &live->work->before, &live->work->person, event->at_ms);
+    }
+    return code;
+}
+
+/* ---- accounts ---------------------------------------------------------------------------------- */
+
+enum xt_status xt_live_load_person(struct xt_live *live, uint64_t number, enum xt_subject *subject,
+                                   struct xt_person **person)
+{
+    *subject = XT_SUBJECT_UNKNOWN;
+    *person = NULL;
+    enum xt_status status = xt_live_wants_base(live) ? XT_BUSY : open_work(live);
+    if (status == XT_OK) {
+        status = subject_of(live, number, subject);
+    }
+    if (status == XT_OK && *subject == XT_SUBJECT_PERSON) {
+        status = load_person(live, number);
+        remember_before(live->work, status == XT_OK);
+        *person = &live->work->person;
+    }
+    return status;
+}
+
+int xt_live_write_account(struct xt_live *live)
+{
+    live->work->event.type = XT_REGISTRY_END; /* no earlier version is kept */
+    live->work->elsewhere_count = live->work->change_count = 0;
+    return write_all(live);
 }

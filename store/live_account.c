@@ -1,0 +1,269 @@
+/* Events of accounts applied: what changes a person, attempts, revoked tokens. */
+#include "store/live_account_internal.h"
+
+#include <lmdb.h>
+
+#include "core/little_endian.h"
+#include "crypto/token_handle.h"
+
+/* ---- derived keys ------------------------------------------------------------------------------ */
+
+void xt_live_pairwise(const struct xt_live *live, uint64_t number, struct xt_span partner,
+                      uint8_t sub[XT_PAIRWISE_BYTES])
+{
+    uint8_t message[8 + XT_PARTNER_NAME_MAX];
+    struct xt_writer writer = xt_writer_over(message, sizeof(message));
+    xt_put(&writer, number, 8);
+    xt_write_span(&writer, partner);
+    xt_require(!writer.overflow);
+    xt_live_derive(live->sealer, "pairwise subject", xt_written(&writer), sub);
+    xt_wipe(message, sizeof(message));
+}
+
+void xt_live_pepper(const struct xt_live *live, uint8_t pepper[XT_KEY_BYTES])
+{
+    xt_live_derive(live->sealer, "pepper of passcodes", xt_span_of(NULL, 0), pepper);
+}
+
+static void handle_key(const struct xt_live *live, uint8_t key[XT_KEY_BYTES])
+{
+    xt_live_derive(live->sealer, "ids of tokens", xt_span_of(NULL, 0), key);
+}
+
+_Static_assert(XT_TOKEN_HANDLE == XT_ACCOUNT_ID, "a token's id is one block");
+_Static_assert(XT_TOKEN_HANDLE_KEY <= XT_KEY_BYTES, "a derived key is long enough");
+
+void xt_live_token_handle(const struct xt_live *live, uint64_t number, uint8_t jti[XT_ACCOUNT_ID])
+{
+    uint8_t key[XT_KEY_BYTES];
+    handle_key(live, key);
+    xt_token_handle_make(key, number, jti);
+    xt_wipe(key, sizeof(key));
+}
+
+enum xt_status xt_live_token_number(const struct xt_live *live, const uint8_t jti[XT_ACCOUNT_ID],
+                                    uint64_t *number)
+{
+    uint8_t key[XT_KEY_BYTES];
+    handle_key(live, key);
+    enum xt_status status = xt_token_handle_open(key, jti, number);
+    xt_wipe(key, sizeof(key));
+    return status;
+}
+
+/* ---- what changes a person --------------------------------------------------------------------- */
+
+/* Attempts are counted anew, and nothing else. */
+static int reset_attempts(struct xt_live *live, const struct xt_account_event *told,
+                          enum xt_subject subject, const struct xt_person *person,
+                          struct xt_live_outcome *outcome)
+{
+    struct xt_live_throttle_record record;
+    if (subject != XT_SUBJECT_PERSON) {
+        return xt_live_refuse(outcome, subject == XT_SUBJECT_REPLACED ? XT_CONFLICT_NUMBER_REPLACED
+                                                                      : XT_CONFLICT_UNKNOWN_PERSON);
+    }
+    if (person->account_level == 0) {
+        return xt_live_refuse(outcome, XT_CONFLICT_NO_ACCOUNT);
+    }
+    outcome->status = xt_live_throttle_get(live, told->subject, &record);
+    if (outcome->status != XT_OK) {
+        return 0;
+    }
+    return record.there ? xt_live_throttle_forget(live, told->subject)
+                        : xt_live_refuse(outcome, XT_CONFLICT_NOT_LOCKED);
+}
+
+static bool resets_attempts(enum xt_account_type type)
+{
+    return type == XT_ACCOUNT_ACTIVATED || type == XT_ACCOUNT_PASSCODE_SET ||
+           type == XT_ACCOUNT_UNLOCKED;
+}
+
+static int change_person(struct xt_live *live, const struct xt_account_event *told, uint64_t at_ms,
+                         struct xt_live_outcome *outcome)
+{
+    enum xt_subject subject;
+    struct xt_person *person;
+    outcome->status = xt_live_load_person(live, told->subject.value, &subject, &person);
+    if (outcome->status != XT_OK) {
+        return 0;
+    }
+    if (told->type == XT_ACCOUNT_UNLOCKED && told->reason == 0) {
+        return reset_attempts(live, told, subject, person, outcome);
+    }
+    unsigned before = subject == XT_SUBJECT_PERSON ? person->locks : 0;
+    enum xt_conflict conflict = xt_account_event_apply(told, subject, person);
+    if (conflict != XT_CONFLICT_NONE) {
+        return xt_live_refuse(outcome, conflict);
+    }
+    unsigned after = person->locks;
+    int code = xt_live_write_account(live);
+    if (code == 0) {
+        code = xt_live_note_locks(live, told->subject.value, before, after, at_ms, told->actor);
+    }
+    return code == 0 && resets_attempts(told->type) ? xt_live_throttle_forget(live, told->subject)
+                                                    : code;
+}
+
+/* ---- attempts ---------------------------------------------------------------------------------- */
+
+struct attempt {
+    const struct xt_account_event *told;
+    struct xt_live_throttle_record record;
+    enum xt_subject subject;
+    struct xt_person *person;
+    bool used;
+};
+
+/* Everything that may refuse the event itself. A CMND is only told of where it names nobody. */
+static enum xt_status look(struct xt_live *live, struct attempt *attempt)
+{
+    const struct xt_account_event *told = attempt->told;
+    enum xt_status status = xt_live_throttle_get(live, told->subject, &attempt->record);
+    if (status == XT_OK) {
+        status = xt_live_proof_is_used(live, &told->proof, &attempt->used);
+    }
+    attempt->subject = XT_SUBJECT_UNKNOWN;
+    if (status == XT_OK && told->subject.kind == XT_ID_PERSONAL) {
+        status =
+            xt_live_load_person(live, told->subject.value, &attempt->subject, &attempt->person);
+    } else if (status == XT_OK && xt_live_wants_base(live)) {
+        status = XT_BUSY;
+    }
+    return status;
+}
+
+static enum xt_attempt decide(const struct xt_live *live, const struct attempt *attempt)
+{
+    if (xt_throttle_wait_ms(&attempt->record.throttle, live->time_ms) != 0) {
+        return XT_ATTEMPT_THROTTLED;
+    }
+    if (attempt->subject != XT_SUBJECT_PERSON || !xt_live_account_is_open(attempt->person) ||
+        !xt_live_proof_is_his(live, &attempt->told->proof, attempt->person)) {
+        return XT_ATTEMPT_UNUSABLE;
+    }
+    return attempt->used            ? XT_ATTEMPT_USED
+           : !attempt->told->passed ? XT_ATTEMPT_FAILED
+                                    : XT_ATTEMPT_PASSED;
+}
+
+static int count_failure(struct xt_live *live, struct attempt *attempt)
+{
+    xt_throttle_failed(&attempt->record.throttle, live->time_ms);
+    attempt->record.nobody = attempt->subject != XT_SUBJECT_PERSON;
+    return xt_live_throttle_put(live, attempt->told->subject, &attempt->record);
+}
+
+static int take_attempt(struct xt_live *live, const struct xt_account_event *told,
+                        struct xt_live_outcome *outcome)
+{
+    struct attempt attempt = {.told = told};
+    outcome->status = look(live, &attempt);
+    if (outcome->status != XT_OK) {
+        return 0;
+    }
+    outcome->attempt = decide(live, &attempt);
+    int code = 0;
+    if (outcome->attempt == XT_ATTEMPT_PASSED) {
+        if (told->passcode.size > 0) {
+            attempt.person->passcode_hash = told->passcode;
+            code = xt_live_write_account(live);
+        }
+        code = code == 0 ? xt_live_throttle_forget(live, told->subject) : code;
+    } else if (outcome->attempt != XT_ATTEMPT_THROTTLED) {
+        code = count_failure(live, &attempt);
+    }
+    return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
+}
+
+/* ---- tokens ------------------------------------------------------------------------------------ */
+
+static int revoke_token(struct xt_live *live, const struct xt_account_event *told,
+                        struct xt_live_outcome *outcome)
+{
+    uint8_t fields[8];
+    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
+    if (told->expires_ms > live->time_ms + XT_LIVE_TOKEN_MOST_MS) {
+        return xt_live_refuse(outcome, XT_CONFLICT_EXPIRED);
+    }
+    if (told->expires_ms <= live->time_ms) {
+        return 0; /* over by itself */
+    }
+    xt_put(&writer, told->expires_ms, 8);
+    return xt_live_put_until(live, XT_LIVE_REVOKED_TOKEN, xt_span_of(told->id, XT_ACCOUNT_ID),
+                             xt_written(&writer), told->expires_ms);
+}
+
+enum xt_status xt_live_token_is_revoked(const struct xt_live *live,
+                                        const uint8_t jti[XT_ACCOUNT_ID], bool *revoked)
+{
+    uint8_t fields[XT_LIVE_RECORD_MAX];
+    size_t size;
+    enum xt_status status = xt_live_get(live, XT_LIVE_REVOKED_TOKEN, xt_span_of(jti, XT_ACCOUNT_ID),
+                                        fields, &size, NULL);
+    *revoked = status != XT_NOT_FOUND;
+    return status == XT_NOT_FOUND ? XT_OK : status;
+}
+
+/* ---- one event --------------------------------------------------------------------------------- */
+
+int xt_live_take_account(struct xt_live *live, const struct xt_event *event,
+                         struct xt_live_outcome *outcome)
+{
+    struct xt_account_event told;
+    outcome->status =
+        xt_account_event_decode((enum xt_account_type)event->type, event->account, &told);
+    if (outcome->status != XT_OK) {
+        return 0;
+    }
+    if (xt_account_changes_person(told.type)) {
+        return change_person(live, &told, event->at_ms, outcome);
+    }
+    switch (told.type) {
+    case XT_ACCOUNT_ATTEMPT:
+        return take_attempt(live, &told, outcome);
+    case XT_ACCOUNT_TOKEN_REVOKED:
+        return revoke_token(live, &told, outcome);
+    case XT_ACCOUNT_CONSENT_GIVEN:
+    case XT_ACCOUNT_CONSENT_REVOKED:
+        return xt_live_take_consent(live, &told, outcome);
+    default:
+        return xt_live_take_backchannel(live, &told, outcome);
+    }
+}
+
+/* ---- events of the register -------------------------------------------------------------------- */
+
+/* Failures go along, so that a new number is no fresh start; if somebody has guessed at it already, the worse of
+ * the two counts. What cannot be read is left behind. */
+static int move_failures(struct xt_live *live, uint64_t from, uint64_t to)
+{
+    struct xt_id old = {.kind = XT_ID_PERSONAL, .value = from};
+    struct xt_id new = {.kind = XT_ID_PERSONAL, .value = to};
+    struct xt_live_throttle_record moved;
+    struct xt_live_throttle_record there;
+    if (xt_live_throttle_get(live, old, &moved) != XT_OK || !moved.there) {
+        return 0;
+    }
+    if (xt_live_throttle_get(live, new, &there) == XT_OK &&
+        there.throttle.failures > moved.throttle.failures) {
+        moved.throttle = there.throttle;
+    }
+    moved.nobody = false;
+    int code = xt_live_throttle_put(live, new, &moved);
+    return code == 0 ? xt_live_throttle_forget(live, old) : code;
+}
+
+int xt_live_follow_registry(struct xt_live *live, const struct xt_hot *before,
+                            const struct xt_person *after, uint64_t at_ms)
+{
+    int code = 0;
+    if (before->number != after->number) {
+        code = xt_live_move_lock_facts(live, before->number, after->number);
+        code = code == 0 ? move_failures(live, before->number, after->number) : code;
+    }
+    return code == 0 ? xt_live_note_locks(live, after->number, before->locks, after->locks, at_ms,
+                                          xt_span_of(NULL, 0))
+                     : code;
+}

@@ -1,0 +1,138 @@
+/* store/live_account: accounts of citizens in the live store: what can race about them is decided here, in the
+ * order in which events (core/account_event) are applied, in one transaction with the log and the position.
+ *
+ *   of the person (level, locks, devices, passcode): part of the record, in the overlay as registry events
+ *   leave it there. Beside it in `state`, under keyed hashes, sealed:
+ *     throttle        failed attempts in a row, of a person or of a number that nobody has
+ *     nonce           a challenge that was used, until it is over
+ *     revoked token   until it is over
+ *     lock facts      since when and by whom, for each lock that is set
+ *     consent, and which a person has given; until they are over
+ *     backchannel request, and which a person was asked; until they are over
+ *   table `due`       minute 4, big endian | key in `state` 16 -> "": what is to be swept away, and when
+ *
+ * Attempt (the order counts):
+ *   waiting or stopped                              -> throttled     nothing is counted
+ *   nobody, not alive, no account, locked, or what was checked is not his any more
+ *                                                   -> unusable      a failure
+ *   a challenge that was used before, or is over    -> used          a failure
+ *   the worker found it wrong                       -> failed        a failure
+ *   else                                            -> passed        failures begin anew; a new hash is taken
+ *   Its challenges are used up in every case. Every attempt is committed and has its line in the log, so that
+ *   none of these takes another time than the others. An account that is stopped (core/throttle) begins anew by
+ *   activated, passcode_set or unlocked.
+ *
+ * Such lines share the window of idempotency (store/live.h) with all events: a million of them, or a day.
+ */
+#ifndef XT_STORE_LIVE_ACCOUNT_H
+#define XT_STORE_LIVE_ACCOUNT_H
+
+#include "core/throttle.h"
+#include "store/live.h"
+
+/* Bounds of what an event may ask for; more is a conflict (expired, too_many). */
+#define XT_LIVE_NONCE_MOST_MS 600000ULL             /* a challenge's end, from now */
+#define XT_LIVE_TOKEN_MOST_MS (24ULL * 3600 * 1000) /* a token's; spec: 15 minutes */
+#define XT_LIVE_CONSENT_MOST_MS (366ULL * 24 * 3600 * 1000)
+#define XT_LIVE_REQUEST_MOST_MS (3600ULL * 1000)
+#define XT_LIVE_CONSENTS_MAX 64 /* of a person, that are not over */
+#define XT_LIVE_REQUESTS_MAX 8  /* of a person, that are not over */
+#define XT_LIVE_NOBODY_MS                                                                          \
+    (24ULL * 3600 * 1000)            /* failures at a number that nobody has are kept so long */
+#define XT_LIVE_DUE_LATE_MS 60000ULL /* a clock that goes back by less brings nothing back */
+
+/* ---- derived keys: of any side, at any time ----------------------------------------------------- */
+
+/* All follow from the key of the hashes, which goes along when the store is sealed anew. */
+
+/* A person's name for one partner (RFC 9068, OpenID Connect: pairwise sub). It follows from the number: a
+ * number that is replaced makes another. */
+#define XT_PAIRWISE_BYTES 32
+void xt_live_pairwise(const struct xt_live *live, uint64_t number, struct xt_span partner,
+                      uint8_t sub[XT_PAIRWISE_BYTES]);
+
+/* What passcodes are hashed together with (crypto/passcode). A secret: wipe it. Another live store has another: a
+ * deployment that loses live/ loses its passcodes. */
+void xt_live_pepper(const struct xt_live *live, uint8_t pepper[XT_KEY_BYTES]);
+
+/* A token's id: AES-128 of number 5 | random 11. Each is another, and only this store can tell whose it is. It is
+ * no proof of anything: a token's signature is. */
+void xt_live_token_handle(const struct xt_live *live, uint64_t number, uint8_t jti[XT_ACCOUNT_ID]);
+/* XT_INVALID: certainly none of ours. */
+XT_MUST_USE enum xt_status xt_live_token_number(const struct xt_live *live,
+                                                const uint8_t jti[XT_ACCOUNT_ID], uint64_t *number);
+
+/* What a proof names what was checked by: of a passcode the PHC text as the record has it, of a device its
+ * key (DER), of a card its key (DER). */
+void xt_live_factor_digest(const struct xt_live *live, enum xt_factor factor, struct xt_span what,
+                           uint8_t digest[XT_ACCOUNT_DIGEST]);
+
+/* ---- readers; XT_NOT_FOUND: nothing is there; XT_CORRUPT, XT_IO ---------------------------------- */
+
+/* Failed attempts at an id: resolved to a person's number, or, of nobody, as asked. Nothing is zero, and XT_OK. */
+XT_MUST_USE enum xt_status xt_live_throttle(const struct xt_live *live, struct xt_id subject,
+                                            struct xt_throttle *throttle);
+
+XT_MUST_USE enum xt_status xt_live_token_is_revoked(const struct xt_live *live,
+                                                    const uint8_t jti[XT_ACCOUNT_ID],
+                                                    bool *revoked);
+
+struct xt_lock_fact {
+    unsigned reason; /* one of enum xt_lock */
+    uint64_t at_ms;  /* UTC */
+    char actor[XT_PARTNER_NAME_MAX +
+               1]; /* the partner; "": it followed from an event of the register */
+};
+#define XT_LOCK_FACTS_MAX 8
+/* Of locks that came by events; those that were imported have none. */
+XT_MUST_USE enum xt_status xt_live_lock_facts(const struct xt_live *live, uint64_t number,
+                                              struct xt_lock_fact facts[XT_LOCK_FACTS_MAX],
+                                              unsigned *count);
+
+struct xt_consent {
+    uint8_t id[XT_ACCOUNT_ID];
+    uint64_t number, given_ms, expires_ms, revoked_ms; /* revoked: 0 while it is in force */
+    uint32_t attributes;
+    char partner[XT_PARTNER_NAME_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
+};
+/* Whether it is over is the caller's to see. */
+XT_MUST_USE enum xt_status xt_live_consent(const struct xt_live *live,
+                                           const uint8_t id[XT_ACCOUNT_ID],
+                                           struct xt_consent *consent);
+/* Ids of those a person has given, the newest last. Nothing is none, and XT_OK. */
+XT_MUST_USE enum xt_status xt_live_consents(const struct xt_live *live, uint64_t number,
+                                            uint8_t ids[XT_LIVE_CONSENTS_MAX][XT_ACCOUNT_ID],
+                                            unsigned *count);
+
+enum xt_backchannel_state {
+    XT_BACKCHANNEL_PENDING,
+    XT_BACKCHANNEL_APPROVED,
+    XT_BACKCHANNEL_DENIED,
+    XT_BACKCHANNEL_TAKEN
+};
+struct xt_backchannel {
+    uint8_t id[XT_ACCOUNT_ID];
+    enum xt_backchannel_state state;
+    struct xt_id subject;
+    uint64_t asked_ms, expires_ms, decided_ms; /* decided: 0 while it is pending */
+    unsigned acr, factors;                     /* of the approval */
+    char partner[XT_PARTNER_NAME_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
+    char scope[XT_ACCOUNT_SCOPE_MAX + 1], binding[XT_ACCOUNT_BINDING_MAX + 1];
+};
+XT_MUST_USE enum xt_status xt_live_backchannel(const struct xt_live *live,
+                                               const uint8_t id[XT_ACCOUNT_ID],
+                                               struct xt_backchannel *request);
+/* Ids of what somebody was asked, the newest last, decided ones and those that are over included. */
+XT_MUST_USE enum xt_status xt_live_backchannels(const struct xt_live *live, struct xt_id subject,
+                                                uint8_t ids[XT_LIVE_REQUESTS_MAX][XT_ACCOUNT_ID],
+                                                unsigned *count);
+
+/* ---- the writer, between groups ------------------------------------------------------------------ */
+
+/* Sweeps away what is over: at most XT_LIVE_SWEEP_MOST records, in a transaction of its own. *done: nothing more
+ * is due. XT_OK and XT_DISK_FULL as of xt_live_apply; after anything else the process must end. */
+#define XT_LIVE_SWEEP_MOST 512U
+XT_MUST_USE enum xt_status xt_live_sweep(struct xt_live *live, uint64_t now_ms, bool *done,
+                                         struct xt_failure *failure);
+
+#endif

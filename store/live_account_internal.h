@@ -1,0 +1,104 @@
+/* store/live_account_internal: what the parts of store/live_account share. Private to it and to its tests.
+ *
+ *   in `state`                 key            fields
+ *   XT_LIVE_THROTTLE           subject 6      failures 4 | last 8 | nobody 1
+ *   XT_LIVE_NONCE              nonce 16       expires 8
+ *   XT_LIVE_REVOKED_TOKEN      jti 16         expires 8
+ *   XT_LIVE_LOCK_FACTS         number 5       reason 1 | at 8 | actor size 1 | actor, each
+ *   XT_LIVE_CONSENT            id 16          store/live_consent.c
+ *   XT_LIVE_CONSENTS_OF        subject 6      id 16, each
+ *   XT_LIVE_BACKCHANNEL        id 16          store/live_backchannel.c
+ *   XT_LIVE_BACKCHANNELS_OF    subject 6      id 16, each
+ *
+ * What is to be swept away has a line in `due`. A record that changed its time, or is gone, leaves the line as it
+ * is: who comes to it looks at the record.
+ */
+#ifndef XT_STORE_LIVE_ACCOUNT_INTERNAL_H
+#define XT_STORE_LIVE_ACCOUNT_INTERNAL_H
+
+#include "store/live_account.h"
+#include "store/live_internal.h"
+
+#define XT_SUBJECT_KEY 6
+void xt_live_subject_key(struct xt_id subject, uint8_t key[XT_SUBJECT_KEY]);
+
+/* In a group; codes of LMDB's, as all that write. */
+XT_MUST_USE int xt_live_put_due(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                                uint64_t at_ms);
+/* A record that goes at that time. */
+XT_MUST_USE int xt_live_put_until(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                                  struct xt_span fields, uint64_t at_ms);
+
+/* ---- throttles -------------------------------------------------------------------------------- */
+
+struct xt_live_throttle_record {
+    struct xt_throttle throttle;
+    bool there, nobody;
+};
+/* Nothing: XT_OK, and not there. */
+XT_MUST_USE enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id subject,
+                                                struct xt_live_throttle_record *record);
+XT_MUST_USE int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
+                                     const struct xt_live_throttle_record *record);
+XT_MUST_USE int xt_live_throttle_forget(struct xt_live *live, struct xt_id subject);
+
+/* ---- proofs ----------------------------------------------------------------------------------- */
+
+/* Whether nonces of a proof were used before, or are over, or far ahead. */
+XT_MUST_USE enum xt_status xt_live_proof_is_used(const struct xt_live *live,
+                                                 const struct xt_account_proof *proof, bool *used);
+XT_MUST_USE int xt_live_proof_use_up(struct xt_live *live, const struct xt_account_proof *proof);
+/* Whether this person may show anything, and what was checked is still his. */
+bool xt_live_proof_is_his(const struct xt_live *live, const struct xt_account_proof *proof,
+                          const struct xt_person *person);
+/* Who may use his account now; no more than that. */
+bool xt_live_account_is_open(const struct xt_person *person);
+
+/* ---- lists of ids ----------------------------------------------------------------------------- */
+
+#define XT_LIVE_IDS_MAX XT_LIVE_CONSENTS_MAX
+struct xt_live_ids {
+    unsigned count;
+    uint8_t ids[XT_LIVE_IDS_MAX][XT_ACCOUNT_ID];
+};
+/* Nothing: XT_OK, and none. */
+XT_MUST_USE enum xt_status xt_live_ids_get(const struct xt_live *live, enum xt_live_kind kind,
+                                           struct xt_id subject, struct xt_live_ids *ids);
+XT_MUST_USE int xt_live_ids_put(struct xt_live *live, enum xt_live_kind kind, struct xt_id subject,
+                                const struct xt_live_ids *ids);
+/* Takes one out, if it is there. */
+XT_MUST_USE int xt_live_ids_drop(struct xt_live *live, enum xt_live_kind kind, struct xt_id subject,
+                                 const uint8_t id[XT_ACCOUNT_ID]);
+
+/* ---- locks ------------------------------------------------------------------------------------ */
+
+/* Locks were `before` and are `after`: what is known of those that are new is written down. */
+XT_MUST_USE int xt_live_note_locks(struct xt_live *live, uint64_t number, unsigned before,
+                                   unsigned after, uint64_t at_ms, struct xt_span actor);
+/* A number was replaced by another. */
+XT_MUST_USE int xt_live_move_lock_facts(struct xt_live *live, uint64_t from, uint64_t to);
+
+/* ---- events ----------------------------------------------------------------------------------- */
+
+/* The outcome's status and conflict, as xt_live_take_account. */
+XT_MUST_USE int xt_live_take_consent(struct xt_live *live, const struct xt_account_event *told,
+                                     struct xt_live_outcome *outcome);
+XT_MUST_USE int xt_live_take_backchannel(struct xt_live *live, const struct xt_account_event *told,
+                                         struct xt_live_outcome *outcome);
+
+/* ---- sweeping --------------------------------------------------------------------------------- */
+
+/* When a record is over, read from its fields; a consent and a request take themselves out of their list before they are
+ * deleted. XT_CORRUPT. */
+XT_MUST_USE enum xt_status xt_live_consent_open(struct xt_span fields, struct xt_consent *consent);
+XT_MUST_USE enum xt_status xt_live_backchannel_open(struct xt_span fields,
+                                                    struct xt_backchannel *request);
+
+static inline int xt_live_refuse(struct xt_live_outcome *outcome, enum xt_conflict conflict)
+{
+    outcome->status = XT_DENIED;
+    outcome->conflict = conflict;
+    return 0;
+}
+
+#endif
