@@ -62,6 +62,9 @@ static const struct setting SETTINGS[] = {
     {"limits", "stream_timeout", TIME, PLACE(stream_ms), "30s", 100, 10 * MINUTE,
      "A body of lines that is answered line by line may take any time, but not this long without a\n"
      "# line taken or answered."},
+    {"limits", "answer_timeout", TIME, PLACE(answer_ms), "10s", 100, 10 * MINUTE,
+     "An answer that waits for the writer, or for a passcode's hash, is 503 outcome_unknown after\n"
+     "# this. What was asked for may still be done, and is in the audit log then."},
     {"limits", "handshake_timeout", TIME, PLACE(handshake_ms), "5s", 100, MINUTE,
      "For a whole TLS handshake: it costs us more than the caller."},
     {"limits", "idle_timeout", TIME, PLACE(idle_ms), "75s", SECOND, HOUR,

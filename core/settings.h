@@ -20,7 +20,7 @@ struct xt_settings {
     uint32_t warm_up_rate;                    /* MiB a second; 0: none */
     /* [limits]: bytes, counts, milliseconds */
     uint32_t header_bytes, header_fields, body_bytes;
-    uint32_t header_ms, body_ms, stream_ms, handshake_ms, idle_ms;
+    uint32_t header_ms, body_ms, stream_ms, answer_ms, handshake_ms, idle_ms;
     uint32_t connection_requests, connection_ms;
     uint32_t write_stall_ms, write_ms, drain_ms;
     uint32_t connections; /* 0: from RLIMIT_NOFILE less a reserve */

@@ -38,6 +38,7 @@ struct xt_answer {
     struct xt_span body;       /* borrowed until it is written */
     struct xt_pieces *pieces;  /* instead of a body; the exchange's from now on. NULL: none */
     struct xt_stream *stream;  /* the same, where the request's body is streamed (net/stream) */
+    struct xt_deferred *deferred; /* the same, where the answer comes later (net/deferred) */
     const char *language;      /* Content-Language; NULL: none */
     uint32_t retry_after_s;    /* 0: none */
     uint32_t max_age_s;        /* may be kept for so long; 0: no-store */

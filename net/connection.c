@@ -41,6 +41,8 @@ static void settle_phase(struct xt_connection *connection)
         phase = XT_PHASE_HANDSHAKE;
     } else if (connection->exchange.stream != NULL) {
         phase = XT_PHASE_STREAM;
+    } else if (connection->exchange.deferred != NULL) {
+        phase = XT_PHASE_DEFERRED;
     } else if (connection->exchange.http.stage == XT_HTTP_BODY) {
         phase = XT_PHASE_BODY;
     } else if (connection->exchange.http.stage != XT_HTTP_BETWEEN ||
@@ -74,6 +76,7 @@ void xt_connection_close(struct xt_connection *connection)
     if (!connection->closing) {
         connection->closing = true;
         connection->all->open--;
+        xt_exchange_leave(&connection->exchange);
         connection->all->shaking -= connection->shaking;
         if (connection->shaking && !connection->last) {
             xt_counter_add(&connection->all->service->counters->handshakes_unfinished, 1);
@@ -445,11 +448,22 @@ void xt_connection_forget_input(struct xt_connection *connection)
     connection->held_read = connection->held_plain = NULL;
 }
 
-/* Nothing is read until the stream wakes; who waits for the socket goes on when that has taken it all. */
-static void wait_for_stream(struct xt_connection *connection, enum xt_flow flow)
+/* Whether it needs none of the loop's buffers while it waits for one answer: there may be thousands that do. */
+static bool free_buffers(struct xt_connection *connection)
+{
+    if (connection->exchange.deferred == NULL || connection->input_size > 0 ||
+        (connection->tls != NULL && xt_tls_settle(connection->tls) != XT_OK)) {
+        return false;
+    }
+    xt_connection_forget_input(connection);
+    return true;
+}
+
+/* Nothing is read until we are woken; who waits for the socket goes on when that has taken it all. */
+static void wait_for_wake(struct xt_connection *connection, enum xt_flow flow)
 {
     xt_connection_set_reading(connection, false);
-    if (!hold_buffers(connection)) {
+    if (!free_buffers(connection) && !hold_buffers(connection)) {
         xt_counter_add(&connection->all->service->counters->shed[XT_SHED_NO_BUFFER], 1);
         xt_connection_close(connection);
     } else if (flow != XT_FLOW_WAITING) {
@@ -498,7 +512,7 @@ void xt_connection_advance(struct xt_connection *connection)
             return;
         }
         if (result == XT_EXCHANGE_WAIT) {
-            wait_for_stream(connection, flow);
+            wait_for_wake(connection, flow);
             return;
         }
         if (result == XT_EXCHANGE_FULL || result == XT_EXCHANGE_TURN) {

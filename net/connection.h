@@ -6,6 +6,7 @@
  *                          +---- answered ----+-----------------+
  *   BODY of a stream (net/stream): STREAM, which begins anew with each line taken and answer written;
  *        nothing is read while it takes no line
+ *   a request that is answered later (net/deferred): DEFERRED; nothing is read
  *   any: the socket takes no more  -> WRITING (nothing is read) -> back
  *   any: the last answer is sent   -> LINGERING (read and thrown away, until the client closes)
  *
@@ -52,6 +53,7 @@ enum xt_phase {
     XT_PHASE_HEAD,
     XT_PHASE_BODY,
     XT_PHASE_STREAM,
+    XT_PHASE_DEFERRED,
     XT_PHASE_WRITING,
     XT_PHASE_LINGERING,
     XT_PHASE_COUNT

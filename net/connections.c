@@ -176,8 +176,9 @@ static void expire(struct xt_connection *connection, uint64_t now)
         time_out(connection);
         break;
     case XT_PHASE_STREAM:
+    case XT_PHASE_DEFERRED:
         if (xt_exchange_give_up(&connection->exchange)) {
-            xt_connection_set_phase(connection, XT_PHASE_STREAM);
+            xt_connection_set_phase(connection, connection->phase);
             xt_connection_wake(connection);
         } else {
             xt_connection_close(connection); /* in the middle of an answer */
@@ -205,6 +206,7 @@ void xt_connections_sweep(struct xt_connections *all)
         [XT_PHASE_HEAD] = settings->header_ms,
         [XT_PHASE_BODY] = settings->body_ms,
         [XT_PHASE_STREAM] = settings->stream_ms,
+        [XT_PHASE_DEFERRED] = settings->answer_ms,
         [XT_PHASE_WRITING] = settings->write_stall_ms < settings->write_ms
                                  ? settings->write_stall_ms
                                  : settings->write_ms,

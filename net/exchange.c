@@ -26,6 +26,7 @@ void xt_exchange_open(struct xt_exchange *exchange, struct xt_http_shared *share
     exchange->retire = exchange->overloaded = exchange->awaits_log = false;
     exchange->pieces = NULL;
     exchange->stream = NULL;
+    exchange->deferred = NULL;
     exchange->stream_steps = 0;
     exchange->stream_left = XT_STREAM_LINES_PER_TURN;
     exchange->wake = NULL;
@@ -45,8 +46,17 @@ static void close_stream(struct xt_exchange *exchange)
     }
 }
 
+void xt_exchange_leave(struct xt_exchange *exchange)
+{
+    if (exchange->deferred != NULL) {
+        xt_deferred_leave(exchange->deferred);
+        exchange->deferred = NULL;
+    }
+}
+
 void xt_exchange_close(struct xt_exchange *exchange)
 {
+    xt_exchange_leave(exchange);
     if (exchange->pieces != NULL) {
         exchange->pieces->close(exchange->pieces);
         exchange->pieces = NULL;
@@ -82,7 +92,11 @@ static void log_answer(struct xt_exchange *exchange, struct xt_call *call, struc
 static void write_answer(struct xt_exchange *exchange, struct xt_call *call,
                          struct xt_answer *answer, bool close, struct xt_writer *output)
 {
-    xt_metrics_count(call, answer->status);
+    if (exchange->deferred != NULL) {
+        xt_metrics_count_later(call, answer->status, exchange->deferred->began_ns);
+    } else {
+        xt_metrics_count(call, answer->status);
+    }
     struct xt_answer_form form = {.tls = exchange->tls,
                                   .close = close,
                                   .http10 = exchange->http.request.is_http10,
@@ -259,6 +273,70 @@ static void begin_stream(struct xt_exchange *exchange, struct xt_stream *stream,
     exchange->pieces_last = last || exchange->pieces_http10;
 }
 
+/* From the answer on: what all requests have in common. *last: it is the connection's. */
+static void end_request(struct xt_exchange *exchange, struct xt_call *call,
+                        struct xt_signing *signing, struct xt_answer *answer,
+                        struct xt_writer *output, bool *last)
+{
+    const struct xt_http_request *request = &exchange->http.request;
+    if (answer->stream == NULL) {
+        sign_answer(exchange, call, signing, answer);
+    }
+    log_answer(exchange, call, answer);
+    exchange->answered++;
+    exchange->turn_left--;
+    bool unread = exchange->http.stage != XT_HTTP_READY && answer->stream == NULL;
+    *last = unread || request->close || exchange->retire ||
+            (answer->pieces != NULL && request->is_http10) ||
+            exchange->answered >= exchange->service->settings->connection_requests;
+    if (exchange->http.expects && answer->stream != NULL) {
+        exchange->http.expects = false;
+        xt_write_literal(output, CONTINUE);
+    }
+    write_answer(exchange, call, answer, *last, output);
+    if (answer->stream != NULL) {
+        begin_stream(exchange, answer->stream, *last);
+        *last = false;
+        return;
+    }
+    if (unread) {
+        return;
+    }
+    if (answer->pieces != NULL && request->method == XT_HEAD) {
+        answer->pieces->close(answer->pieces);
+    } else if (answer->pieces != NULL) { /* the request stays READY until all of it is written */
+        exchange->pieces = answer->pieces;
+        exchange->pieces_http10 = request->is_http10;
+        exchange->pieces_last = *last;
+        *last = false;
+        return;
+    }
+    xt_http_done(&exchange->http);
+}
+
+/* Its answer comes later. The request stays READY until then, so that nothing behind it is looked at. */
+static void begin_deferred(struct xt_exchange *exchange, const struct xt_signing *signing,
+                           struct xt_deferred *deferred)
+{
+    struct xt_http_request *request = &exchange->http.request;
+    exchange->deferred = deferred;
+    deferred->signing = *signing;
+    deferred->wake = exchange->wake;
+    deferred->context = exchange->wake_context;
+    xt_wipe(request->body, request->body_size);
+}
+
+static void answer_deferred(struct xt_exchange *exchange, struct xt_writer *output, bool *last)
+{
+    struct xt_deferred *deferred = exchange->deferred;
+    struct xt_call call = begin_call(exchange);
+    struct xt_answer answer;
+    xt_deferred_finish(deferred, &call, &answer);
+    end_request(exchange, &call, &deferred->signing, &answer, output, last);
+    exchange->deferred = NULL;
+    xt_deferred_end(deferred);
+}
+
 /* Answers the request that is whole, or whose head is and whose body is streamed. Gives false when its answer has no room yet. */
 static bool answer_request(struct xt_exchange *exchange, struct xt_writer *output, bool *last)
 {
@@ -289,39 +367,11 @@ static bool answer_request(struct xt_exchange *exchange, struct xt_writer *outpu
         xt_require(output->size > 0); /* every answer fits into an empty output */
         return false; /* only a fixed document: handlers of others have their room already */
     }
-    if (answer.stream == NULL) {
-        sign_answer(exchange, &call, &signing, &answer);
+    if (answer.deferred != NULL) {
+        begin_deferred(exchange, &signing, answer.deferred);
+    } else {
+        end_request(exchange, &call, &signing, &answer, output, last);
     }
-    log_answer(exchange, &call, &answer);
-    exchange->answered++;
-    exchange->turn_left--;
-    bool unread = exchange->http.stage != XT_HTTP_READY && answer.stream == NULL;
-    *last = unread || request->close || exchange->retire ||
-            (answer.pieces != NULL && request->is_http10) ||
-            exchange->answered >= exchange->service->settings->connection_requests;
-    if (exchange->http.expects && answer.stream != NULL) {
-        exchange->http.expects = false;
-        xt_write_literal(output, CONTINUE);
-    }
-    write_answer(exchange, &call, &answer, *last, output);
-    if (answer.stream != NULL) {
-        begin_stream(exchange, answer.stream, *last);
-        *last = false;
-        return true;
-    }
-    if (unread) {
-        return true;
-    }
-    if (answer.pieces != NULL && request->method == XT_HEAD) {
-        answer.pieces->close(answer.pieces);
-    } else if (answer.pieces != NULL) { /* the request stays READY until all of it is written */
-        exchange->pieces = answer.pieces;
-        exchange->pieces_http10 = request->is_http10;
-        exchange->pieces_last = *last;
-        *last = false;
-        return true;
-    }
-    xt_http_done(&exchange->http);
     return true;
 }
 
@@ -351,6 +401,10 @@ static bool answer_expectation(struct xt_exchange *exchange, struct xt_writer *o
 
 bool xt_exchange_give_up(struct xt_exchange *exchange)
 {
+    if (exchange->deferred != NULL) {
+        exchange->deferred->late = true;
+        return true;
+    }
     return exchange->stream != NULL && exchange->stream->kind->give_up(exchange->stream);
 }
 
@@ -475,11 +529,21 @@ enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange, const uint
             }
             continue;
         }
+        if (exchange->deferred != NULL && !exchange->deferred->ready && !exchange->deferred->late) {
+            return XT_EXCHANGE_WAIT;
+        }
         if (exchange->turn_left == 0) {
             return XT_EXCHANGE_TURN;
         }
         size_t taken = 0;
         bool last = false;
+        if (exchange->deferred != NULL) {
+            answer_deferred(exchange, output, &last);
+            if (last) {
+                return XT_EXCHANGE_LAST;
+            }
+            continue;
+        }
         enum xt_http_event event = xt_http_parse(http, data + *used, size - *used, &taken);
         *used += taken;
         switch (event) {

@@ -24,7 +24,7 @@ unsigned xt_metrics_outcome(enum xt_problem problem, unsigned status, enum xt_re
     return XT_OUTCOME_REFUSED + at;
 }
 
-void xt_metrics_count(struct xt_call *call, unsigned status)
+static void count_outcome(struct xt_call *call, unsigned status)
 {
     struct xt_service *service = call->service;
     struct xt_counters *counters = service->counters;
@@ -38,6 +38,12 @@ void xt_metrics_count(struct xt_call *call, unsigned status)
     if (call->problem == XT_PROBLEM_OVERLOADED) {
         xt_counter_add(&counters->shed[XT_SHED_REQUEST], 1);
     }
+}
+
+void xt_metrics_count(struct xt_call *call, unsigned status)
+{
+    struct xt_service *service = call->service;
+    count_outcome(call, status);
     if (service->turn_answers == 0) {
         service->answers_began_ns = service->monotonic_ns;
     }
@@ -45,13 +51,28 @@ void xt_metrics_count(struct xt_call *call, unsigned status)
     service->turn_answers |= 1U << call->route;
 }
 
+static unsigned bucket_of(uint64_t taken_ns)
+{
+    unsigned bucket = 0;
+    while (bucket < XT_LATENCY_BUCKETS - 1 && taken_ns > xt_latency_bounds_ns[bucket]) {
+        bucket++; /* nearly always ends at once: most answers take less than 100 us */
+    }
+    return bucket;
+}
+
+void xt_metrics_count_later(struct xt_call *call, unsigned status, uint64_t began_ns)
+{
+    uint64_t taken = call->service->monotonic_ns - began_ns;
+    struct xt_latency *latency = &call->service->counters->latency[call->route];
+    count_outcome(call, status);
+    xt_counter_add(&latency->buckets[bucket_of(taken)], 1);
+    xt_counter_add(&latency->sum_ns, taken);
+}
+
 void xt_metrics_turn_end_at(struct xt_service *service, uint64_t now_ns)
 {
     uint64_t taken = now_ns - service->answers_began_ns; /* a clock that never goes back */
-    unsigned bucket = 0;
-    while (bucket < XT_LATENCY_BUCKETS - 1 && taken > xt_latency_bounds_ns[bucket]) {
-        bucket++; /* nearly always ends at once: most answers take less than 100 us */
-    }
+    unsigned bucket = bucket_of(taken);
     while (service->turn_answers != 0) {
         unsigned route = (unsigned)__builtin_ctz(service->turn_answers);
         uint32_t count = service->turn_routes[route];

@@ -25,6 +25,8 @@
 
 /* An answer was written. status: of HTTP. */
 void xt_metrics_count(struct xt_call *call, unsigned status);
+/* One that came later than its request's turn (net/deferred): its latency is counted from then. */
+void xt_metrics_count_later(struct xt_call *call, unsigned status, uint64_t began_ns);
 
 /* The output of a turn was handed over. */
 void xt_metrics_turn_end_at(struct xt_service *service, uint64_t now_ns);

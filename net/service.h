@@ -19,6 +19,7 @@
 
 struct xt_batch_desk;
 struct xt_events_desk;
+struct xt_deferred_desk;
 struct xt_statistics_desk;
 
 struct xt_service {
@@ -43,6 +44,7 @@ struct xt_service {
     struct xt_statistics_desk *statistics; /* room for answers; NULL: none was needed yet */
     struct xt_batch_desk *batch;           /* NULL: no lists are taken (net/batch) */
     struct xt_events_desk *events;    /* NULL: no events are taken (net/events) */
+    struct xt_deferred_desk *deferred; /* NULL: nothing is answered later (net/deferred) */
     unsigned scrapes;                 /* answers of /metrics under way */
 
     uint64_t unix_ms;          /* the time of this turn */

@@ -239,7 +239,8 @@ static enum xt_status open_handles(struct xt_worker *worker, struct xt_failure *
                 uv_poll_start(&worker->control, UV_READABLE, on_control) == 0 &&
                 xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK &&
                 xt_events_open(loop, &worker->service, worker->writer, &worker->events) == XT_OK &&
-                xt_batch_open(loop, &worker->service, &worker->batch) == XT_OK;
+                xt_batch_open(loop, &worker->service, &worker->batch) == XT_OK &&
+                xt_deferred_desk_open(&worker->service, worker->writer, &worker->deferred) == XT_OK;
     return fine ? XT_OK : xt_fail(failure, XT_IO, "cannot start a loop: no memory or descriptors");
 }
 
@@ -434,6 +435,7 @@ void xt_worker_close(struct xt_worker *worker)
     xt_audit_trail_close(&worker->trail);
     xt_events_close(worker->events);
     xt_batch_close(worker->batch);
+    xt_deferred_desk_close(worker->deferred);
     xt_service_close(&worker->service);
     xt_vitals_close(&worker->vitals);
     xt_shared_close(worker->shared);

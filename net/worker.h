@@ -19,6 +19,7 @@
 #include "crypto/tickets.h"
 #include "net/batch.h"
 #include "net/control.h"
+#include "net/deferred.h"
 #include "net/events.h"
 #include "net/listener.h"
 #include "net/snapshot.h"
@@ -43,6 +44,7 @@ struct xt_worker {
     struct xt_writer_channel *writer;
     struct xt_events_desk *events;
     struct xt_batch_desk *batch;
+    struct xt_deferred_desk *deferred;
     struct xt_audit_trail trail;
     int channel; /* to the supervisor; closed by the end of the process only */
     uv_poll_t control;
