@@ -1,12 +1,13 @@
 #include "core/settings.h"
 
 #include "core/request.h"
+#include "core/token.h"
 
 #include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 
-enum kind { ADDRESS, TLS_VERSION, FILE_NAME, YES_NO, AUDIT_SYNC, COUNT, TIME };
+enum kind { ADDRESS, TLS_VERSION, FILE_NAME, YES_NO, AUDIT_SYNC, ISSUER, COUNT, TIME };
 
 /* One setting. `initial` is what init writes and what holds when the file does not say. */
 struct setting {
@@ -106,6 +107,15 @@ static const struct setting SETTINGS[] = {
     {"partners", "miss_alarm_window", TIME, PLACE(miss_alarm_ms), "10m", 10 * SECOND, 24 * HOUR,
      "The time over which answers are counted, up to now; a partner is told of once in it."},
 
+    {"tokens", "issuer", ISSUER, PLACE(token_issuer), "auto", 0, 0,
+     "Who says so, in every token (iss): the URL that partners configure, https://name[:port]. auto:\n"
+     "# the name in the server's certificate and the port of `listen`. Servers behind one name need "
+     "the\n"
+     "# same."},
+    {"tokens", "lifetime", TIME, PLACE(token_ms), "10m", MINUTE, 15 * MINUTE,
+     "How long an access token counts. Short: whoever checks only its signature does not hear that it\n"
+     "# was revoked."},
+
     {"audit", "sync", AUDIT_SYNC, PLACE(audit_sync), "interval", 0, 0,
      "When the disk must have an answer's entry; no answer leaves before the entry is written to "
      "its\n"
@@ -128,6 +138,7 @@ static const char *const SECTIONS[][2] = {
     {"limits", "What one caller may cost. Sizes and counts are whole numbers; times have a unit: "
                "ms, s, m, h."},
     {"partners", "When the operator hears of a partner."},
+    {"tokens", "Access tokens that citizens' authentications are answered with."},
     {"audit", "The log of every answer (see README, audit log)."},
 };
 
@@ -215,6 +226,14 @@ static bool is_file_name(const char *text)
     return length < XT_SETTING_STRING_MAX;
 }
 
+static bool is_issuer(const char *text)
+{
+    static const char scheme[] = "https://";
+    return strcmp(text, "auto") == 0 || (strncmp(text, scheme, sizeof scheme - 1) == 0 &&
+                               xt_token_text_is_valid(xt_span_of_string(text)) &&
+                               strpbrk(text, "?#") == NULL && text[strlen(text) - 1] != '/');
+}
+
 static void set_string(struct xt_settings *settings, const struct setting *setting, size_t size,
                        const char *value)
 {
@@ -268,6 +287,15 @@ static enum xt_status set(struct xt_settings *settings, const struct setting *se
             return xt_fail(failure, XT_INVALID,
                            "[%s] %s must be a file below this folder, or empty", setting->section,
                            setting->key);
+        }
+        set_string(settings, setting, XT_SETTING_STRING_MAX, value);
+        return XT_OK;
+    case ISSUER:
+        if (!is_issuer(value)) {
+            return xt_fail(failure, XT_INVALID,
+                           "[%s] %s must be https://name, without ?, # or a / at its end, of at "
+                           "most %u characters; or auto",
+                           setting->section, setting->key, XT_TOKEN_TEXT_MAX);
         }
         set_string(settings, setting, XT_SETTING_STRING_MAX, value);
         return XT_OK;

@@ -30,6 +30,9 @@ struct xt_settings {
     uint32_t miss_alarm_percent; /* 0: none */
     uint32_t miss_alarm_min;     /* answers */
     uint32_t miss_alarm_ms;      /* the window */
+    /* [tokens] */
+    char token_issuer[XT_SETTING_STRING_MAX]; /* an https URL; "auto": from the server's certificate */
+    uint32_t token_ms;                        /* how long one counts */
     /* [audit] */
     char audit_sync[16];         /* "interval" or "answer" */
     uint32_t audit_segment_size; /* MiB */

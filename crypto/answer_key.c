@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <time.h>
 
+#include "core/date.h"
 #include "crypto/hex.h"
 #include "crypto/keyring.h"
 
@@ -37,6 +38,28 @@ static bool is_time(const uint8_t *text)
         }
     }
     return true;
+}
+
+static unsigned digits(const char *text, unsigned count)
+{
+    unsigned value = 0;
+    for (unsigned i = 0; i < count; i++) {
+        value = value * 10 + (unsigned)(text[i] - '0');
+    }
+    return value;
+}
+
+/* Unix seconds of the time of a line, INT64_MAX where it has only its shape. */
+static int64_t seconds_of(const char made[XT_ANSWER_KEY_TIME + 1])
+{
+    xt_date date = XT_DATE_NONE;
+    unsigned hour = digits(made + 11, 2), minute = digits(made + 14, 2),
+             second = digits(made + 17, 2);
+    if (hour > 23 || minute > 59 || second > 60 ||
+        xt_date_parse(xt_span_of(made, 10), &date) != XT_OK) {
+        return INT64_MAX;
+    }
+    return ((xt_date_to_days(date) * INT64_C(24) + hour) * 60 + minute) * 60 + second;
 }
 
 static bool parse_line(const uint8_t *line, struct xt_answer_key_facts *facts, uint8_t seed[SEED])
@@ -210,6 +233,10 @@ enum xt_status xt_answer_keys_open(struct xt_span text, struct xt_answer_keys **
         xt_secret_free(made);
         return XT_INVALID;
     }
+    for (unsigned i = 0; i < made->count; i++) {
+        bool retired = made->facts[i].state == XT_ANSWER_PREVIOUS && i + 2 < made->count;
+        made->facts[i].retired_s = retired ? seconds_of(made->facts[i + 2].made) : INT64_MAX;
+    }
     *keys = made;
     return XT_OK;
 }
@@ -250,12 +277,12 @@ static void to_base64url(const uint8_t bytes[32], char text[XT_ANSWER_KEY_ID + 1
 
 /* state: XT_ANSWER_CURRENT first, since whoever takes the first key of a list takes that one. */
 static void write_keys(const struct xt_answer_keys *keys, enum xt_answer_key_state state,
-                       bool *first, struct xt_writer *writer)
+                       int64_t since_s, bool *first, struct xt_writer *writer)
 {
     for (unsigned i = keys->count; i-- > 0;) { /* the newest of the previous ones first */
         const struct xt_answer_key_facts *facts = &keys->facts[i];
         char x[XT_ANSWER_KEY_ID + 1];
-        if (facts->state != state) {
+        if (facts->state != state || facts->retired_s < since_s) {
             continue;
         }
         to_base64url(facts->public, x);
@@ -269,12 +296,30 @@ static void write_keys(const struct xt_answer_keys *keys, enum xt_answer_key_sta
     }
 }
 
-void xt_answer_keys_to_json(const struct xt_answer_keys *keys, struct xt_writer *writer)
+void xt_answer_keys_to_json_since(const struct xt_answer_keys *keys, int64_t since_s,
+                                  struct xt_writer *writer)
 {
     bool first = true;
-    write_keys(keys, XT_ANSWER_CURRENT, &first, writer);
-    write_keys(keys, XT_ANSWER_NEXT, &first, writer);
-    write_keys(keys, XT_ANSWER_PREVIOUS, &first, writer);
+    write_keys(keys, XT_ANSWER_CURRENT, since_s, &first, writer);
+    write_keys(keys, XT_ANSWER_NEXT, since_s, &first, writer);
+    write_keys(keys, XT_ANSWER_PREVIOUS, since_s, &first, writer);
+}
+
+void xt_answer_keys_to_json(const struct xt_answer_keys *keys, struct xt_writer *writer)
+{
+    xt_answer_keys_to_json_since(keys, INT64_MIN, writer);
+}
+
+const struct xt_answer_key_facts *xt_answer_keys_find(const struct xt_answer_keys *keys,
+                                                      struct xt_span id, int64_t since_s)
+{
+    for (unsigned i = 0; i < keys->count; i++) {
+        const struct xt_answer_key_facts *facts = &keys->facts[i];
+        if (xt_span_is(id, facts->id) && facts->retired_s >= since_s) {
+            return facts;
+        }
+    }
+    return NULL;
 }
 
 /* ---- for whoever verifies --------------------------------------------------------------------- */

@@ -1,6 +1,7 @@
-/* crypto/answer_key: the Ed25519 keys (RFC 8032) that sign answers, and what partners know them by.
+/* crypto/answer_key: the Ed25519 keys (RFC 8032) that sign answers and tokens, and what partners know them by.
  *
- *   DIR/keys/signing.key   mode 0600, one key a line: state, time made (UTC), 32-byte seed in hex
+ *   DIR/keys/signing.key   (answers), token.key (tokens): two families of the same form
+ *   mode 0600, one key a line: state, time made (UTC), 32-byte seed in hex
  *
  *     previous 2026-03-01T00:00:00Z 9d61...   signs no more; published, so that what it signed verifies
  *     current  2026-09-01T00:00:00Z 4ccd...   signs
@@ -8,6 +9,7 @@
  *                                             it signs
  *   In this order: any number of previous ones, one current, at most one next. The key after the next is
  *   the next one once they are rotated; of the previous ones the newest XT_ANSWER_PREVIOUS_MAX stay.
+ *   The key after the next is made when they are rotated, so its time is when the one before it retired.
  *
  * A key's name (kid) is the SHA-256 thumbprint of its JWK (RFC 7638, RFC 8037 appendix A.3).
  * Signing takes some 25 us, allocates nothing and takes the same time whatever is signed.
@@ -50,6 +52,7 @@ struct xt_answer_key_facts {
     char made[XT_ANSWER_KEY_TIME + 1];
     char id[XT_ANSWER_KEY_ID + 1];
     uint32_t number; /* the first four bytes of what id says, for commands and logs */
+    int64_t retired_s; /* Unix seconds: it signs nothing since then; INT64_MAX: it does, or nobody knows */
     uint8_t public[XT_ANSWER_PUBLIC];
 };
 
@@ -71,6 +74,13 @@ void xt_answer_sign(const struct xt_answer_keys *keys, struct xt_span message,
 
 /* The public keys as members of a JWK set (RFC 8037), separated by commas: current, next, previous. */
 void xt_answer_keys_to_json(const struct xt_answer_keys *keys, struct xt_writer *writer);
+/* The same without those that retired before since_s: what they signed counts no more. */
+void xt_answer_keys_to_json_since(const struct xt_answer_keys *keys, int64_t since_s,
+                                  struct xt_writer *writer);
+
+/* The key of that name that has not retired before since_s; NULL: there is none. */
+const struct xt_answer_key_facts *xt_answer_keys_find(const struct xt_answer_keys *keys,
+                                                      struct xt_span id, int64_t since_s);
 
 /* ---- for whoever verifies --------------------------------------------------------------------- */
 

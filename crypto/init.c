@@ -256,6 +256,8 @@ static enum xt_status build(struct plan *plan, const char *folder, struct xt_fai
         (status = xt_keyring_create(path, failure)) != XT_OK ||
         (status = in_folder(path, folder, "keys/signing.key", failure)) != XT_OK ||
         (status = xt_answer_key_make(path, failure)) != XT_OK ||
+        (status = in_folder(path, folder, "keys/token.key", failure)) != XT_OK ||
+        (status = xt_answer_key_make(path, failure)) != XT_OK ||
         (status = xt_audit_key_make(folder, failure)) != XT_OK ||
         (status = make_certificates(plan, folder, failure)) != XT_OK ||
         (status = write_settings(folder, failure)) != XT_OK) {

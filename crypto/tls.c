@@ -410,6 +410,16 @@ enum xt_status xt_tls_peer_spki(const struct xt_tls *tls, uint8_t spki[XT_SPKI_S
     return XT_OK;
 }
 
+enum xt_status xt_tls_peer_certificate(const struct xt_tls *tls,
+                                       uint8_t digest[XT_CERTIFICATE_SHA256])
+{
+    if (!tls->established || !tls->has_peer) {
+        return XT_NOT_FOUND;
+    }
+    memcpy(digest, tls->peer_certificate, XT_CERTIFICATE_SHA256);
+    return XT_OK;
+}
+
 int64_t xt_tls_peer_not_after(const struct xt_tls *tls)
 {
     return tls->peer_not_after;

@@ -137,6 +137,10 @@ void xt_tls_output_taken(struct xt_tls *tls, size_t size);
 /* The peer's leaf certificate, after the handshake. XT_NOT_FOUND: it sent none. Computed once per
  * connection, also on resumed sessions. */
 XT_MUST_USE enum xt_status xt_tls_peer_spki(const struct xt_tls *tls, uint8_t spki[XT_SPKI_SHA256]);
+/* The SHA-256 of the same in DER (RFC 8705, section 3.1). */
+#define XT_CERTIFICATE_SHA256 32
+XT_MUST_USE enum xt_status xt_tls_peer_certificate(const struct xt_tls *tls,
+                                                   uint8_t digest[XT_CERTIFICATE_SHA256]);
 /* When the leaf or something above it in its chain expires, Unix seconds: re-checked by the caller on
  * long connections. */
 int64_t xt_tls_peer_not_after(const struct xt_tls *tls);

@@ -85,7 +85,7 @@ struct xt_tls {
     enum xt_status judged; /* XT_OK or XT_DENIED */
     int64_t judged_until;  /* Unix seconds: after that it must be asked again */
     int64_t peer_not_after;
-    uint8_t peer_spki[XT_SPKI_SHA256];
+    uint8_t peer_spki[XT_SPKI_SHA256], peer_certificate[XT_CERTIFICATE_SHA256];
     char server_name[]; /* what a client expects; empty for a server */
 };
 

@@ -241,6 +241,7 @@ bool xt_tls_verify_peer(struct xt_tls *tls, struct xt_tls_context *context, int6
         return refuse(tls, error, alert);
     }
     memcpy(tls->peer_spki, known->spki, sizeof(tls->peer_spki));
+    memcpy(tls->peer_certificate, known->digest, sizeof(tls->peer_certificate));
     tls->peer_not_after = known->not_after;
     tls->has_peer = true;
     tls->judged = XT_OK;

@@ -111,7 +111,9 @@ enum xt_start_blob {
     XT_START_TLS_KEY,      /* PEM */
     XT_START_DIGEST,       /* of the generation */
     XT_START_AUDIT_HEADER, /* of the audit segment, where there is one */
-    XT_START_SIGNING /* as xt_answer_key_read gives it; empty: there are no keys to sign answers */
+    /* The keys that sign answers, an empty line, those that sign tokens: each as xt_answer_key_read gives it;
+     * empty: there are none. */
+    XT_START_SIGNING
 };
 enum xt_start_fd {
     XT_START_SHARED, /* the first of four: enum xt_shared_fd */

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 
+#include "core/token.h"
 #include "net/writer.h"
 #include "store/live_fold.h"
 
@@ -119,9 +120,21 @@ void xt_service_take_answer_keys(struct xt_service *service, struct xt_answer_ke
     service->answer_keys = keys;
 }
 
+void xt_service_take_token_keys(struct xt_service *service, struct xt_answer_keys *keys)
+{
+    xt_answer_keys_close(service->token_keys);
+    service->token_keys = keys;
+}
+
+int64_t xt_service_token_keys_since(const struct xt_service *service)
+{
+    return (int64_t)(service->unix_ms / 1000) - XT_TOKEN_LIFETIME_MAX_S - XT_TOKEN_LEEWAY_S;
+}
+
 void xt_service_close(struct xt_service *service)
 {
     xt_answer_keys_close(service->answer_keys);
+    xt_answer_keys_close(service->token_keys);
     xt_rates_close(service->rates);
     xt_partners_free(service->partners);
     xt_generation_close(service->generation);

@@ -34,6 +34,7 @@ struct xt_service {
     struct xt_audit_trail *trail;       /* NULL: nothing is written down (a test of parts) */
     struct xt_quota_view *quotas;       /* NULL: nobody has a daily quota */
     struct xt_answer_keys *answer_keys; /* NULL: answers cannot be signed */
+    struct xt_answer_keys *token_keys;  /* NULL: no tokens are given, and none is right */
     bool draining;
     bool replaced; /* draining, while others serve in its place: the service is ready */
 
@@ -97,6 +98,10 @@ void xt_service_rest(struct xt_service *service);
 
 /* The same for the keys that sign answers; NULL: none. Cannot fail. */
 void xt_service_take_answer_keys(struct xt_service *service, struct xt_answer_keys *keys);
+/* And for those that sign tokens. */
+void xt_service_take_token_keys(struct xt_service *service, struct xt_answer_keys *keys);
+/* Unix seconds: tokens by keys that retired before are over. */
+int64_t xt_service_token_keys_since(const struct xt_service *service);
 
 /* Sets the time of this turn (CLOCK_REALTIME, CLOCK_MONOTONIC). */
 void xt_service_set_time(struct xt_service *service, uint64_t unix_ms, uint64_t monotonic_ns);
@@ -107,6 +112,7 @@ struct xt_peer {
     bool has_certificate;
     bool refused; /* it was let in once, and would not be now: revoked, or its authority is gone */
     uint8_t spki[XT_SPKI_DIGEST];
+    uint8_t certificate[XT_SHA256]; /* of it in DER: what tokens are bound to */
     int64_t not_after; /* Unix seconds */
 };
 

@@ -19,6 +19,7 @@
 #define XT_NET_SUPERVISOR_INTERNAL_H
 
 #include "core/wall_clock.h"
+#include "crypto/answer_key.h"
 #include "crypto/tickets.h"
 #include "net/children.h"
 #include "net/log.h"
@@ -78,7 +79,7 @@ struct xt_keys_known {
     uint64_t sent, taken;
 };
 
-/* The keys that sign answers, as xt_material_signing gives them; NULL: there are none. */
+/* The keys that sign answers, or tokens, as xt_material_signing gives them; NULL: there are none. */
 struct xt_signing_text {
     uint8_t *text;
     size_t size;
@@ -178,7 +179,7 @@ struct xt_supervisor {
     struct xt_settings settings; /* in force */
     struct xt_keyring *keyring;  /* changes in place */
     uint32_t ticket_order;       /* the last rotation of the ticket keys that was obeyed */
-    struct xt_signing_text signing;
+    struct xt_signing_text signing, token;
     uint64_t keys_serial; /* of all three */
     uint64_t keys_told;   /* that stands in DIR/supervisor/keys.taken */
     struct xt_identity_files *identity;
@@ -280,14 +281,18 @@ XT_MUST_USE enum xt_status xt_quotas_tell(struct xt_member *member);
 struct xt_new_keys {
     struct xt_keyring *keyring;
     uint32_t ticket_order;
-    struct xt_signing_text signing;
-    bool keep_signing; /* those in force stay */
+    struct xt_signing_text signing, token;
+    bool keep_gone; /* signing keys in force stay where there are none now */
 };
 /* Reads and checks DIR/keys; nothing is taken. */
 XT_MUST_USE enum xt_status xt_supervisor_read_keys(const struct xt_supervisor *supervisor,
                                                    struct xt_new_keys *keys,
                                                    struct xt_failure *failure);
 void xt_new_keys_release(struct xt_new_keys *keys);
+/* Writes the keys that sign, as XT_START_SIGNING has them. */
+#define XT_SIGNING_TEXT_MAX (2 * XT_ANSWER_KEYS_TEXT_MAX + 1) /* bytes */
+struct xt_span xt_supervisor_write_signing(const struct xt_supervisor *supervisor,
+                                           struct xt_writer *writer);
 /* Takes them over, so that nothing is left in *keys, and tells everybody what is new. */
 void xt_supervisor_take_keys(struct xt_supervisor *supervisor, struct xt_new_keys *keys);
 /* Both; but signing keys that are gone go on until SIGHUP: an operator may just put another file there. */

@@ -51,8 +51,12 @@ enum xt_status xt_supervisor_read_keys(const struct xt_supervisor *supervisor,
         status = check_keyring(supervisor, keys->keyring, failure);
     }
     if (status == XT_OK) {
-        status = xt_material_signing(supervisor->plan->dir, &keys->signing.text,
+        status = xt_material_signing(supervisor->plan->dir, "signing.key", &keys->signing.text,
                                      &keys->signing.size, failure);
+    }
+    if (status == XT_OK) {
+        status = xt_material_signing(supervisor->plan->dir, "token.key", &keys->token.text,
+                                     &keys->token.size, failure);
     }
     if (status != XT_OK) {
         xt_new_keys_release(keys);
@@ -64,15 +68,15 @@ void xt_new_keys_release(struct xt_new_keys *keys)
 {
     xt_keyring_close(keys->keyring);
     xt_file_release_secret(keys->signing.text);
+    xt_file_release_secret(keys->token.text);
     *keys = (struct xt_new_keys){.keyring = NULL};
 }
 
 /* ---- taking ----------------------------------------------------------------------------------- */
 
 /* Of the key that signs; 0: none does. */
-static uint32_t signing_number(const struct xt_supervisor *supervisor)
+static uint32_t number_of(const struct xt_signing_text *text)
 {
-    const struct xt_signing_text *text = &supervisor->signing;
     struct xt_answer_keys *keys = NULL;
     uint32_t number = 0;
     if (text->size > 0 && xt_answer_keys_open(xt_span_of(text->text, text->size), &keys) == XT_OK) {
@@ -82,7 +86,16 @@ static uint32_t signing_number(const struct xt_supervisor *supervisor)
     return number;
 }
 
-static void log_new(const struct xt_supervisor *supervisor, bool master, bool tickets, bool signing)
+static void log_signing(struct xt_log_line *line, const char *name,
+                        const struct xt_signing_text *text)
+{
+    char id[9];
+    (void)snprintf(id, sizeof(id), "%08" PRIx32, number_of(text));
+    xt_log_text(line, name, text->size > 0 ? id : "none");
+}
+
+static void log_new(const struct xt_supervisor *supervisor, bool master, bool tickets, bool signing,
+                    bool token)
 {
     char id[9];
     struct xt_log_line line;
@@ -96,8 +109,10 @@ static void log_new(const struct xt_supervisor *supervisor, bool master, bool ti
         xt_log_text(&line, "tickets", "renewed");
     }
     if (signing) {
-        (void)snprintf(id, sizeof(id), "%08" PRIx32, signing_number(supervisor));
-        xt_log_text(&line, "signing", supervisor->signing.size > 0 ? id : "none");
+        log_signing(&line, "signing", &supervisor->signing);
+    }
+    if (token) {
+        log_signing(&line, "token", &supervisor->token);
     }
     xt_log_end(&line);
 }
@@ -107,30 +122,38 @@ static bool is_same(const struct xt_signing_text *a, const struct xt_signing_tex
     return a->size == b->size && xt_secret_equal(a->text, b->text, a->size);
 }
 
+/* Puts what is new in the place of what is in force; what stands in *now then is to be given back. */
+static bool exchange(struct xt_signing_text *now, struct xt_signing_text *in_force, bool keep_gone)
+{
+    if ((keep_gone && now->size == 0) || is_same(now, in_force)) {
+        return false;
+    }
+    const struct xt_signing_text before = *in_force;
+    *in_force = *now;
+    *now = before;
+    return true;
+}
+
 void xt_supervisor_take_keys(struct xt_supervisor *supervisor, struct xt_new_keys *keys)
 {
     bool master = !xt_keyring_is_same(keys->keyring, supervisor->keyring);
     bool tickets = keys->ticket_order != supervisor->ticket_order;
-    bool signing = !keys->keep_signing && !is_same(&keys->signing, &supervisor->signing);
+    bool signing = exchange(&keys->signing, &supervisor->signing, keys->keep_gone);
+    bool token = exchange(&keys->token, &supervisor->token, keys->keep_gone);
     if (master) {
         xt_keyring_take(supervisor->keyring, keys->keyring);
     } else {
         xt_keyring_close(keys->keyring);
     }
     keys->keyring = NULL;
-    if (signing) {
-        const struct xt_signing_text before = supervisor->signing;
-        supervisor->signing = keys->signing;
-        keys->signing = before;
-    }
     if (tickets) {
         supervisor->ticket_order = keys->ticket_order;
         xt_ticket_seed_make(supervisor->tickets, (int64_t)time(NULL));
     }
     /* A new audit key signs from the next checkpoint on, so that is due. */
     supervisor->audit.checkpoint_at_ms = 0;
-    if (master || tickets || signing) {
-        log_new(supervisor, master, tickets, signing);
+    if (master || tickets || signing || token) {
+        log_new(supervisor, master, tickets, signing, token);
         supervisor->keys_serial++;
         xt_workers_sync(supervisor);
         xt_writer_slot_sync(supervisor);
@@ -144,7 +167,7 @@ enum xt_status xt_supervisor_look_at_keys(struct xt_supervisor *supervisor,
     struct xt_new_keys keys;
     enum xt_status status = xt_supervisor_read_keys(supervisor, &keys, failure);
     if (status == XT_OK) {
-        keys.keep_signing = keys.signing.size == 0;
+        keys.keep_gone = true;
         xt_supervisor_take_keys(supervisor, &keys);
     }
     return status;
@@ -165,14 +188,25 @@ void xt_supervisor_keys_changed(void *context)
 
 /* ---- telling ---------------------------------------------------------------------------------- */
 
+struct xt_span xt_supervisor_write_signing(const struct xt_supervisor *supervisor,
+                                           struct xt_writer *writer)
+{
+    size_t at = writer->size;
+    xt_write(writer, supervisor->signing.text, supervisor->signing.size);
+    xt_write_byte(writer, '\n');
+    xt_write(writer, supervisor->token.text, supervisor->token.size);
+    xt_require(!writer->overflow);
+    return xt_span_of(writer->data + at, writer->size - at);
+}
+
 static enum xt_status send_keys(struct xt_supervisor *supervisor, struct xt_child *child,
                                 bool worker)
 {
-    uint8_t *exported = xt_secret_alloc(XT_KEYRING_EXPORT_MAX);
+    uint8_t *exported = xt_secret_alloc(XT_KEYRING_EXPORT_MAX + XT_SIGNING_TEXT_MAX);
     if (exported == NULL) {
         return XT_NO_MEMORY;
     }
-    struct xt_writer writer = xt_writer_over(exported, XT_KEYRING_EXPORT_MAX);
+    struct xt_writer writer = xt_writer_over(exported, XT_KEYRING_EXPORT_MAX + XT_SIGNING_TEXT_MAX);
     xt_keyring_export(supervisor->keyring, &writer);
     xt_require(!writer.overflow);
     struct xt_control_message message = {.type = XT_CONTROL_KEYS,
@@ -182,7 +216,7 @@ static enum xt_status send_keys(struct xt_supervisor *supervisor, struct xt_chil
         message.numbers[1] = supervisor->tickets->period;
         message.blobs[1] =
             xt_span_of(supervisor->tickets->secret, sizeof(supervisor->tickets->secret));
-        message.blobs[2] = xt_span_of(supervisor->signing.text, supervisor->signing.size);
+        message.blobs[2] = xt_supervisor_write_signing(supervisor, &writer);
     }
     enum xt_status status = xt_child_send(child, &message);
     xt_secret_free(exported);
@@ -251,7 +285,8 @@ void xt_supervisor_keys_progress(struct xt_supervisor *supervisor)
     supervisor->keys_told = supervisor->keys_serial;
     struct xt_keys_taken taken = {.master = xt_keyring_current(supervisor->keyring),
                                   .tickets = supervisor->ticket_order,
-                                  .signing = signing_number(supervisor)};
+                                  .signing = number_of(&supervisor->signing),
+                                  .token = number_of(&supervisor->token)};
     if (xt_keys_taken_write(supervisor->plan->dir, &taken, &failure) != XT_OK) {
         xt_supervisor_log_failure("keys_taken_not_told",
                                   &failure); /* they are in force all the same */

@@ -1,9 +1,12 @@
 #include "net/supervisor_material.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
 
 #include "crypto/answer_key.h"
 #include "crypto/credential.h"
+#include "crypto/keys_folder.h"
 #include "net/config.h"
 #include "net/control.h"
 #include "net/log.h"
@@ -95,13 +98,13 @@ void xt_material_release_identity(struct xt_identity_files *identity)
     }
 }
 
-enum xt_status xt_material_signing(const char *dir, uint8_t **text, size_t *size,
+enum xt_status xt_material_signing(const char *dir, const char *file, uint8_t **text, size_t *size,
                                    struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
     *text = NULL;
     *size = 0;
-    enum xt_status status = xt_key_path(dir, "signing.key", path, failure);
+    enum xt_status status = xt_key_path(dir, file, path, failure);
     if (status == XT_OK) {
         status = xt_answer_key_read(path, text, size, failure);
     }
@@ -109,10 +112,38 @@ enum xt_status xt_material_signing(const char *dir, uint8_t **text, size_t *size
         return status;
     }
     struct xt_log_line line;
-    xt_log_begin(&line, XT_LOG_WARNING, "signing_key_missing");
+    bool tokens = strcmp(file, "token.key") == 0;
+    xt_log_begin(&line, XT_LOG_WARNING, tokens ? "token_key_missing" : "signing_key_missing");
     xt_log_text(&line, "file", path);
     xt_log_end(&line);
     return XT_OK;
+}
+
+void xt_material_make_token_keys(const char *dir)
+{
+    char path[XT_PATH_MAX];
+    struct xt_failure failure = {.text = ""};
+    struct xt_log_line line;
+    int lock = -1;
+    enum xt_status status = xt_key_path(dir, "token.key", path, &failure);
+    if (status != XT_OK || access(path, F_OK) == 0) {
+        return; /* what is wrong with it is told when it is read */
+    }
+    status = xt_keys_lock(dir, &lock, &failure);
+    if (status == XT_OK) {
+        status = xt_answer_key_make(path, &failure);
+        close(lock);
+    }
+    if (status == XT_EXISTS) {
+        return;
+    }
+    xt_log_begin(&line, status == XT_OK ? XT_LOG_INFO : XT_LOG_WARNING,
+                 status == XT_OK ? "token_key_made" : "token_key_not_made");
+    xt_log_text(&line, "file", path);
+    if (status != XT_OK) {
+        xt_log_text(&line, "reason", failure.text);
+    }
+    xt_log_end(&line);
 }
 
 /* ---- partners --------------------------------------------------------------------------------- */

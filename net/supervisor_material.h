@@ -37,10 +37,14 @@ XT_MUST_USE enum xt_status xt_material_identity(const char *dir, const struct xt
                                                 struct xt_failure *failure);
 void xt_material_release_identity(struct xt_identity_files *identity);
 
-/* The text of the keys that sign answers, in locked memory; to be given back with xt_file_release_secret.
- * A deployment may lack them: NULL, and the log says so. */
-XT_MUST_USE enum xt_status xt_material_signing(const char *dir, uint8_t **text, size_t *size,
-                                               struct xt_failure *failure);
+/* The text of the keys that sign answers ("signing.key") or tokens ("token.key"), in locked memory; to be
+ * given back with xt_file_release_secret. A deployment may lack them: NULL, and the log says so. */
+XT_MUST_USE enum xt_status xt_material_signing(const char *dir, const char *file, uint8_t **text,
+                                               size_t *size, struct xt_failure *failure);
+
+/* At the start: makes token.key in a deployment of before there were tokens. Where it cannot be made the log
+ * says why, and no tokens are given. */
+void xt_material_make_token_keys(const char *dir);
 
 /* Loads the partners beside `previous` (may be NULL) and logs what it refused. live: who held which
  * certificate on record; NULL: nobody. */

@@ -142,6 +142,9 @@ static enum xt_status prepare(struct xt_supervisor *supervisor, struct xt_failur
         status = make_own_folder(dir, failure);
     }
     if (status == XT_OK) {
+        xt_material_make_token_keys(dir);
+    }
+    if (status == XT_OK) {
         status = xt_deployment_keyring(dir, &supervisor->keyring, failure);
     }
     if (status == XT_OK) {
@@ -219,6 +222,7 @@ static void release(struct xt_supervisor *supervisor)
     xt_material_release_identity(supervisor->identity);
     xt_keyring_close(supervisor->keyring);
     xt_file_release_secret(supervisor->signing.text);
+    xt_file_release_secret(supervisor->token.text);
     xt_secret_free(supervisor->tickets);
     free(supervisor);
 }

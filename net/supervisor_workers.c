@@ -49,13 +49,14 @@ static bool is_served(struct xt_slot *slot)
 static enum xt_status send_start(struct xt_member *member)
 {
     struct xt_supervisor *supervisor = member->supervisor;
-    uint8_t *keys = xt_secret_alloc(XT_KEYRING_EXPORT_MAX);
+    uint8_t *keys = xt_secret_alloc(XT_KEYRING_EXPORT_MAX + XT_SIGNING_TEXT_MAX);
     if (keys == NULL) {
         return XT_NO_MEMORY;
     }
-    struct xt_writer writer = xt_writer_over(keys, XT_KEYRING_EXPORT_MAX);
+    struct xt_writer writer = xt_writer_over(keys, XT_KEYRING_EXPORT_MAX + XT_SIGNING_TEXT_MAX);
     xt_keyring_export(supervisor->keyring, &writer);
     xt_require(!writer.overflow);
+    struct xt_span keyring = xt_written(&writer);
     struct xt_control_message message = {.type = XT_CONTROL_START};
     message.numbers[XT_START_PLACE] = member->place;
     message.numbers[XT_START_INDEX] = member->slot->index;
@@ -73,12 +74,11 @@ static enum xt_status send_start(struct xt_member *member)
         xt_span_of(supervisor->plan->dir, strlen(supervisor->plan->dir) + 1);
     message.blobs[XT_START_SETTINGS] =
         xt_span_of(&supervisor->settings, sizeof(supervisor->settings));
-    message.blobs[XT_START_KEYRING] = xt_written(&writer);
+    message.blobs[XT_START_KEYRING] = keyring;
     message.blobs[XT_START_TICKET_SECRET] =
         xt_span_of(supervisor->tickets->secret, sizeof(supervisor->tickets->secret));
     message.blobs[XT_START_TLS_KEY] = supervisor->identity->tls.key;
-    message.blobs[XT_START_SIGNING] =
-        xt_span_of(supervisor->signing.text, supervisor->signing.size);
+    message.blobs[XT_START_SIGNING] = xt_supervisor_write_signing(supervisor, &writer);
     message.blobs[XT_START_DIGEST] = xt_span_of(supervisor->digest, sizeof(supervisor->digest));
     xt_sockets_set_right(member->slot);
     _Static_assert(XT_START_API == XT_START_SHARED + XT_SHARED_FDS, "all of them have a place");

@@ -83,12 +83,30 @@ enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings
     return status;
 }
 
+static enum xt_status open_keys(struct xt_span text, struct xt_answer_keys **keys)
+{
+    return text.size == 0 ? XT_OK : xt_answer_keys_open(text, keys);
+}
+
 enum xt_status xt_worker_take_signing(struct xt_worker *worker, struct xt_span text)
 {
-    struct xt_answer_keys *keys = NULL;
-    enum xt_status status = text.size == 0 ? XT_OK : xt_answer_keys_open(text, &keys);
+    struct xt_answer_keys *answers = NULL, *tokens = NULL;
+    size_t at = 0;
+    while (at < text.size && (text.data[at] != '\n' || (at > 0 && text.data[at - 1] != '\n'))) {
+        at++;
+    }
+    if (at == text.size) {
+        return XT_INVALID; /* the empty line is always there */
+    }
+    enum xt_status status = open_keys(xt_span_of(text.data, at), &answers);
     if (status == XT_OK) {
-        xt_service_take_answer_keys(&worker->service, keys);
+        status = open_keys(xt_span_of(text.data + at + 1, text.size - at - 1), &tokens);
+    }
+    if (status == XT_OK) {
+        xt_service_take_answer_keys(&worker->service, answers);
+        xt_service_take_token_keys(&worker->service, tokens);
+    } else {
+        xt_answer_keys_close(answers);
     }
     return status;
 }

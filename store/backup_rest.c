@@ -349,7 +349,7 @@ static enum xt_status add_file(struct xt_key_bundle *bundle, const char *name, c
     }
     enum xt_status status = read_key(name, path, only_secret, &content, &size, failure);
     if (status == XT_NOT_FOUND) {
-        return XT_OK; /* ca.key may be kept elsewhere, signing.key need not be there */
+        return XT_OK; /* ca.key may be kept elsewhere, signing.key and token.key need not be there */
     }
     if (status == XT_OK && (!only_secret || is_secret(name, xt_span_of(content, size)))) {
         status = xt_key_bundle_add(bundle, name, xt_span_of(content, size));
@@ -390,7 +390,8 @@ static enum xt_status collect_named(struct xt_key_bundle *bundle, const char *di
                                     struct xt_failure *failure)
 {
     static const char *const names[] = {"master.keys", "audit.key",   "audit.pub",
-                                        "server.key",  "signing.key", "ca.key"};
+                                        "server.key",  "signing.key", "token.key",
+                                        "ca.key"};
     enum xt_status status = XT_OK;
     for (size_t i = 0; status == XT_OK && i < sizeof(names) / sizeof(names[0]); i++) {
         char path[XT_PATH_MAX], name[64];

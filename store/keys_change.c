@@ -93,7 +93,8 @@ static void print_rotated(const struct xt_keys_asked *asked, uint32_t id, enum s
     } else if (asked->kind == &xt_key_kinds[XT_KEYS_AUDIT]) {
         puts("Give auditors the new keys/audit.pub, above all if the key before may be in other "
              "hands.");
-    } else if (asked->kind == &xt_key_kinds[XT_KEYS_SIGNING]) {
+    } else if (asked->kind == &xt_key_kinds[XT_KEYS_SIGNING] ||
+               asked->kind == &xt_key_kinds[XT_KEYS_TOKEN]) {
         puts("Partners who keep the published list have it already; the key before stays in the "
              "list.");
     }

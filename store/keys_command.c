@@ -13,7 +13,7 @@
 
 static const char help[] =
     "usage: xacthuc keys list DIR [--json]\n"
-    "       xacthuc keys rotate DIR master|audit|tickets|signing [--json]\n"
+    "       xacthuc keys rotate DIR master|audit|tickets|signing|token [--json]\n"
     "       xacthuc keys retire DIR master ID [--json]\n"
     "\n"
     "list    the keys by id, never by their bytes: when they were made and what still needs them\n"
@@ -27,6 +27,8 @@ static const char help[] =
     "          tickets  of TLS sessions; clients that come back make one full handshake\n"
     "          signing  signs answers: the key that was published as the next one; another is the\n"
     "                   next. The last four before stay published, older ones go by themselves\n"
+    "          token    signs access tokens, in the same way; the one before stays published until\n"
+    "                   the last of its tokens is over\n"
     "retire  destroys an old master key; refuses while a generation, the live store or the audit\n"
     "        log needs it. Copies of those elsewhere that need it cannot be opened any more\n"
     "\n"
@@ -106,8 +108,9 @@ static int parse(struct xt_keys_asked *asked, int argc, char **argv)
         return xt_usage_error("keys", "there are no keys of the kind %s", words[2]);
     }
     if (out && asked->kind != NULL && asked->kind != &xt_key_kinds[XT_KEYS_MASTER]) {
-        return asked->kind == &xt_key_kinds[XT_KEYS_SIGNING]
-                   ? xt_usage_error("keys", "only master keys are retired: signing keys of before "
+        return asked->kind == &xt_key_kinds[XT_KEYS_SIGNING] ||
+                       asked->kind == &xt_key_kinds[XT_KEYS_TOKEN]
+                   ? xt_usage_error("keys", "only master keys are retired: such keys of before "
                                             "go by themselves as new ones come")
                    : xt_usage_error("keys",
                                     "only master keys are retired: old %s keys are gone already",

@@ -19,7 +19,7 @@ struct xt_key_row {
     bool current;
     const struct xt_key_use_count *use; /* of a master key */
     uint32_t vouched_by;                /* of an audit key; 0: nobody */
-    const char *kid;                    /* of a signing key: its name in the published list */
+    const char *kid;                    /* of a signing or token key: its name in the published list */
     bool next;                          /* it will be the current one */
 };
 
@@ -34,6 +34,7 @@ enum xt_key_kind_place {
     XT_KEYS_AUDIT,
     XT_KEYS_TICKETS,
     XT_KEYS_SIGNING,
+    XT_KEYS_TOKEN,
     XT_KEYS_KINDS
 };
 struct xt_key_kind {

@@ -133,12 +133,12 @@ static enum xt_status open_signing(const char *path, struct xt_answer_keys **key
     return status;
 }
 
-static enum xt_status list_signing(const char *dir, struct xt_key_printer *printer,
-                                   struct xt_failure *failure)
+static enum xt_status list_family(const char *dir, const char *kind, const char *file,
+                                  struct xt_key_printer *printer, struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
     struct xt_answer_keys *keys = NULL;
-    enum xt_status status = xt_key_path(dir, "signing.key", path, failure);
+    enum xt_status status = xt_key_path(dir, file, path, failure);
     if (status == XT_OK) {
         status = open_signing(path, &keys, failure);
     }
@@ -147,7 +147,7 @@ static enum xt_status list_signing(const char *dir, struct xt_key_printer *print
     }
     for (unsigned i = 0; i < xt_answer_keys_count(keys); i++) {
         const struct xt_answer_key_facts *facts = xt_answer_keys_at(keys, i);
-        const struct xt_key_row row = {.kind = "signing",
+        const struct xt_key_row row = {.kind = kind,
                                        .id = facts->number,
                                        .made = facts->made,
                                        .current = facts->state == XT_ANSWER_CURRENT,
@@ -160,11 +160,12 @@ static enum xt_status list_signing(const char *dir, struct xt_key_printer *print
 }
 
 /* In a deployment of before there were such keys it makes the first ones. */
-static enum xt_status rotate_signing(const char *dir, uint32_t *id, struct xt_failure *failure)
+static enum xt_status rotate_family(const char *dir, const char *file, uint32_t *id,
+                                    struct xt_failure *failure)
 {
     char path[XT_PATH_MAX];
     struct xt_answer_keys *keys = NULL;
-    enum xt_status status = xt_key_path(dir, "signing.key", path, failure);
+    enum xt_status status = xt_key_path(dir, file, path, failure);
     if (status == XT_OK) {
         status = xt_answer_key_rotate(path, failure);
     }
@@ -181,6 +182,34 @@ static enum xt_status rotate_signing(const char *dir, uint32_t *id, struct xt_fa
     return status;
 }
 
+static enum xt_status list_signing(const char *dir, struct xt_key_printer *printer,
+                                   struct xt_failure *failure)
+{
+    return list_family(dir, "signing", "signing.key", printer, failure);
+}
+
+static enum xt_status list_token(const char *dir, struct xt_key_printer *printer,
+                                 struct xt_failure *failure)
+{
+    return list_family(dir, "token", "token.key", printer, failure);
+}
+
+static enum xt_status rotate_signing(const char *dir, uint32_t *id, struct xt_failure *failure)
+{
+    return rotate_family(dir, "signing.key", id, failure);
+}
+
+static enum xt_status rotate_token(const char *dir, uint32_t *id, struct xt_failure *failure)
+{
+    return rotate_family(dir, "token.key", id, failure);
+}
+
+static bool token_is_taken(const char *dir, uint32_t id, const struct xt_keys_taken *taken)
+{
+    (void)dir;
+    return taken->token == id;
+}
+
 static bool signing_is_taken(const char *dir, uint32_t id, const struct xt_keys_taken *taken)
 {
     (void)dir;
@@ -194,4 +223,5 @@ const struct xt_key_kind xt_key_kinds[XT_KEYS_KINDS] = {
     {"audit", "audit.key", list_audit, xt_audit_key_rotate, audit_is_taken},
     {"tickets", "tickets", list_tickets, xt_ticket_order_write, tickets_are_taken},
     {"signing", "signing.key", list_signing, rotate_signing, signing_is_taken},
+    {"token", "token.key", list_token, rotate_token, token_is_taken},
 };

@@ -7,7 +7,7 @@
 #include "store/live.h"
 
 #define NAME XT_SUPERVISOR_FOLDER "/keys.taken"
-#define TEXT_MAX 64
+#define TEXT_MAX 80
 
 enum xt_status xt_keys_taken_write(const char *dir, const struct xt_keys_taken *taken,
                                    struct xt_failure *failure)
@@ -17,8 +17,9 @@ enum xt_status xt_keys_taken_write(const char *dir, const struct xt_keys_taken *
         return xt_fail(failure, XT_TOO_LARGE, "the path of the deployment is too long");
     }
     int size = snprintf(text, sizeof(text),
-                        "master %08" PRIx32 "\ntickets %08" PRIx32 "\nsigning %08" PRIx32 "\n",
-                        taken->master, taken->tickets, taken->signing);
+                        "master %08" PRIx32 "\ntickets %08" PRIx32 "\nsigning %08" PRIx32
+                        "\ntoken %08" PRIx32 "\n",
+                        taken->master, taken->tickets, taken->signing, taken->token);
     return xt_file_write(path, xt_span_of(text, (size_t)size), 0600, true, failure);
 }
 
@@ -51,8 +52,8 @@ enum xt_status xt_keys_taken_read(const char *dir, bool *runs, struct xt_keys_ta
     if (xt_path_join(path, dir, NAME) == XT_OK &&
         xt_file_read(path, TEXT_MAX, &content, &size, NULL) == XT_OK) {
         if (sscanf((const char *)content,
-                   "master %8" SCNx32 "\ntickets %8" SCNx32 "\nsigning %8" SCNx32, &taken->master,
-                   &taken->tickets, &taken->signing) < 2) {
+                   "master %8" SCNx32 "\ntickets %8" SCNx32 "\nsigning %8" SCNx32 "\ntoken %8" SCNx32,
+                   &taken->master, &taken->tickets, &taken->signing, &taken->token) < 2) {
             *taken = (struct xt_keys_taken){.master = 0};
         }
         xt_file_release(content, size);

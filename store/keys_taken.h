@@ -3,6 +3,7 @@
  *   master 0123abcd      current master key of every process
  *   tickets 4567cdef     0: none was ever asked for
  *   signing 89ab0123     that signs answers; 0: none does
+ *   token cdef4567       the same for tokens
  *
  * Written once all of them have it, so that nobody seals under an older one any more; and gone when the
  * server has ended in order. Ids only, nothing secret.
@@ -13,7 +14,7 @@
 #include "crypto/file.h"
 
 struct xt_keys_taken {
-    uint32_t master, tickets, signing;
+    uint32_t master, tickets, signing, token;
 };
 
 XT_MUST_USE enum xt_status xt_keys_taken_write(const char *dir, const struct xt_keys_taken *taken,

@@ -74,7 +74,7 @@ static void the_written_file_says_every_default_and_its_reason(void **state)
             settings++;
         }
     }
-    assert_int_equal(settings, 31);
+    assert_int_equal(settings, 33);
     assert_memory_equal(&read, &defaults, sizeof read);
 }
 
@@ -100,6 +100,12 @@ static void values_within_bounds_are_taken(void **state)
     assert_int_equal(xt_settings_set(&s, "server", "allow_older_generation", "yes", &failure),
                      XT_OK);
     assert_int_equal(s.allow_older_generation, 1);
+    assert_int_equal(xt_settings_set(&s, "tokens", "issuer", "https://id.example.vn:8443/xt", &failure),
+                     XT_OK);
+    assert_string_equal(s.token_issuer, "https://id.example.vn:8443/xt");
+    assert_int_equal(xt_settings_set(&s, "tokens", "issuer", "auto", &failure), XT_OK);
+    assert_int_equal(xt_settings_set(&s, "tokens", "lifetime", "15m", &failure), XT_OK);
+    assert_int_equal(s.token_ms, 900000);
     assert_int_equal(xt_settings_set(&s, "limits", "header_timeout", "250ms", &failure), XT_OK);
     assert_int_equal(s.header_ms, 250);
     assert_int_equal(xt_settings_set(&s, "limits", "header_timeout", "5m", &failure), XT_OK);
@@ -132,6 +138,16 @@ static void others_are_refused_with_what_is_allowed(void **state)
         {"server", "listen", "[127.0.0.1]:8443", XT_INVALID, ADDRESS_RULE},
         {"server", "listen", "[::1:8443", XT_INVALID, ADDRESS_RULE},
         {"server", "listen", ":8443", XT_INVALID, ADDRESS_RULE},
+#define ISSUER_RULE                                                                                \
+    "[tokens] issuer must be https://name, without ?, # or a / at its end, of at most 128 "        \
+    "characters; or auto"
+        {"tokens", "issuer", "", XT_INVALID, ISSUER_RULE},
+        {"tokens", "issuer", "http://id.example.vn", XT_INVALID, ISSUER_RULE},
+        {"tokens", "issuer", "https://id.example.vn/", XT_INVALID, ISSUER_RULE},
+        {"tokens", "issuer", "https://id.example.vn?a", XT_INVALID, ISSUER_RULE},
+        {"tokens", "issuer", "https://id.example\".vn", XT_INVALID, ISSUER_RULE},
+        {"tokens", "lifetime", "901s", XT_INVALID,
+         "[tokens] lifetime must be a whole number with its unit (ms, s, m or h) from 1m to 15m"},
         {"server", "tls_min_version", "1.1", XT_INVALID,
          "[server] tls_min_version must be 1.3 or 1.2"},
 #define FILE_RULE "[server] revocations must be a file below this folder, or empty"

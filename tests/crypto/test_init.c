@@ -91,7 +91,7 @@ static void assert_usable(const char *name)
     struct xt_failure failure;
     struct xt_keyring *keyring;
     static const char *const secret[] = {"keys/master.keys", "keys/ca.key", "keys/server.key",
-                                         "keys/signing.key", "xacthuc.conf"};
+                                         "keys/signing.key", "keys/token.key", "xacthuc.conf"};
     static const char *const folders[] = {"",     "keys",       "partners", "identity",
                                           "live", "supervisor", "audit"};
     for (size_t i = 0; i < sizeof(secret) / sizeof(secret[0]); i++) {

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "crypto/hex.h"
 #include "tests/crypto/link.h"
 #include "tests/crypto/scratch.h"
 #include "tests/test.h"
@@ -151,6 +152,7 @@ static void assert_refused(const char *client_name, const char *word, const char
         uint8_t spki[32];
         size_t count;
         assert_int_equal(xt_tls_peer_spki(link_.server.tls, spki), XT_NOT_FOUND);
+        assert_int_equal(xt_tls_peer_certificate(link_.server.tls, spki), XT_NOT_FOUND);
         assert_int_equal(xt_tls_read(link_.server.tls, spki, sizeof(spki), &count), XT_DENIED);
         assert_int_equal(xt_tls_write(link_.server.tls, xt_span_of("x", 1), &count), XT_DENIED);
         assert_int_equal(link_.client.stream, XT_DENIED);
@@ -356,15 +358,29 @@ static void answer(void)
     assert_int_equal(link_.client.size, 6);
 }
 
+/* As another program tells it: what a partner puts into its configuration. */
+static void digest_of(const char *name, uint8_t digest[32])
+{
+    char hex[SHELL_TEXT_MAX];
+    assert_true(scratch_shell(hex, "openssl x509 -in %s -outform DER | sha256sum", scratch(name)));
+    assert_true(xt_hex_parse((const uint8_t *)hex, digest, 32));
+}
+
 static void a_resumed_session_keeps_the_partner(void **state)
 {
     (void)state;
-    uint8_t first[32], again[32];
+    uint8_t first[32], again[32], digest[32];
     struct xt_tls_context *server = link_server();
     struct xt_tls_context *client = link_client("client", true);
     link_open(&link_, client, server, "localhost");
     link_pump(&link_, 4096);
     assert_int_equal(xt_tls_peer_spki(link_.server.tls, first), XT_OK);
+    assert_int_equal(xt_tls_peer_certificate(link_.server.tls, digest), XT_OK);
+    if (have_openssl()) {
+        uint8_t expected[32];
+        digest_of("client.crt", expected);
+        assert_memory_equal(digest, expected, 32);
+    }
     int64_t until = xt_tls_peer_not_after(link_.server.tls);
     answer();
     link_close(&link_);
@@ -376,6 +392,8 @@ static void a_resumed_session_keeps_the_partner(void **state)
         assert_true(xt_tls_resumed(link_.client.tls));
         assert_int_equal(xt_tls_peer_spki(link_.server.tls, again), XT_OK);
         assert_memory_equal(first, again, 32);
+        assert_int_equal(xt_tls_peer_certificate(link_.server.tls, again), XT_OK);
+        assert_memory_equal(digest, again, 32);
         assert_true(xt_tls_peer_not_after(link_.server.tls) == until);
         write_all(&link_.client, "hello", 5);
         link_pump(&link_, 4096);
