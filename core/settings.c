@@ -116,6 +116,18 @@ static const struct setting SETTINGS[] = {
      "How long an access token counts. Short: whoever checks only its signature does not hear that it\n"
      "# was revoked."},
 
+    {"passcode", "memory", COUNT, PLACE(passcode_memory), "19", 7, 100,
+     "MiB that hashing a passcode takes (Argon2id, one lane). What OWASP asks for at least, with two\n"
+     "# passes. Hashes that cost less are made anew when their holder comes with his passcode."},
+    {"passcode", "passes", COUNT, PLACE(passcode_passes), "2", 1, 10,
+     "How often it goes over that memory; with 7 MiB, five times."},
+    {"passcode", "threads", COUNT, PLACE(passcode_threads), "1", 1, 8,
+     "Of each worker that hash, beside its loop and after everything else (SCHED_IDLE): each does\n"
+     "# some 40 passcodes a second at these costs. A change takes a restart."},
+    {"passcode", "queue", COUNT, PLACE(passcode_queue), "16", 1, 256,
+     "Passcodes of one worker that are hashed or wait for it; more are 503 at once. 16: nobody waits\n"
+     "# for more than half a second."},
+
     {"audit", "sync", AUDIT_SYNC, PLACE(audit_sync), "interval", 0, 0,
      "When the disk must have an answer's entry; no answer leaves before the entry is written to "
      "its\n"
@@ -139,6 +151,7 @@ static const char *const SECTIONS[][2] = {
                "ms, s, m, h."},
     {"partners", "When the operator hears of a partner."},
     {"tokens", "Access tokens that citizens' authentications are answered with."},
+    {"passcode", "What hashing a passcode costs, the attacker and us."},
     {"audit", "The log of every answer (see README, audit log)."},
 };
 

@@ -33,6 +33,9 @@ struct xt_settings {
     /* [tokens] */
     char token_issuer[XT_SETTING_STRING_MAX]; /* an https URL; "auto": from the server's certificate */
     uint32_t token_ms;                        /* how long one counts */
+    /* [passcode] */
+    uint32_t passcode_memory, passcode_passes; /* MiB; over it */
+    uint32_t passcode_threads, passcode_queue; /* of a worker */
     /* [audit] */
     char audit_sync[16];         /* "interval" or "answer" */
     uint32_t audit_segment_size; /* MiB */

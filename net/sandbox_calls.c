@@ -356,13 +356,15 @@ static bool add_memory(scmp_filter_ctx filter)
            kill_with(filter, SCMP_SYS(mprotect), 2, PROT_EXEC);
 }
 
-/* Threads yes (the loop's pool), processes no. glibc asks for clone3 first, whose flags a filter
+/* Threads yes (the loop's pool, and those that hash, which come after everybody else), processes no. glibc asks for clone3 first, whose flags a filter
  * cannot see, and takes ENOSYS for an old kernel. */
 static bool add_threads(scmp_filter_ctx filter)
 {
     return add_when(filter, SCMP_ACT_ALLOW, SCMP_SYS(clone),
                     (struct scmp_arg_cmp){0, SCMP_CMP_MASKED_EQ, CLONE_THREAD, CLONE_THREAD}) &&
            seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS), SCMP_SYS(clone3), 0) == 0 &&
+           allow_exactly(filter, SCMP_SYS(sched_setscheduler), 1, SCHED_IDLE) &&
+           allow_exactly(filter, SCMP_SYS(sched_setaffinity), 0, 0) &&
            allow_exactly(filter, SCMP_SYS(tgkill), 0, (uint64_t)getpid());
 }
 
