@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "crypto/holder_signer.h"
 #include "crypto/keyring.h"
 #include "tests/crypto/scratch.h"
 #include "tests/test.h"
@@ -215,6 +216,34 @@ static void other_keys_are_none(void **state)
     }
 }
 
+/* ---- what load generators and tests sign with --------------------------------------------------- */
+
+static void what_is_signed_verifies(void **state)
+{
+    (void)state;
+    static const enum xt_holder_key kinds[] = {XT_HOLDER_P256, XT_HOLDER_ED25519};
+    for (unsigned i = 0; i < 2; i++) {
+        uint8_t seed[XT_HOLDER_SEED] = {(uint8_t)i}, again[XT_HOLDER_SPKI_MAX];
+        struct xt_holder_signer *signer = NULL, *same = NULL;
+        enum xt_holder_key kind;
+        assert_int_equal(xt_holder_signer_open(kinds[i], seed, &signer), XT_OK);
+        assert_int_equal(xt_holder_signer_open(kinds[i], seed, &same), XT_OK);
+        spki_size = xt_holder_signer_spki(signer, spki);
+        assert_int_equal(xt_holder_signer_spki(same, again), spki_size);
+        assert_memory_equal(spki, again, spki_size);
+        assert_int_equal(xt_holder_key_kind(key(), &kind), XT_OK);
+        assert_int_equal(kind, kinds[i]);
+        for (unsigned n = 0; n < 20; n++) {
+            assert_int_equal(xt_holder_sign(signer, xt_span_of_string("a message"), signature),
+                             XT_OK);
+            assert_int_equal(verify("a message"), XT_OK);
+            assert_int_equal(verify("another"), XT_DENIED);
+        }
+        xt_holder_signer_close(signer);
+        xt_holder_signer_close(same);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -224,6 +253,7 @@ int main(void)
         cmocka_unit_test(numbers_outside_their_range_are_wrong),
         cmocka_unit_test(keys_of_small_order_are_none),
         cmocka_unit_test(other_keys_are_none),
+        cmocka_unit_test(what_is_signed_verifies),
     };
     return cmocka_run_group_tests(tests, scratch_make, scratch_remove);
 }

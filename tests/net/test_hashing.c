@@ -125,7 +125,7 @@ static void full_queue_is_told_at_once(void **state)
 static void each_of_many_is_called_back_once(void **state)
 {
     (void)state;
-    enum { MANY = 2 * XT_HASHING_MOST };
+    enum { MANY = XT_HASHING_MOST + 44 };
     static struct told told[MANY];
     begin(3, XT_HASHING_MOST);
     settings.passcode_memory = 7;
