@@ -22,6 +22,7 @@ static const struct xt_command commands[] = {
     {"check", "verify every byte of the served generation", xt_command_check},
     {"audit", "verify, search, export and expire the audit log", xt_command_audit},
     {"keys", "list keys and what needs them, make new ones, take old ones out", xt_command_keys},
+    {"token", "tell what an access token says and whether it is ours", xt_command_token},
     {"backup", "copy a deployment that belongs together, also while it serves", xt_command_backup},
     {"restore", "make a deployment of a backup, checked from end to end", xt_command_restore},
     {"stats", "counts and sizes of the served generation", xt_command_stats},

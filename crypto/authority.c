@@ -298,3 +298,39 @@ enum xt_status xt_certificate_spki(const char *path, uint8_t spki[XT_SPKI_SHA256
     sk_X509_pop_free(list, X509_free);
     return status;
 }
+
+/* Letters, digits, dots and hyphens: what a host in a URL is made of. */
+static bool take_name(const ASN1_STRING *text, char name[XT_CERTIFICATE_NAME_MAX + 1])
+{
+    static const char letters[] =
+        "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-";
+    size_t size = (size_t)ASN1_STRING_length(text);
+    if (size == 0 || size > XT_CERTIFICATE_NAME_MAX) {
+        return false;
+    }
+    memcpy(name, ASN1_STRING_get0_data(text), size);
+    name[size] = '\0';
+    return strspn(name, letters) == size;
+}
+
+void xt_certificate_name(struct xt_span pem, char name[XT_CERTIFICATE_NAME_MAX + 1])
+{
+    STACK_OF(X509) * list;
+    bool found = false;
+    name[0] = '\0';
+    if (xt_pem_certificates_in(pem, "the certificate", &list, NULL) != XT_OK) {
+        return;
+    }
+    GENERAL_NAMES *names =
+        X509_get_ext_d2i(sk_X509_value(list, 0), NID_subject_alt_name, NULL, NULL);
+    for (size_t i = 0; names != NULL && !found && i < sk_GENERAL_NAME_num(names); i++) {
+        const GENERAL_NAME *one = sk_GENERAL_NAME_value(names, i);
+        found = one->type == GEN_DNS && take_name(one->d.dNSName, name);
+    }
+    if (!found) {
+        name[0] = '\0';
+    }
+    GENERAL_NAMES_free(names);
+    sk_X509_pop_free(list, X509_free);
+    ERR_clear_error();
+}

@@ -66,6 +66,11 @@ bool xt_is_certificate_or_list(struct xt_span content);
 /* Whether a file has a private key in PEM, of any form (RFC 7468, RFC 5915). */
 bool xt_has_private_key(struct xt_span content);
 
+/* The first DNS name of the first certificate in PEM text, for which clients look there (RFC 6125); "": it has none that
+ * fits, or the text is no certificate. */
+#define XT_CERTIFICATE_NAME_MAX 253
+void xt_certificate_name(struct xt_span pem, char name[XT_CERTIFICATE_NAME_MAX + 1]);
+
 /* SHA-256 of the SubjectPublicKeyInfo of the first certificate in a PEM file. */
 XT_MUST_USE enum xt_status xt_certificate_spki(const char *path, uint8_t spki[XT_SPKI_SHA256],
                                                struct xt_failure *failure);

@@ -31,6 +31,14 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
     [XT_PROBLEM_INVALID_REQUEST] = {400, "invalid_request", "The request body is not acceptable",
                                     "Nội dung yêu cầu không hợp lệ",
                                     "Mend the members listed in errors and send it again.", 0},
+    [XT_PROBLEM_INVALID_CLIENT] = {400, "invalid_client", "client_id is not the caller's name",
+                                   "client_id không phải là tên của bên gọi",
+                                   "Leave client_id out, or send the name that the operator gave "
+                                   "you: the certificate says who you are.",
+                                   0},
+    [XT_PROBLEM_UNAUTHORIZED_CLIENT] =
+        {400, "unauthorized_client", "The token was given to another partner",
+         "Token đã được cấp cho đối tác khác", "Only who was given a token revokes it.", 0},
     [XT_PROBLEM_BAD_CONTENT_DIGEST] = {400, "bad_content_digest",
                                        "Content-Digest does not fit the body",
                                        "Content-Digest không khớp với nội dung",

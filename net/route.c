@@ -12,6 +12,9 @@ static const struct xt_route api[] = {
     {"/v1/statistics", READ, xt_handle_statistics},
     {"/openapi.json", READ, xt_handle_openapi},
     {"/.well-known/jwks.json", READ, xt_handle_jwks},
+    {"/v1/introspect", XT_POST | XT_OPTIONS, xt_handle_introspect},
+    {"/v1/revoke", XT_POST | XT_OPTIONS, xt_handle_revoke},
+    {"/.well-known/oauth-authorization-server", READ, xt_handle_metadata},
 };
 const struct xt_routes xt_api_routes = {api, sizeof(api) / sizeof(api[0]), READ | XT_POST, true};
 
@@ -24,9 +27,8 @@ const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]
 
 enum xt_route_id xt_route_id_of(const struct xt_route *route)
 {
-    static const enum xt_route_id api_routes[] = {XT_ROUTE_VERIFY,  XT_ROUTE_VERIFY_BATCH,
-                                                  XT_ROUTE_EVENTS,  XT_ROUTE_STATISTICS,
-                                                  XT_ROUTE_OPENAPI, XT_ROUTE_JWKS};
+    static const enum xt_route_id api_routes[] = {
+        XT_ROUTE_VERIFY, XT_ROUTE_VERIFY_BATCH, XT_ROUTE_EVENTS, XT_ROUTE_STATISTICS, XT_ROUTE_OPENAPI, XT_ROUTE_JWKS, XT_ROUTE_INTROSPECT, XT_ROUTE_REVOKE, XT_ROUTE_METADATA};
     static const enum xt_route_id admin_routes[] = {XT_ROUTE_HEALTHZ, XT_ROUTE_READYZ,
                                                     XT_ROUTE_METRICS};
     _Static_assert(sizeof(api_routes) / sizeof(api_routes[0]) == sizeof(api) / sizeof(api[0]) &&

@@ -1,8 +1,9 @@
 #include "net/service.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
-#include "core/token.h"
+#include "crypto/authority.h"
 #include "net/writer.h"
 #include "store/live_fold.h"
 
@@ -107,6 +108,19 @@ enum xt_status xt_service_register(struct xt_service *service, struct xt_registe
     return XT_OK;
 }
 
+enum xt_status xt_service_accounts(struct xt_service *service, struct xt_register *people)
+{
+    enum xt_status status = service->live == NULL ? XT_BUSY : xt_service_register(service, people);
+    if (status != XT_OK) {
+        return status;
+    }
+    /* Where nobody has changed the register is looked up without the live store. */
+    status = xt_live_refresh(service->live, xt_writer_epoch(service->shared),
+                             xt_writer_commit(service->shared));
+    service->live_failed |= status != XT_OK && status != XT_NO_MEMORY && status != XT_DENIED;
+    return status;
+}
+
 void xt_service_rest(struct xt_service *service)
 {
     if (service->live != NULL) {
@@ -124,6 +138,25 @@ void xt_service_take_token_keys(struct xt_service *service, struct xt_answer_key
 {
     xt_answer_keys_close(service->token_keys);
     service->token_keys = keys;
+    xt_token_cache_clear(service->token_cache);
+}
+
+void xt_service_take_issuer(struct xt_service *service, struct xt_span chain)
+{
+    const struct xt_settings *settings = service->settings;
+    char name[XT_CERTIFICATE_NAME_MAX + 1], made[XT_SETTING_STRING_MAX + sizeof(name)];
+    if (strcmp(settings->token_issuer, "auto") != 0) {
+        (void)snprintf(made, sizeof(made), "%s", settings->token_issuer);
+    } else {
+        xt_certificate_name(chain, name);
+        const char *port = strrchr(settings->listen, ':');
+        bool usual = port == NULL || strcmp(port, ":443") == 0 || strcmp(port, ":0") == 0;
+        (void)snprintf(made, sizeof(made), "https://%s%s", name[0] != '\0' ? name : "localhost",
+                       usual ? "" : port);
+    }
+    bool fits = xt_token_text_is_valid(xt_span_of_string(made));
+    (void)snprintf(service->issuer, sizeof(service->issuer), "%.*s", XT_TOKEN_TEXT_MAX,
+                   fits ? made : "");
 }
 
 int64_t xt_service_token_keys_since(const struct xt_service *service)
@@ -135,6 +168,7 @@ void xt_service_close(struct xt_service *service)
 {
     xt_answer_keys_close(service->answer_keys);
     xt_answer_keys_close(service->token_keys);
+    xt_token_cache_close(service->token_cache);
     xt_rates_close(service->rates);
     xt_partners_free(service->partners);
     xt_generation_close(service->generation);
@@ -215,12 +249,14 @@ void xt_call_refuse(struct xt_call *call, enum xt_problem problem,
 
 static enum xt_audit_route audit_route(enum xt_route_id route)
 {
-    return route == XT_ROUTE_VERIFY         ? XT_AUDIT_ROUTE_VERIFY
+    return route == XT_ROUTE_VERIFY ? XT_AUDIT_ROUTE_VERIFY
            : route == XT_ROUTE_VERIFY_BATCH ? XT_AUDIT_ROUTE_VERIFY_BATCH
-           : route == XT_ROUTE_EVENTS       ? XT_AUDIT_ROUTE_EVENTS
-           : route == XT_ROUTE_STATISTICS   ? XT_AUDIT_ROUTE_STATISTICS
-           : route == XT_ROUTE_OPENAPI      ? XT_AUDIT_ROUTE_OPENAPI
-                                            : XT_AUDIT_ROUTE_OTHER;
+           : route == XT_ROUTE_EVENTS ? XT_AUDIT_ROUTE_EVENTS
+           : route == XT_ROUTE_STATISTICS ? XT_AUDIT_ROUTE_STATISTICS
+           : route == XT_ROUTE_OPENAPI ? XT_AUDIT_ROUTE_OPENAPI
+           : route == XT_ROUTE_INTROSPECT ? XT_AUDIT_ROUTE_INTROSPECT
+           : route == XT_ROUTE_REVOKE ? XT_AUDIT_ROUTE_REVOKE
+           : XT_AUDIT_ROUTE_OTHER;
 }
 
 enum xt_status xt_call_log(struct xt_call *call, unsigned status)

@@ -4,7 +4,7 @@
 #define XT_NET_SERVICE_H
 
 #include "core/settings.h"
-#include "crypto/answer_key.h"
+#include "crypto/token.h"
 #include "net/answer.h"
 #include "net/audit_trail.h"
 #include "net/http.h"
@@ -35,6 +35,8 @@ struct xt_service {
     struct xt_quota_view *quotas;       /* NULL: nobody has a daily quota */
     struct xt_answer_keys *answer_keys; /* NULL: answers cannot be signed */
     struct xt_answer_keys *token_keys;  /* NULL: no tokens are given, and none is right */
+    struct xt_token_cache *token_cache; /* NULL: none was needed yet, or there is no memory */
+    char issuer[XT_TOKEN_TEXT_MAX + 1]; /* of the tokens; "": none are given */
     bool draining;
     bool replaced; /* draining, while others serve in its place: the service is ready */
 
@@ -93,6 +95,9 @@ XT_MUST_USE enum xt_status xt_service_register(struct xt_service *service,
  * its request, or empty. */
 void xt_service_log_damage(struct xt_service *service, enum xt_status status,
                            const char answer_id[XT_ANSWER_ID], struct xt_span traceparent);
+/* The same, and what else the live store tells (tokens revoked, requests): that is always read anew. */
+XT_MUST_USE enum xt_status xt_service_accounts(struct xt_service *service,
+                                               struct xt_register *people);
 /* Before the loop waits: what was looked up is held no longer. */
 void xt_service_rest(struct xt_service *service);
 
@@ -100,6 +105,9 @@ void xt_service_rest(struct xt_service *service);
 void xt_service_take_answer_keys(struct xt_service *service, struct xt_answer_keys *keys);
 /* And for those that sign tokens. */
 void xt_service_take_token_keys(struct xt_service *service, struct xt_answer_keys *keys);
+/* Who says so in tokens (iss): the settings, or the certificate's name and the port. Of another text than before
+ * all tokens are over. chain: PEM. */
+void xt_service_take_issuer(struct xt_service *service, struct xt_span chain);
 /* Unix seconds: tokens by keys that retired before are over. */
 int64_t xt_service_token_keys_since(const struct xt_service *service);
 

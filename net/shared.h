@@ -97,6 +97,9 @@ enum xt_route_id {
     XT_ROUTE_PARTNERS_COUNT, /* those above are counted by partner as well */
     XT_ROUTE_OPENAPI = XT_ROUTE_PARTNERS_COUNT,
     XT_ROUTE_JWKS,
+    XT_ROUTE_INTROSPECT,
+    XT_ROUTE_REVOKE,
+    XT_ROUTE_METADATA,
     XT_ROUTE_EVENTS,
     XT_ROUTE_STATISTICS,
     XT_ROUTE_HEALTHZ,

@@ -71,6 +71,7 @@ enum xt_status xt_worker_take(struct xt_worker *worker, const struct xt_settings
     if (status == XT_OK) {
         snapshot.partners = NULL; /* the service's now */
         take_settings(worker, settings);
+        xt_service_take_issuer(&worker->service, snapshot.chain);
         if (tls != NULL) {
             xt_listener_set_tls(&worker->api, tls);
             xt_tls_context_close(worker->tls);

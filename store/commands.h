@@ -8,6 +8,7 @@ int xt_command_check(int argc, char **argv);
 int xt_command_stats(int argc, char **argv);
 int xt_command_partner(int argc, char **argv);
 int xt_command_keys(int argc, char **argv);
+int xt_command_token(int argc, char **argv);
 int xt_command_audit(int argc, char **argv);
 int xt_command_backup(int argc, char **argv);
 int xt_command_restore(int argc, char **argv);
