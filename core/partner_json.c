@@ -26,13 +26,14 @@ static const struct xt_json_member IN_CERTIFICATE[] = {
     XT_JSON_MEMBER("spki_sha256", SPKI_SHA256),
     XT_JSON_MEMBER("note", NOTE),
 };
-enum { PURPOSE_NAME, CLAIMS, CLAIMS_REQUIRED, LEGAL_BASIS_REQUIRED, CONSENT_REQUIRED };
+enum { PURPOSE_NAME, CLAIMS, CLAIMS_REQUIRED, LEGAL_BASIS_REQUIRED, CONSENT_REQUIRED, LEAST_LEVEL };
 static const struct xt_json_member IN_PURPOSE[] = {
     XT_JSON_MEMBER("name", PURPOSE_NAME),
     XT_JSON_MEMBER("claims", CLAIMS),
     XT_JSON_MEMBER("claims_required", CLAIMS_REQUIRED),
     XT_JSON_MEMBER("legal_basis_required", LEGAL_BASIS_REQUIRED),
     XT_JSON_MEMBER("consent_required", CONSENT_REQUIRED),
+    XT_JSON_MEMBER("least_level", LEAST_LEVEL),
 };
 enum { PER_SECOND, BURST };
 static const struct xt_json_member IN_RATE[] = {
@@ -232,6 +233,17 @@ static enum xt_status read_claim(struct reader *reader, yyjson_val *value, const
     return XT_OK;
 }
 
+static enum xt_status read_level(struct reader *reader, yyjson_val *value, const char *where,
+                                 unsigned *level)
+{
+    uint64_t number = yyjson_is_uint(value) ? yyjson_get_uint(value) : 0;
+    if (number < 1 || number > XT_LEVEL_MOST) {
+        return refuse(reader, where, "must be a level from 1 to 4");
+    }
+    *level = (unsigned)number;
+    return XT_OK;
+}
+
 static enum xt_status read_purpose_member(struct reader *reader, unsigned what, yyjson_val *value,
                                           const char *where, void *into)
 {
@@ -251,6 +263,8 @@ static enum xt_status read_purpose_member(struct reader *reader, unsigned what, 
         return read_list(reader, value, where, XT_CLAIM_COUNT, read_claim, &purpose->required);
     case LEGAL_BASIS_REQUIRED:
         return read_boolean(reader, value, where, &purpose->legal_basis_required);
+    case LEAST_LEVEL:
+        return read_level(reader, value, where, &purpose->least_level);
     default:
         return read_boolean(reader, value, where, &purpose->consent_required);
     }

@@ -79,6 +79,10 @@ static void write_purposes(const struct xt_partner *partner, struct xt_writer *w
         xt_write_string(writer, purpose->legal_basis_required ? "true" : "false");
         xt_write_literal(writer, ",\n      \"consent_required\": ");
         xt_write_string(writer, purpose->consent_required ? "true" : "false");
+        if (purpose->least_level != 0) {
+            xt_write_literal(writer, ",\n      \"least_level\": ");
+            xt_write_byte(writer, (uint8_t)('0' + purpose->least_level));
+        }
         xt_write_literal(writer, "\n    }");
     }
     end_list(writer, partner->purpose_count);

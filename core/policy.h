@@ -5,14 +5,15 @@
  *    "certificates":[{"spki_sha256":"<64 hex>","note":"..."}],
  *    "purposes":[{"name":"sim.register","claims":["full_name","date_of_birth","phone"],
  *                 "claims_required":["full_name","date_of_birth"],
- *                 "legal_basis_required":true,"consent_required":false}],
+ *                 "legal_basis_required":true,"consent_required":false,
+ *                 "least_level":2}],
  *    "rights":["per_claim","card_state"],
  *    "rate":{"per_second":1000,"burst":2000},"daily_quota":5000000,
  *    "networks":["10.0.0.0/8","2001:db8::/32"]}
  * Only name, certificates (at least one) and purposes (none is fine for a partner that only feeds the
  * registry, say) are required; a purpose needs its name and claims. burst is per_second when absent.
  * claims_required, some of claims, are those without which a request is refused: who has to know several
- * things of somebody cannot learn them one by one.
+ * things of somebody cannot learn them one by one. least_level is for POST /v1/authenticate (core/assurance).
  */
 #ifndef XT_CORE_POLICY_H
 #define XT_CORE_POLICY_H
@@ -28,6 +29,7 @@
 #define XT_SPKI_DIGEST 32           /* bytes of SHA-256 over the SubjectPublicKeyInfo */
 #define XT_CERTIFICATE_NOTE_MAX 128 /* bytes: for the reviewer ("valid to 2027-05") */
 #define XT_RATE_MAX 10000000        /* requests/s and burst; far above what a node answers */
+#define XT_LEVEL_MOST 4             /* Decree 69/2024, art. 20 */
 #define XT_QUOTA_MAX 100000000ULL   /* everybody; 16 bytes each on the disk (store/quota) */
 
 enum xt_right {
@@ -49,6 +51,7 @@ struct xt_purpose {
     uint32_t claims;   /* XT_CLAIM_BIT set: what may be asked for this purpose */
     uint32_t required; /* of these: what every request must state */
     bool legal_basis_required, consent_required;
+    unsigned least_level; /* that citizens must authenticate at for it: 1 to XT_LEVEL_MOST; 0: any */
 };
 
 /* An IPv4 or IPv6 network; IPv4 is held mapped (::ffff:a.b.c.d, prefix + 96). */

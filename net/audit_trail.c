@@ -222,9 +222,14 @@ enum xt_status xt_audit_trail_open(struct xt_audit_trail *trail, uv_loop_t *loop
     }
     trail->timer.data = trail;
     xt_counter_set(&counters->now.audit_full, 1); /* until it has a file */
-    /* The pool's threads are made now and not with the first answer: where they cannot be, libuv ends the
-     * process. */
-    return uv_queue_work(loop, &trail->starter, do_nothing, did_nothing) == 0 ? XT_OK : XT_IO;
+    return XT_OK;
+}
+
+/* Now and not with the first answer: where they cannot be made, libuv ends the process. */
+enum xt_status xt_audit_trail_start(struct xt_audit_trail *trail)
+{
+    return uv_queue_work(trail->loop, &trail->starter, do_nothing, did_nothing) == 0 ? XT_OK
+                                                                                     : XT_IO;
 }
 
 static enum xt_status go_on_in(struct xt_audit_trail *trail, int fd,

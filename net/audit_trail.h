@@ -53,6 +53,9 @@ XT_MUST_USE enum xt_status xt_audit_trail_open(struct xt_audit_trail *trail, uv_
                                                struct xt_audit_progress *progress,
                                                struct xt_counters *counters, unsigned worker);
 
+/* Starts the threads of the loop's pool, which wait for the disk: in the sandbox, so that they are in it. */
+XT_MUST_USE enum xt_status xt_audit_trail_start(struct xt_audit_trail *trail);
+
 /* From now on in this file, as xt_audit_create made it; fd is taken in any case. keyring: as of now. Anything
  * but XT_OK: it goes on as before, and the file is to be removed. */
 XT_MUST_USE enum xt_status xt_audit_trail_take(struct xt_audit_trail *trail, int fd,

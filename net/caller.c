@@ -71,6 +71,56 @@ enum xt_problem xt_caller_take_quota(const struct xt_service *service,
                                  : XT_PROBLEM_NOT_READY;
 }
 
+const struct xt_partner *xt_call_begin_json(struct xt_call *call, enum xt_right right, size_t most,
+                                            struct xt_answer *answer)
+{
+    enum xt_problem problem = XT_PROBLEM_NONE;
+    const struct xt_partner *partner = xt_call_partner_with(call, right, &problem);
+    if (partner == NULL) {
+        xt_call_refuse(call, problem, NULL, answer);
+        return NULL;
+    }
+    if (!xt_call_take_rate(call, answer)) {
+        return NULL;
+    }
+    if (!xt_call_has_type(call->request, "application/json")) {
+        xt_call_refuse(call, XT_PROBLEM_UNSUPPORTED_MEDIA_TYPE, NULL, answer);
+        return NULL;
+    }
+    if (call->request->body_size > most) {
+        xt_call_refuse(call, XT_PROBLEM_BODY_TOO_LARGE, NULL, answer);
+        return NULL;
+    }
+    return partner;
+}
+
+bool xt_call_take_quota(struct xt_call *call, struct xt_id id, struct xt_answer *answer)
+{
+    const struct xt_service *service = call->service;
+    enum xt_problem problem =
+        xt_caller_take_quota(service, call->allowance->partner, call->allowance, id);
+    if (problem == XT_PROBLEM_NONE) {
+        return true;
+    }
+    xt_call_refuse(call, problem, NULL, answer);
+    if (problem != XT_PROBLEM_QUOTA_EXCEEDED) {
+        return false;
+    }
+    /* No longer than the problem's own time: the quota may be raised before the day ends. */
+    uint32_t left_s = xt_quota_seconds_left(service->unix_ms);
+    answer->retry_after_s = left_s < answer->retry_after_s ? left_s : answer->retry_after_s;
+    return false;
+}
+
+void xt_call_note_subject(struct xt_call *call, struct xt_id id)
+{
+    const struct xt_audit_trail *trail = call->service->trail;
+    if (trail != NULL && trail->log != NULL) {
+        call->entry.has_subject = true;
+        xt_audit_subject(trail->log, id, call->entry.subject);
+    }
+}
+
 static bool has_word(struct xt_span text, const char *word)
 {
     return text.size == strlen(word) && strncasecmp((const char *)text.data, word, text.size) == 0;

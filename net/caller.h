@@ -26,6 +26,18 @@ enum xt_problem xt_caller_take_quota(const struct xt_service *service,
                                      const struct xt_partner *partner,
                                      const struct xt_allowance *allowance, struct xt_id id);
 
+/* The beginning of a route of JSON that a right opens: who asks, his rate, the body's type and size. NULL: the
+ * answer is made. */
+const struct xt_partner *xt_call_begin_json(struct xt_call *call, enum xt_right right, size_t most,
+                                            struct xt_answer *answer);
+
+/* Takes one of the partner's daily quota of distinct ids, whether anybody has it or not; false: the answer is
+ * made. */
+bool xt_call_take_quota(struct xt_call *call, struct xt_id id, struct xt_answer *answer);
+
+/* Whom the call is about, for the audit log. */
+void xt_call_note_subject(struct xt_call *call, struct xt_id id);
+
 /* Whether the content is of this media type, with no parameter but charset=utf-8 and no coding. */
 bool xt_call_has_type(const struct xt_http_request *request, const char *media);
 

@@ -63,6 +63,10 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
     [XT_PROBLEM_CLAIM_MISSING] = {400, "claim_missing", "This purpose needs more claims",
                                   "Mục đích này cần thêm thông tin để đối chiếu",
                                   "Send the claims that errors names as well.", 0},
+    [XT_PROBLEM_AUTHENTICATION_FAILED] =
+        {401, "authentication_failed", "The citizen is not authenticated",
+         "Không xác thực được công dân",
+         "Why is not told. Try again with a new challenge, more slowly after several failures.", 0},
     [XT_PROBLEM_UNKNOWN_CERTIFICATE] =
         {401, "unknown_certificate", "The client certificate belongs to no partner",
          "Chứng thư không thuộc đối tác nào",
@@ -99,6 +103,10 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
     [XT_PROBLEM_ENDPOINT_NOT_PERMITTED] =
         {403, "endpoint_not_permitted", "The partner may not use this endpoint",
          "Đối tác không được dùng địa chỉ này", "Ask the operator for the right that it needs.", 0},
+    [XT_PROBLEM_LEVEL_TOO_LOW] = {403, "level_too_low",
+                                  "The purpose needs a higher level of authentication",
+                                  "Mục đích này cần mức độ xác thực cao hơn",
+                                  "Send more factors of different kinds.", 0},
     [XT_PROBLEM_NOT_FOUND] = {404, "not_found", "There is nothing at this target",
                               "Không có gì ở địa chỉ này", "See /openapi.json for what there is.",
                               0},

@@ -42,6 +42,8 @@ size_t xt_route_room(const struct xt_route *route);
 /* Handlers. */
 void xt_handle_verify(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_batch(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_challenges(struct xt_call *call, struct xt_answer *answer);
+void xt_handle_authenticate(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_events(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_statistics(struct xt_call *call, struct xt_answer *answer);
 void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer);

@@ -252,6 +252,9 @@ static enum xt_audit_route audit_route(enum xt_route_id route)
     return route == XT_ROUTE_VERIFY ? XT_AUDIT_ROUTE_VERIFY
            : route == XT_ROUTE_VERIFY_BATCH ? XT_AUDIT_ROUTE_VERIFY_BATCH
            : route == XT_ROUTE_EVENTS ? XT_AUDIT_ROUTE_EVENTS
+           : route == XT_ROUTE_CHALLENGES ? XT_AUDIT_ROUTE_CHALLENGES
+           : route == XT_ROUTE_AUTHENTICATE ? XT_AUDIT_ROUTE_AUTHENTICATE
+           : XT_AUDIT_ROUTE_OTHER;
            : route == XT_ROUTE_STATISTICS ? XT_AUDIT_ROUTE_STATISTICS
            : route == XT_ROUTE_OPENAPI ? XT_AUDIT_ROUTE_OPENAPI
            : route == XT_ROUTE_INTROSPECT ? XT_AUDIT_ROUTE_INTROSPECT

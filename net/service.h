@@ -20,6 +20,7 @@
 struct xt_batch_desk;
 struct xt_events_desk;
 struct xt_deferred_desk;
+struct xt_hashing;
 struct xt_statistics_desk;
 
 struct xt_service {
@@ -33,6 +34,7 @@ struct xt_service {
     struct xt_rates *rates;             /* of these partners; NULL: not shared, no limits */
     struct xt_audit_trail *trail;       /* NULL: nothing is written down (a test of parts) */
     struct xt_quota_view *quotas;       /* NULL: nobody has a daily quota */
+    const struct xt_keyring *keyring;   /* of the master keys; NULL: there are none (a test of parts) */
     struct xt_answer_keys *answer_keys; /* NULL: answers cannot be signed */
     struct xt_answer_keys *token_keys;  /* NULL: no tokens are given, and none is right */
     struct xt_token_cache *token_cache; /* NULL: none was needed yet, or there is no memory */
@@ -47,6 +49,7 @@ struct xt_service {
     struct xt_statistics_desk *statistics; /* room for answers; NULL: none was needed yet */
     struct xt_batch_desk *batch;           /* NULL: no lists are taken (net/batch) */
     struct xt_events_desk *events;    /* NULL: no events are taken (net/events) */
+    struct xt_hashing *hashing;        /* NULL: no passcodes are compared (net/hashing) */
     struct xt_deferred_desk *deferred; /* NULL: nothing is answered later (net/deferred) */
     unsigned scrapes;                 /* answers of /metrics under way */
 

@@ -94,12 +94,14 @@ static inline void xt_counter_add(struct xt_counter *counter, uint64_t count)
 enum xt_route_id {
     XT_ROUTE_VERIFY,
     XT_ROUTE_VERIFY_BATCH,   /* its lines, and as answered the requests */
+    XT_ROUTE_AUTHENTICATE,
     XT_ROUTE_PARTNERS_COUNT, /* those above are counted by partner as well */
     XT_ROUTE_OPENAPI = XT_ROUTE_PARTNERS_COUNT,
     XT_ROUTE_JWKS,
     XT_ROUTE_INTROSPECT,
     XT_ROUTE_REVOKE,
     XT_ROUTE_METADATA,
+    XT_ROUTE_CHALLENGES,
     XT_ROUTE_EVENTS,
     XT_ROUTE_STATISTICS,
     XT_ROUTE_HEALTHZ,
@@ -131,7 +133,7 @@ struct xt_partner_counters { /* six cache lines */
     _Alignas(64) struct xt_counter outcomes[XT_ROUTE_PARTNERS_COUNT][XT_OUTCOME_COUNT];
     struct xt_counter epoch;  /* of the cell when counting began */
     struct xt_counter misses; /* answers in which not one claim matched, events that did not fit */
-    struct xt_counter events; /* that were applied, or did not fit the register */
+    struct xt_counter events; /* that were applied, or did not fit the register; attempts to authenticate */
 };
 
 /* How a process itself is doing; set by net/vitals. */

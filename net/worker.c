@@ -71,6 +71,7 @@ static void stop(struct xt_worker *worker)
     xt_listener_stop(&worker->admin);
     xt_connections_abort(&worker->api.connections);
     xt_connections_abort(&worker->admin.connections);
+    xt_hashing_stop(worker->hashing);
     xt_writer_channel_close(worker->writer);
     xt_events_stop(worker->events);
     xt_batch_stop(worker->batch);
@@ -278,6 +279,7 @@ static enum xt_status open_service(struct xt_worker *worker, const struct xt_con
     status = xt_shared_attach(&start->fds[XT_START_SHARED], place, &worker->shared, failure);
     if (status == XT_OK) {
         xt_service_share(&worker->service, worker->shared, place);
+        worker->service.keyring = worker->keyring;
         xt_vitals_open(&worker->vitals, xt_shared_vitals(worker->shared, place));
     }
     return status;
@@ -414,8 +416,23 @@ enum xt_status xt_worker_open(struct xt_worker *worker, int channel,
     return status == XT_OK ? open_listeners(worker, start, failure) : status;
 }
 
+/* Here and not with the rest: threads that begin before the sandbox would be outside of it. */
+static void start_threads(struct xt_worker *worker)
+{
+    struct xt_log_line line;
+    xt_require(xt_audit_trail_start(&worker->trail) == XT_OK);
+    if (xt_hashing_open(&worker->loop, &worker->settings, &worker->hashing) == XT_OK) {
+        worker->service.hashing = worker->hashing;
+        return;
+    }
+    xt_log_begin(&line, XT_LOG_ERROR, "hashing_not_started"); /* then no passcodes are taken */
+    xt_log_number(&line, "worker", worker->index);
+    xt_log_end(&line);
+}
+
 void xt_worker_run(struct xt_worker *worker)
 {
+    start_threads(worker);
     on_control(&worker->control, 0, 0); /* what was told behind START, before the first client */
     say(worker, XT_CONTROL_READY);
     if (worker->segment_given) {
@@ -436,6 +453,7 @@ void xt_worker_close(struct xt_worker *worker)
     xt_events_close(worker->events);
     xt_batch_close(worker->batch);
     xt_deferred_desk_close(worker->deferred);
+    xt_hashing_close(worker->hashing);
     xt_service_close(&worker->service);
     xt_vitals_close(&worker->vitals);
     xt_shared_close(worker->shared);

@@ -21,6 +21,7 @@
 #include "net/control.h"
 #include "net/deferred.h"
 #include "net/events.h"
+#include "net/hashing.h"
 #include "net/listener.h"
 #include "net/snapshot.h"
 #include "net/vitals.h"
@@ -45,6 +46,7 @@ struct xt_worker {
     struct xt_events_desk *events;
     struct xt_batch_desk *batch;
     struct xt_deferred_desk *deferred;
+    struct xt_hashing *hashing; /* NULL: it could not be started */
     struct xt_audit_trail trail;
     int channel; /* to the supervisor; closed by the end of the process only */
     uv_poll_t control;

@@ -39,7 +39,7 @@ struct xt_partner_asked {
     unsigned removed_certificate_count;
     const char *removed_purposes[XT_PARTNER_PURPOSES_MAX];
     unsigned removed_purpose_count;
-    uint32_t legal_basis_given, consent_given,
+    uint32_t legal_basis_given, consent_given, level_given,
         required_given; /* sets of places in partner.purposes */
     uint32_t given;     /* set of enum xt_asked_member */
     uint64_t days;      /* 0: not said */

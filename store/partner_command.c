@@ -27,6 +27,8 @@ static const char help[] =
     "  --legal-basis-required   the purpose before it needs a legal basis in each request\n"
     "  --consent-required       the purpose before it needs a consent reference in each request\n"
     "  --no-legal-basis-required, --no-consent-required   it does not\n"
+    "  --least-level N          citizens must authenticate at this level for the purpose before it\n"
+    "                           (1 or 2; 3 and 4 cannot be reached yet), or none\n"
     "  --remove-purpose P       set: takes a purpose away; may be repeated\n"
     "  --right A,B,...          rights beyond a plain verdict, such as per_claim,card_state\n"
     "                           (set: these and no others), or none\n"

@@ -119,6 +119,21 @@ static int set_rate(struct xt_partner_asked *asked, const char *text)
     return -1;
 }
 
+static int set_level(struct xt_partner_asked *asked, const char *text)
+{
+    struct xt_purpose *purpose = last_purpose(asked);
+    uint64_t level = 0;
+    if (purpose == NULL) {
+        return xt_usage_error("partner", "--least-level belongs behind a --purpose");
+    }
+    asked->level_given |= 1U << (asked->partner.purpose_count - 1);
+    if (!is_none(text) && (!xt_parse_count(text, XT_LEVEL_MOST, &level) || level == 0)) {
+        return xt_usage_error("partner", "--least-level is a level from 1 to 4, or none");
+    }
+    purpose->least_level = (unsigned)level;
+    return -1;
+}
+
 static int set_old_numbers(struct xt_partner_asked *asked, const char *text)
 {
     asked->given |= XT_ASKED_OLD_NUMBERS;
@@ -244,6 +259,8 @@ static int take_option(struct xt_partner_asked *asked, int option, char **argv)
         return set_state(asked, optarg);
     case 'N':
         return add_note(asked, optarg);
+    case 'L':
+        return set_level(asked, optarg);
     case 'P':
         return add_removed("purposes to remove", asked->removed_purposes,
                            &asked->removed_purpose_count, XT_PARTNER_PURPOSES_MAX, optarg);
@@ -335,6 +352,7 @@ static const struct option options[] = {{"purpose", required_argument, NULL, 'p'
                                         {"no-legal-basis-required", no_argument, NULL, 'k'},
                                         {"consent-required", no_argument, NULL, 'C'},
                                         {"no-consent-required", no_argument, NULL, 'K'},
+                                        {"least-level", required_argument, NULL, 'L'},
                                         {"remove-purpose", required_argument, NULL, 'P'},
                                         {"right", required_argument, NULL, 'r'},
                                         {"rate", required_argument, NULL, 'R'},
@@ -352,6 +370,7 @@ static const struct option options[] = {{"purpose", required_argument, NULL, 'p'
                                         {"version", no_argument, NULL, 'v'},
                                         {NULL, 0, NULL, 0}};
 static const uint32_t option_actions[] = {BOTH,
+                                          BOTH,
                                           BOTH,
                                           BOTH,
                                           BOTH,

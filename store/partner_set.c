@@ -59,6 +59,9 @@ static enum xt_status set_purposes(const struct xt_partner_asked *asked, struct 
         if ((asked->consent_given & 1U << i) != 0) {
             purpose->consent_required = said->consent_required;
         }
+        if ((asked->level_given & 1U << i) != 0) {
+            purpose->least_level = said->least_level;
+        }
     }
     for (unsigned i = 0; i < partner->purpose_count; i++) {
         const struct xt_purpose *purpose = &partner->purposes[i];

@@ -1,0 +1,395 @@
+/* net/authenticate: POST /v1/authenticate: is this person here, now?
+ *
+ *   request -> look the person up -> check each factor -> [passcode: a thread] -> ATTEMPT to the writer -> token, or
+ *                                                                                the one refusal
+ *
+ * What the worker finds only counts where the writer lets it: failures in a row, locks, challenges used before are
+ * decided there, in the order of attempts (store/live_account).
+ * Whoever the id names (nobody, somebody dead, locked, throttled, without such a device) the same is done: a
+ * lookup of both parts of a record, a MAC of each challenge, a signature checked with his key or a stand-in, a
+ * hash compared with his or with nobody's, one attempt made durable. Which factors there are the partner chooses.
+ * A key of another kind than the stand-in (Ed25519: some us more), a hash of other costs than are set (until its
+ * next success), and a replaced number (store/generation) can be told by time.
+ */
+#include <stdio.h>
+
+#include "core/assurance.h"
+#include "core/authenticate.h"
+#include "core/jose.h"
+#include "crypto/challenge.h"
+#include "crypto/holder_key.h"
+#include "net/caller.h"
+#include "net/deferred.h"
+#include "net/hashing.h"
+#include "net/route.h"
+#include "store/live_account.h"
+
+#define PASSCODE 0 /* numbers of the bits of enum xt_factor */
+#define DEVICE_KEY 1
+#define CARD_CHIP 2
+
+_Static_assert(XT_SIGNATURE_BYTES == XT_HOLDER_SIGNATURE, "core/authenticate reads them");
+_Static_assert(XT_CHALLENGE_NONCE == XT_ACCOUNT_ID, "the writer takes them");
+
+/* Between the request and its answer: in a deferred's memory. */
+struct attempt {
+    struct xt_id subject; /* the person whom the id names, or of nobody the id */
+    struct xt_account_proof proof;
+    bool passed; /* so far */
+    uint8_t certificate[XT_SHA256];
+    char audience[XT_AUDIENCE_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
+};
+
+_Static_assert(sizeof(struct attempt) <= XT_DEFERRED_MEMORY, "it fits");
+
+/* A key that is nobody's: the generator of P-256 as a public key (FIPS 186-5, SP 800-186). What is signed with it
+ * never counts. */
+static const uint8_t stand_in[] = {
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
+    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1,
+    0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d,
+    0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96, 0x4f, 0xe3, 0x42, 0xe2, 0xfe,
+    0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33, 0x57, 0x6b,
+    0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5};
+
+/* What somebody has to show; empty: nothing. Borrowed until the next lookup. */
+struct held {
+    bool found;
+    uint64_t number;
+    struct xt_span device, card, phc;
+    bool card_is_valid;
+};
+
+/* ---- the person --------------------------------------------------------------------------------- */
+
+static struct xt_span device_of(const struct xt_person *person, struct xt_span device_id)
+{
+    for (unsigned i = 0; i < person->device_count; i++) {
+        if (xt_span_equal(person->devices[i].device_id, device_id)) {
+            return person->devices[i].public_key_der;
+        }
+    }
+    return xt_span_of(NULL, 0);
+}
+
+static enum xt_status look_up(const struct xt_call *call, const struct xt_register *people,
+                              const struct xt_authenticate_request *request, struct held *held)
+{
+    static struct xt_person person; /* large; one request at a time */
+    static struct xt_links links;
+    struct xt_found found;
+    *held = (struct held){.found = false};
+    enum xt_status status = xt_register_find(people, request->id, &found);
+    if (status != XT_OK) {
+        return status;
+    }
+    bool hidden = found.by_alias && call->allowance->partner->without_old_numbers;
+    if (!found.found || hidden) { /* another's is opened in its place */
+        status = xt_register_links(people, found.hot.number, &links);
+        return status == XT_NOT_FOUND ? XT_OK : status;
+    }
+    status = xt_register_person(people, found.hot.number, &person);
+    if (status != XT_OK) {
+        return status;
+    }
+    held->found = true;
+    held->number = person.number;
+    held->device = device_of(&person, request->device_id);
+    held->card = person.card_public_key_der;
+    held->card_is_valid =
+        xt_card_answer(person.card_state,
+                       person.card_has_expiry ? person.card_expires_on : XT_CARD_NO_EXPIRY,
+                       call->service->today) == XT_CARD_ANSWER_VALID;
+    held->phc = person.passcode_hash;
+    return XT_OK;
+}
+
+/* ---- factors ------------------------------------------------------------------------------------ */
+
+/* A challenge of ours for this request, used up by it; of another a nonce that nobody has stands in its place. */
+static enum xt_status check_challenge(const struct xt_call *call,
+                                      const struct xt_authenticate_request *request, unsigned bit,
+                                      struct attempt *attempt)
+{
+    const struct xt_service *service = call->service;
+    struct xt_challenge_scope scope = {.id = request->id,
+                                       .factor = 1U << bit,
+                                       .audience = request->audience,
+                                       .partner = call->entry.partner};
+    struct xt_account_proof *proof = &attempt->proof;
+    uint8_t *nonce = proof->nonces[proof->nonce_count].bytes;
+    enum xt_status status = xt_challenge_check(service->keyring, &scope, service->unix_ms,
+                                               request->challenges[bit], nonce);
+    if (status == XT_DENIED) {
+        xt_random(nonce, XT_CHALLENGE_NONCE);
+        attempt->passed = false;
+    }
+    proof->nonces[proof->nonce_count++].expires_ms = service->unix_ms + XT_CHALLENGE_MS;
+    return status == XT_DENIED ? XT_OK : status;
+}
+
+/* A signature over the challenge by this key. */
+static enum xt_status check_key(const struct xt_call *call,
+                                const struct xt_authenticate_request *request, unsigned bit,
+                                struct xt_span key, bool counts, struct attempt *attempt)
+{
+    struct xt_span used = key.size > 0 ? key : xt_span_of(stand_in, sizeof(stand_in));
+    enum xt_status status = check_challenge(call, request, bit, attempt);
+    if (status != XT_OK) {
+        return status;
+    }
+    status = xt_holder_verify(used, request->challenges[bit], request->signatures[bit]);
+    attempt->passed = attempt->passed && status == XT_OK && key.size > 0 && counts;
+    xt_live_factor_digest(call->service->live, (enum xt_factor)(1U << bit), used,
+                          attempt->proof.digests[bit]);
+    /* XT_INVALID: a key of the register that is none. */
+    return status == XT_DENIED || status == XT_INVALID ? XT_OK : status;
+}
+
+static enum xt_status check_factors(const struct xt_call *call,
+                                    const struct xt_authenticate_request *request,
+                                    const struct held *held, struct attempt *attempt)
+{
+    enum xt_status status = XT_OK;
+    attempt->passed = held->found;
+    attempt->proof.factors = request->factors;
+    if ((request->factors & XT_FACTOR_DEVICE_KEY) != 0) {
+        status = check_key(call, request, DEVICE_KEY, held->device, true, attempt);
+    }
+    if (status == XT_OK && (request->factors & XT_FACTOR_CARD_CHIP) != 0) {
+        status = check_key(call, request, CARD_CHIP, held->card, held->card_is_valid, attempt);
+    }
+    if ((request->factors & XT_FACTOR_PASSCODE) != 0) {
+        xt_live_factor_digest(call->service->live, XT_FACTOR_PASSCODE, held->phc,
+                              attempt->proof.digests[PASSCODE]);
+    }
+    return status;
+}
+
+/* ---- the attempt -------------------------------------------------------------------------------- */
+
+/* new_phc: takes the place of an outdated one; mostly empty. */
+static void send_attempt(struct xt_deferred *deferred, struct xt_span new_phc)
+{
+    const struct attempt *attempt = deferred->memory;
+    uint8_t body[XT_ACCOUNT_BODY_MAX];
+    struct xt_event event;
+    struct xt_account_event told = {.type = XT_ACCOUNT_ATTEMPT,
+                                    .actor = xt_span_of_string(deferred->partner),
+                                    .subject = attempt->subject,
+                                    .passed = attempt->passed,
+                                    .proof = attempt->proof,
+                                    .passcode = new_phc};
+    xt_event_from_account(&told, body, &event);
+    xt_deferred_send(deferred, &event);
+    xt_wipe(body, sizeof(body));
+}
+
+static void on_hashed(void *context, const struct xt_hashing_result *result)
+{
+    struct xt_deferred *deferred = context;
+    struct attempt *attempt = deferred->memory;
+    if (result->status != XT_OK && result->status != XT_DENIED) {
+        xt_deferred_done(deferred, result->status); /* no attempt was made */
+        return;
+    }
+    attempt->passed = attempt->passed && result->status == XT_OK;
+    send_attempt(deferred, attempt->passed ? result->phc : xt_span_of(NULL, 0));
+}
+
+static enum xt_status compare_passcode(struct xt_service *service,
+                                       const struct xt_authenticate_request *request,
+                                       const struct held *held, struct xt_deferred *deferred)
+{
+    uint8_t pepper[XT_KEY_BYTES];
+    xt_live_pepper(service->live, pepper);
+    enum xt_status status = xt_hashing_verify(service->hashing, pepper, held->phc,
+                                              request->passcode, on_hashed, deferred);
+    xt_wipe(pepper, sizeof(pepper));
+    return status;
+}
+
+/* ---- the answer --------------------------------------------------------------------------------- */
+
+static void write_token(const struct xt_call *call, const struct attempt *attempt,
+                        struct xt_writer *writer)
+{
+    struct xt_service *service = call->service;
+    struct xt_assurance assurance;
+    struct xt_token token = {.issuer = xt_span_of_string(service->issuer),
+                             .audience = xt_span_of_string(attempt->audience),
+                             .client = call->entry.partner,
+                             .issued_s = (int64_t)(service->unix_ms / 1000)};
+    uint32_t lifetime_s = service->settings->token_ms / 1000;
+    xt_assurance_of(attempt->proof.factors, &assurance);
+    xt_live_pairwise(service->live, attempt->subject.value, token.client, token.subject);
+    xt_live_token_handle(service->live, attempt->subject.value, token.handle);
+    token.expires_s = token.issued_s + lifetime_s;
+    token.level = assurance.level;
+    token.method_count = assurance.method_count;
+    memcpy(token.methods, assurance.methods, sizeof(assurance.methods));
+    memcpy(token.certificate, attempt->certificate, sizeof(token.certificate));
+    xt_write_literal(writer, "{\"access_token\":\"");
+    xt_token_make(service->token_keys, &token, writer);
+    xt_write_literal(writer, "\",\"token_type\":\"Bearer\",\"expires_in\":");
+    char text[16];
+    (void)snprintf(text, sizeof(text), "%u", lifetime_s);
+    xt_write_string(writer, text);
+    xt_write_literal(writer, ",\"acr\":\"");
+    xt_write_byte(writer, (uint8_t)('0' + token.level));
+    xt_write_literal(writer, "\",\"amr\":[");
+    for (unsigned i = 0; i < token.method_count; i++) {
+        xt_write_string(writer, i == 0 ? "\"" : ",\"");
+        xt_write_span(writer, token.methods[i]);
+        xt_write_byte(writer, '"');
+    }
+    xt_write_literal(writer, "],\"sub\":\"");
+    xt_base64url_write(writer, xt_span_of(token.subject, sizeof(token.subject)));
+    xt_write_literal(writer, "\"}");
+}
+
+_Static_assert(XT_ASSURANCE_METHODS_MAX <= XT_TOKEN_METHODS_MAX, "a token has room for them");
+
+static bool can_give_tokens(const struct xt_service *service)
+{
+    return service->keyring != NULL && service->live != NULL && service->token_keys != NULL &&
+           service->issuer[0] != '\0' && service->deferred != NULL && service->hashing != NULL;
+}
+
+/* For the alarm: whoever fails mostly guesses. */
+static void count_attempt(const struct xt_call *call, bool passed)
+{
+    if (call->allowance != NULL && call->allowance->cell != XT_NO_CELL) {
+        struct xt_partner_counters *counters =
+            &call->service->counters->by_partner[call->allowance->cell];
+        xt_counter_add(&counters->events, 1);
+        xt_counter_add(&counters->misses, !passed);
+    }
+}
+
+static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
+{
+    const struct attempt *attempt = deferred->memory;
+    struct xt_service *service = call->service;
+    xt_call_note_subject(call, attempt->subject);
+    call->entry.purpose = xt_span_of_string(attempt->purpose);
+    if (xt_deferred_refuse(deferred, call, answer)) {
+        return;
+    }
+    bool passed = deferred->status == XT_OK && deferred->outcome.attempt == XT_ATTEMPT_PASSED;
+    count_attempt(call, passed);
+    if (!passed) {
+        xt_call_refuse(call, XT_PROBLEM_AUTHENTICATION_FAILED, NULL, answer);
+    } else if (call->allowance == NULL || !call->allowance->partner->active) {
+        xt_call_refuse(call, XT_PROBLEM_PARTNER_INACTIVE, NULL, answer);
+    } else if (!can_give_tokens(service)) {
+        xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
+    } else {
+        struct xt_writer writer = xt_writer_over(service->scratch, sizeof(service->scratch));
+        write_token(call, attempt, &writer);
+        xt_require(!writer.overflow);
+        *answer =
+            (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_written(&writer)};
+    }
+}
+
+/* ---- the request -------------------------------------------------------------------------------- */
+
+/* What the policy has against it: by the request alone, whoever it is about. */
+static enum xt_problem judge(const struct xt_partner *partner,
+                             const struct xt_authenticate_request *request,
+                             struct xt_request_errors *errors)
+{
+    struct xt_assurance assurance;
+    if (request->purpose.size == 0) {
+        return XT_PROBLEM_NONE;
+    }
+    const struct xt_purpose *purpose = xt_partner_purpose(partner, request->purpose);
+    if (purpose == NULL) {
+        errors->list[errors->count++] =
+            (struct xt_request_error){.pointer = "/purpose", .code = "not_permitted"};
+        return XT_PROBLEM_PURPOSE_NOT_PERMITTED;
+    }
+    xt_assurance_of(request->factors, &assurance);
+    return assurance.level < purpose->least_level ? XT_PROBLEM_LEVEL_TOO_LOW : XT_PROBLEM_NONE;
+}
+
+static void copy_text(char *text, size_t room, struct xt_span span)
+{
+    xt_require(span.size < room);
+    memcpy(text, span.data, span.size);
+    text[span.size] = '\0';
+}
+
+static void begin_attempt(const struct xt_call *call, const struct xt_authenticate_request *request,
+                          const struct held *held, struct attempt *attempt)
+{
+    attempt->subject = request->id;
+    if (held->found) {
+        attempt->subject = (struct xt_id){.kind = XT_ID_PERSONAL, .value = held->number};
+    }
+    memcpy(attempt->certificate, call->peer->certificate, sizeof(attempt->certificate));
+    copy_text(attempt->audience, sizeof(attempt->audience), request->audience);
+    if (request->purpose.size > 0) {
+        copy_text(attempt->purpose, sizeof(attempt->purpose), request->purpose);
+    }
+}
+
+/* The request is fine and may be asked. */
+static void try(struct xt_call *call, const struct xt_authenticate_request *request,
+                struct xt_answer *answer)
+{
+    static const struct xt_deferred_kind kind = {sizeof(struct attempt), finish};
+    struct xt_service *service = call->service;
+    struct xt_register people;
+    struct held held;
+    enum xt_status status = xt_service_register(service, &people);
+    status = status == XT_OK ? look_up(call, &people, request, &held) : status;
+    if (status != XT_OK) {
+        service->live_failed |= status == XT_IO;
+        xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
+        return;
+    }
+    struct xt_deferred *deferred = xt_deferred_open(call, &kind, answer);
+    if (deferred == NULL) {
+        return;
+    }
+    begin_attempt(call, request, &held, deferred->memory);
+    status = check_factors(call, request, &held, deferred->memory);
+    if (status == XT_OK && (request->factors & XT_FACTOR_PASSCODE) != 0) {
+        status = compare_passcode(service, request, &held, deferred);
+    } else if (status == XT_OK) {
+        send_attempt(deferred, xt_span_of(NULL, 0));
+    }
+    if (status != XT_OK) { /* no attempt was made */
+        xt_deferred_cancel(deferred, answer);
+        xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
+    }
+}
+
+void xt_handle_authenticate(struct xt_call *call, struct xt_answer *answer)
+{
+    struct xt_service *service = call->service;
+    struct xt_authenticate_request request;
+    struct xt_request_errors errors;
+    const struct xt_partner *partner =
+        xt_call_begin_json(call, XT_RIGHT_AUTHENTICATE, XT_AUTHENTICATE_BODY_MAX, answer);
+    if (partner == NULL) {
+        return;
+    }
+    if (xt_authenticate_request_from_json(call->request->body, call->request->body_size,
+                                          service->arena, &request, &errors) != XT_OK) {
+        xt_call_refuse(call, XT_PROBLEM_INVALID_REQUEST, &errors, answer);
+        return;
+    }
+    xt_call_note_subject(call, request.id);
+    call->entry.purpose = request.purpose;
+    enum xt_problem problem = judge(partner, &request, &errors);
+    if (problem != XT_PROBLEM_NONE) {
+        xt_call_refuse(call, problem, errors.count > 0 ? &errors : NULL, answer);
+    } else if (service->generation == NULL || !can_give_tokens(service)) {
+        xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
+    } else if (xt_call_take_quota(call, request.id, answer)) {
+        try(call, &request, answer);
+    }
+}

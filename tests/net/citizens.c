@@ -1,0 +1,202 @@
+#include "tests/net/citizens.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/jose.h"
+#include "crypto/holder_signer.h"
+#include "tests/test.h"
+
+/* "password", of the reference implementation's tests. */
+#define PASSCODE_HASH                                                                              \
+    "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4"
+#define FIELDS "Content-Type: application/json\r\n"
+
+enum { DEVICE = 1, CARD = 2 };
+
+static struct xt_holder_signer *signer_of(unsigned n, uint8_t what)
+{
+    struct xt_holder_signer *signer = NULL;
+    uint8_t seed[XT_HOLDER_SEED] = {what, (uint8_t)n, (uint8_t)(n >> 8)};
+    enum xt_holder_key kind = what == DEVICE && n % 2 == 1 ? XT_HOLDER_ED25519 : XT_HOLDER_P256;
+    assert_int_equal(xt_holder_signer_open(kind, seed, &signer), XT_OK);
+    return signer;
+}
+
+static void write_base64url(const uint8_t *bytes, size_t size, char *text, size_t room)
+{
+    struct xt_writer writer = xt_writer_over((uint8_t *)text, room - 1);
+    xt_base64url_write(&writer, xt_span_of(bytes, size));
+    assert_false(writer.overflow);
+    text[writer.size] = '\0';
+}
+
+static void write_key(unsigned n, uint8_t what, char text[160])
+{
+    uint8_t spki[XT_HOLDER_SPKI_MAX];
+    struct xt_holder_signer *signer = signer_of(n, what);
+    size_t size = xt_holder_signer_spki(signer, spki);
+    write_base64url(spki, size, text, 160);
+    xt_holder_signer_close(signer);
+}
+
+const char *citizen_id(unsigned n)
+{
+    static char ids[8][16];
+    static unsigned next;
+    char *id = ids[next++ % 8];
+    snprintf(id, sizeof(ids[0]), "001099%06u", 900000 + n % 99999);
+    return id;
+}
+
+const char *citizen_device(unsigned n)
+{
+    static char names[8][16];
+    static unsigned next;
+    char *name = names[next++ % 8];
+    snprintf(name, sizeof(names[0]), "phone-%u", n % 99999);
+    return name;
+}
+
+/* ---- the deployment ----------------------------------------------------------------------------- */
+
+static void write_citizen(FILE *file, unsigned n)
+{
+    char device[160], card[160];
+    unsigned kind = n % 16;
+    write_key(n, DEVICE, device);
+    write_key(n, CARD, card);
+    assert_true(
+        fprintf(file,
+                "{\"id\":\"%s\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":\"1999-01-25\","
+                "\"sex\":\"male\",\"status\":\"%s\",\"card\":{\"issued_on\":\"2021-04-25\","
+                "\"expires_on\":\"2099-01-25\",\"state\":\"%s\",\"public_key\":\"%s\"}",
+                citizen_id(n), kind == CITIZEN_DEAD ? "deceased" : "alive",
+                kind == CITIZEN_WITH_LOST_CARD ? "lost" : "active", card) > 0);
+    if (kind != CITIZEN_WITHOUT_ACCOUNT) {
+        assert_true(fprintf(file,
+                            ",\"account\":{\"level\":2,\"locks\":[%s],\"devices\":[{\"device_id\":"
+                            "\"%s\",\"public_key\":\"%s\"}]%s}",
+                            kind == CITIZEN_LOCKED ? "\"holder\"" : "", citizen_device(n), device,
+                            kind == CITIZEN_WITHOUT_PASSCODE ? ""
+                                                             : ",\"passcode_hash\":\"" PASSCODE_HASH
+                                                               "\"") > 0);
+    }
+    assert_true(fputs("}\n", file) >= 0);
+}
+
+static bool add_partner(const char *name, const char *rights)
+{
+    return run(xacthuc(), "partner", "add", deployment("DIR"), name, "--purpose", "portal.login",
+               "--claims", "full_name", "--purpose", "portal.pay", "--claims", "full_name",
+               "--least-level", "2", "--right", rights, "--issue", deployment("issued"), NULL) == 0;
+}
+
+int citizens_make(void **state)
+{
+    if (deployment_make(state) != 0) {
+        return 1;
+    }
+    FILE *file = fopen(deployment("people.ndjson"), "a");
+    assert_non_null(file);
+    for (unsigned n = 0; n < CITIZENS; n++) {
+        write_citizen(file, n);
+    }
+    assert_int_equal(fclose(file), 0);
+    return run(xacthuc(), "import", deployment("DIR"), deployment("people.ndjson"), NULL) == 0 &&
+                   add_partner("portal", "authenticate") && add_partner("shop", "authenticate") &&
+                   add_partner("backend", "authenticate,accounts")
+               ? 0
+               : 1;
+}
+
+/* ---- authenticating ----------------------------------------------------------------------------- */
+
+void ask_challenge(struct test_client *client, const char *id, const char *factor,
+                   const char *audience, char challenge[61])
+{
+    char body[512];
+    struct test_response response;
+    snprintf(body, sizeof(body), "{\"id\":\"%s\",\"factor\":\"%s\",\"audience\":\"%s\"}", id,
+             factor, audience);
+    assert_true(test_client_request(client, "POST", "/v1/challenges", FIELDS, body, &response));
+    if (response.status != 200) {
+        fail_msg("no challenge: %s", response.body);
+    }
+    member_of(response.body, "challenge", challenge, 61);
+    assert_non_null(strstr(response.body, "\"expires_in\":60"));
+    test_response_release(&response);
+}
+
+static void sign_as(unsigned n, uint8_t what, const char *challenge, char text[87])
+{
+    uint8_t signature[XT_HOLDER_SIGNATURE];
+    struct xt_holder_signer *signer = signer_of(n, what);
+    assert_int_equal(xt_holder_sign(signer, xt_span_of_string(challenge), signature), XT_OK);
+    xt_holder_signer_close(signer);
+    write_base64url(signature, sizeof(signature), text, 87);
+}
+
+void sign_as_device(unsigned n, const char *challenge, char text[87])
+{
+    sign_as(n, DEVICE, challenge, text);
+}
+
+void sign_as_card(unsigned n, const char *challenge, char text[87])
+{
+    sign_as(n, CARD, challenge, text);
+}
+
+void write_device_factor(char *text, size_t size, unsigned n, const char *challenge)
+{
+    char signature[87];
+    sign_as_device(n, challenge, signature);
+    snprintf(text, size,
+             "{\"type\":\"device_key\",\"device_id\":\"%s\",\"challenge\":\"%s\","
+             "\"signature\":\"%s\"}",
+             citizen_device(n), challenge, signature);
+}
+
+void write_card_factor(char *text, size_t size, unsigned n, const char *challenge)
+{
+    char signature[87];
+    sign_as_card(n, challenge, signature);
+    snprintf(text, size, "{\"type\":\"card_chip\",\"challenge\":\"%s\",\"signature\":\"%s\"}",
+             challenge, signature);
+}
+
+int authenticate(struct test_client *client, const char *id, const char *audience,
+                 const char *purpose, const char *factors, struct test_response *response)
+{
+    char body[4096];
+    snprintf(body, sizeof(body), "{\"id\":\"%s\",\"audience\":\"%s\"%s%s%s,\"factors\":[%s]}", id,
+             audience, purpose == NULL ? "" : ",\"purpose\":\"", purpose == NULL ? "" : purpose,
+             purpose == NULL ? "" : "\"", factors);
+    if (!test_client_request(client, "POST", "/v1/authenticate", FIELDS, body, response)) {
+        return 0; /* the connection is gone */
+    }
+    return response->status;
+}
+
+int authenticate_by_device(struct test_client *client, unsigned n, struct test_response *response)
+{
+    char challenge[61], factor[512];
+    ask_challenge(client, citizen_id(n), "device_key", "portal", challenge);
+    write_device_factor(factor, sizeof(factor), n, challenge);
+    return authenticate(client, citizen_id(n), "portal", NULL, factor, response);
+}
+
+bool wait_until_attempts_are_taken(const struct server *server)
+{
+    for (double until = now_s() + 20; now_s() < until; sleep_ms(20)) {
+        struct test_response response;
+        struct test_client *client = connect_as(server, "portal");
+        int status = authenticate_by_device(client, 0, &response);
+        test_response_release(&response);
+        test_client_close(client);
+        if (status == 200) {
+            return true;
+        }
+    }
+    return false;
+}

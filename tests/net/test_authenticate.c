@@ -1,0 +1,536 @@
+/* POST /v1/challenges and /v1/authenticate of the real server, two workers, over TLS. */
+#include <dirent.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "tests/net/citizens.h"
+#include "tests/test.h"
+
+#define PASSCODE(value) "{\"type\":\"passcode\",\"value\":\"" value "\"}"
+#define FIELDS "Content-Type: application/json\r\n"
+#define SECRET "Kh0ng-Ai-Biet-2468"
+
+static const char *const two_workers[] = {"--workers", "2", NULL};
+static struct server server;
+static struct test_client *portal;
+
+static int begin(void **state)
+{
+    if (citizens_make(state) != 0) {
+        return 1;
+    }
+    server_start_with(&server, "answer_timeout = 10s\n[passcode]\nmemory = 7\nqueue = 4\n",
+                      two_workers);
+    if (!wait_until_attempts_are_taken(&server)) {
+        return 1;
+    }
+    portal = connect_as(&server, "portal");
+    return 0;
+}
+
+static int end(void **state)
+{
+    test_client_close(portal);
+    int status = server_stop(&server);
+    return deployment_remove(state) != 0 ? 1 : status;
+}
+
+static void expect(struct test_response *response, int status, const char *wanted)
+{
+    if (response->status != status || strstr(response->body, wanted) == NULL) {
+        fail_msg("%d %s, not %d %s", response->status, response->body, status, wanted);
+    }
+    test_response_release(response);
+}
+
+static void device_factor(unsigned n, char factor[512])
+{
+    char challenge[61];
+    ask_challenge(portal, citizen_id(n), "device_key", "portal", challenge);
+    write_device_factor(factor, 512, n, challenge);
+}
+
+static void card_factor(unsigned n, char factor[512])
+{
+    char challenge[61];
+    ask_challenge(portal, citizen_id(n), "card_chip", "portal", challenge);
+    write_card_factor(factor, 512, n, challenge);
+}
+
+/* ---- who is let in ------------------------------------------------------------------------------ */
+
+static void each_factor_alone_is_level_1(void **state)
+{
+    (void)state;
+    struct test_response response;
+    char factor[512];
+    for (unsigned n = 1; n <= 2; n++) { /* Ed25519 and P-256 */
+        device_factor(n, factor);
+        (void)authenticate(portal, citizen_id(n), "portal", "portal.login", factor, &response);
+        assert_non_null(strstr(response.body, "{\"access_token\":\"eyJ"));
+        assert_non_null(strstr(response.body, "\"token_type\":\"Bearer\",\"expires_in\":600,"));
+        expect(&response, 200, "\"acr\":\"1\",\"amr\":[\"pop\"],\"sub\":\"");
+        card_factor(n, factor);
+        (void)authenticate(portal, citizen_id(n), "portal", NULL, factor, &response);
+        expect(&response, 200, "\"acr\":\"1\",\"amr\":[\"sc\"]");
+        (void)authenticate(portal, citizen_id(n), "portal", NULL, PASSCODE("password"), &response);
+        expect(&response, 200, "\"acr\":\"1\",\"amr\":[\"pwd\"]");
+    }
+}
+
+static void two_factors_are_level_2(void **state)
+{
+    (void)state;
+    struct test_response response;
+    char device[512], card[512], both[2048];
+    device_factor(3, device);
+    snprintf(both, sizeof(both), PASSCODE("password") ",%s", device);
+    (void)authenticate(portal, citizen_id(3), "portal", "portal.pay", both, &response);
+    expect(&response, 200, "\"acr\":\"2\",\"amr\":[\"pop\",\"pwd\",\"mfa\"]");
+    device_factor(3, device);
+    card_factor(3, card);
+    snprintf(both, sizeof(both), "%s,%s", device, card);
+    (void)authenticate(portal, citizen_id(3), "portal", "portal.pay", both, &response);
+    expect(&response, 200, "\"acr\":\"2\",\"amr\":[\"pop\",\"sc\"]");
+    card_factor(3, card);
+    device_factor(3, device);
+    snprintf(both, sizeof(both), "%s,%s," PASSCODE("password"), device, card);
+    (void)authenticate(portal, citizen_id(3), "portal", NULL, both, &response);
+    expect(&response, 200, "\"acr\":\"2\",\"amr\":[\"pop\",\"sc\",\"pwd\",\"mfa\"]");
+}
+
+/* The imported hash takes the place of one of ours at the first success: both let him in. */
+static void passcode_goes_on_after_it_was_hashed_anew(void **state)
+{
+    (void)state;
+    struct test_response response;
+    for (unsigned i = 0; i < 3; i++) {
+        (void)authenticate(portal, citizen_id(4), "portal", NULL, PASSCODE("password"), &response);
+        expect(&response, 200, "\"amr\":[\"pwd\"]");
+    }
+    (void)authenticate(portal, citizen_id(4), "portal", NULL, PASSCODE("passwore"), &response);
+    expect(&response, 401, "authentication_failed");
+    (void)authenticate(portal, citizen_id(4), "portal", NULL, PASSCODE("password"), &response);
+    expect(&response, 200, "\"amr\":[\"pwd\"]");
+}
+
+static void subject_of(const char *partner, unsigned n, char sub[64])
+{
+    struct test_response response;
+    struct test_client *client = connect_as(&server, partner);
+    assert_int_equal(authenticate_by_device(client, n, &response), 200);
+    member_of(response.body, "sub", sub, 64);
+    assert_int_equal(strlen(sub), 43);
+    test_response_release(&response);
+    test_client_close(client);
+}
+
+static void subject_is_another_for_each_partner(void **state)
+{
+    (void)state;
+    char first[64], again[64], other[64], somebody_else[64];
+    subject_of("portal", 5, first);
+    subject_of("portal", 5, again);
+    subject_of("shop", 5, other);
+    subject_of("portal", 6, somebody_else);
+    assert_string_equal(first, again);
+    assert_string_not_equal(first, other);
+    assert_string_not_equal(first, somebody_else);
+}
+
+/* ---- who is not --------------------------------------------------------------------------------- */
+
+/* Head and body without what differs between any two answers. */
+static char *form_of(struct test_response *response)
+{
+    char *text = NULL;
+    char *date = strstr(response->head, "Date: "), *id = strstr(response->body, "answer_id\":\"");
+    assert_non_null(date);
+    assert_non_null(id);
+    memset(date, '.', strcspn(date, "\r"));
+    memset(id + 12, '.', 26);
+    assert_true(asprintf(&text, "%s%s", response->head, response->body) > 0);
+    test_response_release(response);
+    return text;
+}
+
+static char *refusal; /* of the first */
+
+static void is_refused_alike(const char *who, const char *id, const char *audience,
+                             const char *factors)
+{
+    struct test_response response;
+    assert_int_equal(authenticate(portal, id, audience, NULL, factors, &response), 401);
+    char *form = form_of(&response);
+    if (refusal == NULL) {
+        refusal = form;
+        assert_non_null(strstr(form, "authentication_failed"));
+        return;
+    }
+    if (strcmp(form, refusal) != 0) {
+        fail_msg("%s: %s\nnot %s", who, form, refusal);
+    }
+    free(form);
+}
+
+static void every_failure_looks_the_same(void **state)
+{
+    (void)state;
+    char factor[512], challenge[61], both[2048];
+    struct test_response response;
+    device_factor(CITIZENS, factor);
+    is_refused_alike("nobody", citizen_id(CITIZENS), "portal", factor);
+    is_refused_alike("nobody, passcode", citizen_id(CITIZENS), "portal", PASSCODE("password"));
+    is_refused_alike("a CMND that nobody has", "987654321", "portal", PASSCODE("password"));
+    device_factor(CITIZEN_LOCKED, factor);
+    is_refused_alike("locked", citizen_id(CITIZEN_LOCKED), "portal", factor);
+    device_factor(CITIZEN_DEAD, factor);
+    is_refused_alike("dead", citizen_id(CITIZEN_DEAD), "portal", factor);
+    device_factor(CITIZEN_WITHOUT_ACCOUNT, factor);
+    is_refused_alike("without an account", citizen_id(CITIZEN_WITHOUT_ACCOUNT), "portal", factor);
+    card_factor(CITIZEN_WITH_LOST_CARD, factor);
+    is_refused_alike("lost card", citizen_id(CITIZEN_WITH_LOST_CARD), "portal", factor);
+    is_refused_alike("without a passcode", citizen_id(CITIZEN_WITHOUT_PASSCODE), "portal",
+                     PASSCODE("password"));
+    is_refused_alike("wrong passcode", citizen_id(7), "portal", PASSCODE("Password"));
+    device_factor(7, factor);
+    snprintf(both, sizeof(both), "%s," PASSCODE("Password"), factor);
+    is_refused_alike("one of two wrong", citizen_id(7), "portal", both);
+    ask_challenge(portal, citizen_id(8), "device_key", "portal", challenge);
+    write_device_factor(factor, sizeof(factor), 10, challenge);
+    is_refused_alike("another's device", citizen_id(8), "portal", factor);
+    ask_challenge(portal, citizen_id(9), "device_key", "portal", challenge);
+    write_device_factor(factor, sizeof(factor), 8, challenge);
+    is_refused_alike("challenge of another", citizen_id(8), "portal", factor);
+    ask_challenge(portal, citizen_id(8), "card_chip", "portal", challenge);
+    write_device_factor(factor, sizeof(factor), 8, challenge);
+    is_refused_alike("challenge of another factor", citizen_id(8), "portal", factor);
+    ask_challenge(portal, citizen_id(8), "device_key", "shop", challenge);
+    write_device_factor(factor, sizeof(factor), 8, challenge);
+    is_refused_alike("challenge of another audience", citizen_id(8), "portal", factor);
+    struct test_client *shop = connect_as(&server, "shop");
+    ask_challenge(shop, citizen_id(10), "device_key", "portal", challenge);
+    test_client_close(shop);
+    write_device_factor(factor, sizeof(factor), 10, challenge);
+    is_refused_alike("challenge of another partner", citizen_id(10), "portal", factor);
+    device_factor(10, factor);
+    assert_int_equal(authenticate(portal, citizen_id(10), "portal", NULL, factor, &response), 200);
+    test_response_release(&response);
+    is_refused_alike("challenge that was used", citizen_id(10), "portal", factor);
+    free(refusal);
+}
+
+static void right_factor_waits_after_five_failures(void **state)
+{
+    (void)state;
+    struct test_response response;
+    for (unsigned i = 0; i < 4; i++) {
+        (void)authenticate(portal, citizen_id(16), "portal", NULL, PASSCODE("1"), &response);
+        expect(&response, 401, "authentication_failed");
+    }
+    assert_int_equal(authenticate_by_device(portal, 16, &response), 200); /* begins anew */
+    test_response_release(&response);
+    for (unsigned i = 0; i < 5; i++) {
+        (void)authenticate(portal, citizen_id(16), "portal", NULL, PASSCODE("1"), &response);
+        expect(&response, 401, "authentication_failed");
+    }
+    assert_int_equal(authenticate_by_device(portal, 16, &response), 401);
+    test_response_release(&response);
+    assert_int_equal(authenticate_by_device(portal, 17, &response), 200); /* others do not */
+    test_response_release(&response);
+}
+
+/* ---- races -------------------------------------------------------------------------------------- */
+
+enum { THREADS = 8 };
+
+struct caller {
+    pthread_t thread;
+    char id[16], factors[1024];
+    unsigned times;
+    unsigned let_in, failed, unknown, other;
+};
+
+static pthread_barrier_t barrier;
+
+static void *call(void *context)
+{
+    struct caller *caller = context;
+    struct test_client *client = connect_as(&server, "portal");
+    (void)pthread_barrier_wait(&barrier);
+    for (unsigned i = 0; i < caller->times; i++) {
+        struct test_response response;
+        int status = authenticate(client, caller->id, "portal", NULL, caller->factors, &response);
+        caller->let_in += status == 200;
+        caller->failed += status == 401;
+        caller->unknown += status == 503 || status == 0;
+        caller->other += status != 200 && status != 401 && status != 503 && status != 0;
+        if (status != 0) {
+            test_response_release(&response);
+        } else {
+            test_client_close(client);
+            client = connect_as(&server, "portal");
+        }
+    }
+    test_client_close(client);
+    return NULL;
+}
+
+static struct caller together(const char *id, const char *factors, unsigned times)
+{
+    static struct caller callers[THREADS];
+    struct caller sum = {.times = times};
+    assert_int_equal(pthread_barrier_init(&barrier, NULL, THREADS), 0);
+    for (unsigned i = 0; i < THREADS; i++) {
+        callers[i] = (struct caller){.times = times};
+        snprintf(callers[i].id, sizeof(callers[i].id), "%s", id);
+        snprintf(callers[i].factors, sizeof(callers[i].factors), "%s", factors);
+        assert_int_equal(pthread_create(&callers[i].thread, NULL, call, &callers[i]), 0);
+    }
+    for (unsigned i = 0; i < THREADS; i++) {
+        assert_int_equal(pthread_join(callers[i].thread, NULL), 0);
+        sum.let_in += callers[i].let_in;
+        sum.failed += callers[i].failed;
+        sum.unknown += callers[i].unknown;
+        sum.other += callers[i].other;
+    }
+    (void)pthread_barrier_destroy(&barrier);
+    return sum;
+}
+
+static void challenge_counts_once_over_all_workers(void **state)
+{
+    (void)state;
+    char factor[512];
+    for (unsigned n = 18; n < 26; n++) {
+        device_factor(n, factor);
+        struct caller sum = together(citizen_id(n), factor, 1);
+        assert_int_equal(sum.let_in, 1);
+        assert_int_equal(sum.failed, THREADS - 1);
+    }
+}
+
+/* Whoever dies meanwhile: a challenge lets in at most once, and what let in has its token. */
+static void challenge_counts_once_whoever_is_killed(void **state)
+{
+    (void)state;
+    const char *kills = getenv("XT_KILLS");
+    unsigned rounds = kills != NULL ? (unsigned)strtoul(kills, NULL, 10) : 3;
+    for (unsigned i = 0; i < rounds; i++) {
+        unsigned n = 32 + i % 10;
+        char factor[512];
+        pid_t pids[8];
+        struct test_client *client = connect_as(&server, "portal");
+        char challenge[61];
+        ask_challenge(client, citizen_id(n), "device_key", "portal", challenge);
+        test_client_close(client);
+        write_device_factor(factor, sizeof(factor), n, challenge);
+        unsigned count = server_writers(&server, pids, 8);
+        assert_int_equal(count, 1);
+        pid_t writer = pids[0];
+        if (fork() == 0) {
+            sleep_ms(i % 5);
+            (void)kill(writer, SIGKILL);
+            _exit(0);
+        }
+        struct caller sum = together(citizen_id(n), factor, 3);
+        unsigned let_in = sum.let_in;
+        assert_int_equal(sum.other, 0);
+        (void)waitpid(-1, NULL, WNOHANG);
+        assert_true(wait_until_attempts_are_taken(&server));
+        sum = together(citizen_id(n), factor, 1); /* maybe none of the first was heard */
+        assert_true(let_in + sum.let_in <= 1);
+    }
+    test_client_close(portal);
+    portal = connect_as(&server, "portal");
+}
+
+/* More at a time than the queue takes: they are told at once, and nobody else waits. */
+static void passcodes_over_the_queue_are_refused_at_once(void **state)
+{
+    (void)state;
+    struct caller sum = together(citizen_id(50), PASSCODE("1"), 12);
+    assert_int_equal(sum.failed + sum.unknown, 12 * THREADS);
+    assert_int_equal(sum.other, 0);
+    assert_true(sum.failed > 0);
+}
+
+/* ---- who may ask -------------------------------------------------------------------------------- */
+
+static void purpose_may_ask_for_a_level(void **state)
+{
+    (void)state;
+    struct test_response response;
+    char factor[512];
+    device_factor(26, factor);
+    (void)authenticate(portal, citizen_id(26), "portal", "portal.pay", factor, &response);
+    expect(&response, 403, "level_too_low");
+    (void)authenticate(portal, citizen_id(26), "portal", "portal.vote", factor, &response);
+    expect(&response, 403, "{\"pointer\":\"/purpose\",\"code\":\"not_permitted\"}");
+    (void)authenticate(portal, citizen_id(26), "portal", "portal.login", factor, &response);
+    expect(&response, 200, "\"acr\":\"1\""); /* no attempt was made before */
+}
+
+static void right_is_needed(void **state)
+{
+    (void)state;
+    struct test_response response;
+    struct test_client *demo = connect_as(&server, "demo");
+    (void)authenticate(demo, citizen_id(1), "portal", NULL, PASSCODE("password"), &response);
+    expect(&response, 403, "endpoint_not_permitted");
+    assert_true(test_client_request(demo, "POST", "/v1/challenges", FIELDS, "{}", &response));
+    expect(&response, 403, "endpoint_not_permitted");
+    test_client_close(demo);
+    assert_true(test_client_request(portal, "POST", "/v1/challenges", FIELDS, "{}", &response));
+    expect(&response, 400, "{\"pointer\":\"/id\",\"code\":\"missing_member\"}");
+    assert_true(
+        test_client_request(portal, "POST", "/v1/authenticate", FIELDS, "{\"x\":1}", &response));
+    expect(&response, 400, "{\"pointer\":\"/factors\",\"code\":\"missing_member\"}");
+    assert_true(test_client_request(portal, "POST", "/v1/authenticate",
+                                    "Content-Type: text/plain\r\n", "{}", &response));
+    expect(&response, 415, "unsupported_media_type");
+}
+
+static void numbers_beyond_the_quota_are_not_tried(void **state)
+{
+    (void)state;
+    struct test_response response;
+    assert_int_equal(
+        run(xacthuc(), "partner", "set", deployment("DIR"), "shop", "--daily-quota", "2", NULL), 0);
+    struct test_client *shop = connect_as(&server, "shop");
+    int status = 0;
+    for (double until = now_s() + 10; status != 429 && now_s() < until; sleep_ms(50)) {
+        for (unsigned n = 27; n < 30; n++) {
+            status = authenticate_by_device(shop, n, &response);
+            if (status == 429) {
+                assert_non_null(strstr(response.body, "quota_exceeded"));
+            }
+            test_response_release(&response);
+        }
+    }
+    assert_int_equal(status, 429);
+    test_client_close(shop);
+}
+
+/* ---- the connection ----------------------------------------------------------------------------- */
+
+static void requests_behind_it_are_answered_after_it(void **state)
+{
+    (void)state;
+    char factor[512], body[1024], text[4096];
+    struct test_response response;
+    device_factor(30, factor);
+    int size =
+        snprintf(body, sizeof(body), "{\"id\":\"%s\",\"audience\":\"portal\",\"factors\":[%s]}",
+                 citizen_id(30), factor);
+    snprintf(text, sizeof(text),
+             "POST /v1/authenticate HTTP/1.1\r\nHost: a\r\n" FIELDS "Content-Length: %d\r\n\r\n%s"
+             "GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\n\r\n"
+             "POST /v1/authenticate HTTP/1.1\r\nHost: a\r\n" FIELDS "Content-Length: %d\r\n\r\n%s",
+             size, body, size, body);
+    assert_true(test_client_send_text(portal, text));
+    assert_true(test_client_response(portal, false, &response));
+    expect(&response, 200, "access_token");
+    assert_true(test_client_response(portal, false, &response));
+    expect(&response, 200, "\"keys\"");
+    assert_true(test_client_response(portal, false, &response));
+    expect(&response, 401, "authentication_failed");
+}
+
+static void clients_that_leave_are_written_down(void **state)
+{
+    (void)state;
+    char factor[512], body[1024], text[2048];
+    struct test_response response;
+    device_factor(31, factor);
+    int size =
+        snprintf(body, sizeof(body), "{\"id\":\"%s\",\"audience\":\"portal\",\"factors\":[%s]}",
+                 citizen_id(31), factor);
+    snprintf(text, sizeof(text),
+             "POST /v1/authenticate HTTP/1.1\r\nHost: a\r\n" FIELDS "Content-Length: %d\r\n\r\n%s",
+             size, body);
+    struct test_client *hasty = connect_as(&server, "portal");
+    assert_true(test_client_send_text(hasty, text));
+    test_client_close(hasty);
+    sleep_ms(300);
+    assert_int_equal(authenticate(portal, citizen_id(31), "portal", NULL, factor, &response), 401);
+    test_response_release(&response); /* it was used */
+}
+
+/* ---- secrets ------------------------------------------------------------------------------------ */
+
+static void passcode_stands_nowhere(void **state)
+{
+    (void)state;
+    struct test_response response;
+    char command[700];
+    (void)authenticate(portal, citizen_id(51), "portal", NULL, PASSCODE(SECRET), &response);
+    expect(&response, 401, "authentication_failed");
+    assert_true(test_client_request(portal, "POST", "/v1/authenticate", FIELDS,
+                                    "{\"id\":\"" SECRET "\",\"x\":\"" SECRET "\"}", &response));
+    assert_null(strstr(response.body, SECRET));
+    test_response_release(&response);
+    sleep_ms(200);
+    snprintf(command, sizeof(command), "grep -rqa -e '" SECRET "' -e '%s' '%s' '%s'",
+             citizen_id(51), deployment("DIR"), deployment("server.log"));
+    assert_int_equal(run("/bin/sh", "-c", command, NULL), 1);
+}
+
+/* Everything that runs in a worker is in its sandbox: the threads that hash and those of the loop's pool. */
+static void every_thread_is_in_the_sandbox(void **state)
+{
+    (void)state;
+    pid_t pids[8];
+    unsigned workers = server_workers(&server, pids, 8);
+    assert_int_equal(workers, 2);
+    for (unsigned i = 0; i < workers; i++) {
+        char path[512], folder[64], filters[32], first[32] = "";
+        unsigned threads = 0;
+        snprintf(folder, sizeof(folder), "/proc/%d/task", (int)pids[i]);
+        DIR *list = opendir(folder);
+        assert_non_null(list);
+        for (struct dirent *entry; (entry = readdir(list)) != NULL;) {
+            if (entry->d_name[0] == '.') {
+                continue;
+            }
+            snprintf(path, sizeof(path), "%s/%s/status", folder, entry->d_name);
+            char *status = read_text(path);
+            assert_non_null(strstr(status, "Seccomp:\t2"));
+            assert_non_null(strstr(status, "CapEff:\t0000000000000000"));
+            snprintf(filters, sizeof(filters), "%s", strstr(status, "Seccomp_filters:"));
+            assert_true(first[0] == '\0' || strncmp(filters, first, strcspn(first, "\n")) == 0);
+            memcpy(first, filters, sizeof(first));
+            free(status);
+            threads++;
+        }
+        closedir(list);
+        assert_true(threads >= 3);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(each_factor_alone_is_level_1),
+        cmocka_unit_test(two_factors_are_level_2),
+        cmocka_unit_test(passcode_goes_on_after_it_was_hashed_anew),
+        cmocka_unit_test(subject_is_another_for_each_partner),
+        cmocka_unit_test(every_failure_looks_the_same),
+        cmocka_unit_test(right_factor_waits_after_five_failures),
+        cmocka_unit_test(challenge_counts_once_over_all_workers),
+        cmocka_unit_test(purpose_may_ask_for_a_level),
+        cmocka_unit_test(right_is_needed),
+        cmocka_unit_test(requests_behind_it_are_answered_after_it),
+        cmocka_unit_test(clients_that_leave_are_written_down),
+        cmocka_unit_test(passcodes_over_the_queue_are_refused_at_once),
+        cmocka_unit_test(passcode_stands_nowhere),
+        cmocka_unit_test(every_thread_is_in_the_sandbox),
+        cmocka_unit_test(numbers_beyond_the_quota_are_not_tried),
+        cmocka_unit_test(challenge_counts_once_whoever_is_killed),
+    };
+    return cmocka_run_group_tests(tests, begin, end);
+}
