@@ -5,6 +5,7 @@
 int xt_bench_gen(int argc, char **argv);
 int xt_bench_load(int argc, char **argv);
 int xt_bench_batch(int argc, char **argv);
+int xt_bench_auth(int argc, char **argv);
 int xt_bench_events(int argc, char **argv);
 int xt_bench_micro(int argc, char **argv);
 int xt_bench_timing(int argc, char **argv);

@@ -11,6 +11,7 @@ static const struct xt_command commands[] = {
     {"load", "drive a server: how fast it answers, and whether right", xt_bench_load},
     {"batch", "send a server lists: how fast they are answered, and whether right", xt_bench_batch},
     {"events", "tell a server what has changed: how fast it is durable", xt_bench_events},
+    {"auth", "authenticate people: how many a second, and how fast", xt_bench_auth},
     {"micro", "what the parts of a verify cost, without a network", xt_bench_micro},
     {"timing", "whether the time of an answer tells what it must not", xt_bench_timing},
     {"peers", "the same work on other software, side by side", xt_bench_peers},

@@ -1,0 +1,60 @@
+#include "bench/auth_people.h"
+
+#include <stdio.h>
+
+#include "bench/output.h"
+#include "core/jose.h"
+
+#define LINE_MAX_BYTES 512
+
+void xt_auth_person_id(unsigned person, char id[XT_AUTH_ID])
+{
+    (void)snprintf(id, XT_AUTH_ID, "001088%06u", person % 1000000);
+}
+
+enum xt_status xt_auth_person_signer(unsigned person, struct xt_holder_signer **signer)
+{
+    const uint8_t seed[XT_HOLDER_SEED] = {
+        'a', 'u', 't', 'h', (uint8_t)person, (uint8_t)(person >> 8), (uint8_t)(person >> 16)};
+    return xt_holder_signer_open(XT_HOLDER_P256, seed, signer);
+}
+
+static enum xt_status write_person(struct xt_writer *writer, unsigned person)
+{
+    struct xt_holder_signer *signer = NULL;
+    uint8_t spki[XT_HOLDER_SPKI_MAX];
+    char id[XT_AUTH_ID];
+    enum xt_status status = xt_auth_person_signer(person, &signer);
+    if (status != XT_OK) {
+        return status;
+    }
+    size_t size = xt_holder_signer_spki(signer, spki);
+    xt_holder_signer_close(signer);
+    xt_auth_person_id(person, id);
+    xt_write_literal(writer, "{\"id\":\"");
+    xt_write_string(writer, id);
+    xt_write_literal(writer,
+                     "\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":\"1988-01-25\","
+                     "\"account\":{\"level\":2,\"devices\":[{\"device_id\":\"" XT_AUTH_DEVICE
+                     "\",\"public_key\":\"");
+    xt_base64url_write(writer, xt_span_of(spki, size));
+    xt_write_literal(writer, "\"}]}}\n");
+    return XT_OK;
+}
+
+enum xt_status xt_auth_people_write(unsigned count, const char *path, struct xt_failure *failure)
+{
+    struct xt_output output;
+    enum xt_status status = xt_output_open(&output, path, failure);
+    for (unsigned i = 0; status == XT_OK && i < count; i++) {
+        status = xt_output_room(&output, LINE_MAX_BYTES, failure);
+        if (status == XT_OK && write_person(&output.writer, i) != XT_OK) {
+            status = xt_fail(failure, XT_NO_MEMORY, "not enough memory");
+        }
+    }
+    if (status == XT_OK) {
+        status = xt_output_commit(&output, failure);
+    }
+    xt_output_close(&output);
+    return status;
+}

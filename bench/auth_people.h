@@ -1,0 +1,22 @@
+/* bench/auth_people: people who can authenticate with a key of their device, which is ours: what `auth` asks for and
+ * has imported before. The same number of people is the same people. */
+#ifndef XT_BENCH_AUTH_PEOPLE_H
+#define XT_BENCH_AUTH_PEOPLE_H
+
+#include "core/span.h"
+#include "crypto/holder_signer.h"
+
+#define XT_AUTH_PEOPLE_MAX 100000U
+#define XT_AUTH_ID 13          /* characters and a NUL */
+#define XT_AUTH_DEVICE "phone" /* device_id of everybody */
+
+void xt_auth_person_id(unsigned person, char id[XT_AUTH_ID]);
+
+/* The key of his device: P-256. XT_NO_MEMORY. */
+XT_MUST_USE enum xt_status xt_auth_person_signer(unsigned person, struct xt_holder_signer **signer);
+
+/* Writes people as NDJSON to import. */
+XT_MUST_USE enum xt_status xt_auth_people_write(unsigned count, const char *path,
+                                                struct xt_failure *failure);
+
+#endif
