@@ -47,6 +47,16 @@ static void write_proof(struct xt_writer *writer, const struct xt_account_proof 
     }
 }
 
+/* Of a change that the person showed something for, or was there for. */
+static void write_shown(struct xt_writer *writer, const struct xt_account_proof *proof)
+{
+    if (proof->factors == 0) {
+        xt_put(writer, 0, 1);
+    } else {
+        write_proof(writer, proof);
+    }
+}
+
 static void write_consent(struct xt_writer *writer, const struct xt_account_event *event)
 {
     xt_put(writer, event->subject.value, XT_WIRE_NUMBER);
@@ -81,6 +91,7 @@ static void write_change(struct xt_writer *writer, const struct xt_account_event
         xt_put(writer, event->reason, 1);
         return;
     case XT_ACCOUNT_DEVICE_ADDED:
+        write_shown(writer, &event->proof);
         xt_put(writer, event->device_id.size, 2);
         xt_write_span(writer, event->device_id);
         xt_write_span(writer, event->key);
@@ -90,6 +101,7 @@ static void write_change(struct xt_writer *writer, const struct xt_account_event
         return;
     default:
         xt_require(event->type == XT_ACCOUNT_PASSCODE_SET);
+        write_shown(writer, &event->proof);
         xt_write_span(writer, event->passcode);
     }
 }
@@ -203,6 +215,15 @@ static bool read_proof(struct xt_taker *taker, struct xt_account_proof *proof)
     return sound && !taker->bad;
 }
 
+static bool read_shown(struct xt_taker *taker, struct xt_account_proof *proof)
+{
+    if (taker->rest.size > 0 && taker->rest.data[0] == 0) {
+        (void)xt_take(taker, 1);
+        return true;
+    }
+    return read_proof(taker, proof);
+}
+
 /* As an import takes them (core/person). */
 static bool passcode_is_sound(struct xt_span passcode)
 {
@@ -213,6 +234,9 @@ static bool passcode_is_sound(struct xt_span passcode)
 
 static bool read_device(struct xt_taker *taker, struct xt_account_event *event)
 {
+    if (!read_shown(taker, &event->proof)) {
+        return false;
+    }
     event->device_id = xt_take_bytes(taker, (size_t)xt_take(taker, 2));
     event->key = rest_of(taker);
     return text_is_sound(event->device_id, XT_PERSON_TEXT_MAX) && event->key.size > 0 &&
@@ -246,6 +270,9 @@ static bool read_change(struct xt_taker *taker, struct xt_account_event *event)
         event->device_id = rest_of(taker);
         return text_is_sound(event->device_id, XT_PERSON_TEXT_MAX);
     default:
+        if (!read_shown(taker, &event->proof)) {
+            return false;
+        }
         event->passcode = rest_of(taker);
         return passcode_is_sound(event->passcode);
     }

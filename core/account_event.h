@@ -74,13 +74,14 @@ struct xt_account_event {
     struct xt_span key;      /* device_added: DER of its SPKI */
     struct xt_span passcode; /* PHC text. passcode_set; attempt: the new one, or empty */
     bool passed;             /* attempt: what the worker found */
-    struct xt_account_proof
-        proof;                 /* attempt, consent_given (the device's key), backchannel_decided */
-    uint8_t id[XT_ACCOUNT_ID]; /* token, consent or request */
-    uint64_t expires_ms;       /* UTC, of that */
-    struct xt_span partner;    /* consent_given: whom it is given to */
-    struct xt_span purpose;    /* consent_given, backchannel_asked */
-    uint32_t attributes;       /* consent_given: a set, of the caller's numbering; not empty */
+    /* attempt, consent_given (the device's key), backchannel_decided; device_added, passcode_set: what he showed,
+     * which was found right; without factors: he was there in person. */
+    struct xt_account_proof proof;
+    uint8_t id[XT_ACCOUNT_ID];     /* token, consent or request */
+    uint64_t expires_ms;           /* UTC, of that */
+    struct xt_span partner;        /* consent_given: whom it is given to */
+    struct xt_span purpose;        /* consent_given, backchannel_asked */
+    uint32_t attributes;           /* consent_given: a set, of the caller's numbering; not empty */
     struct xt_span scope, binding; /* backchannel_asked; may be empty */
     bool approved;                 /* backchannel_decided */
     unsigned acr;                  /* .. and at which level: 1 to 4; 0 when denied */
@@ -91,9 +92,9 @@ struct xt_account_event {
 /*   actor size 1 | actor | and then, integers little endian:
  *   activated            number 5 | level 1
  *   locked, unlocked     number 5 | reason 1
- *   device_added         number 5 | id size 2 | id | the rest: DER of the key
+ *   device_added         number 5 | proof, or 0 (1 byte) | id size 2 | id | the rest: DER of the key
  *   device_removed       number 5 | the rest: id
- *   passcode_set         number 5 | the rest: PHC text
+ *   passcode_set         number 5 | proof, or 0 | the rest: PHC text
  *   attempt              kind 1 | id 5 | passed 1 | proof | the rest: PHC text
  *   token_revoked        id 16 | expires 8
  *   consent_given        number 5 | id 16 | expires 8 | attributes 4 | partner size 1 | partner

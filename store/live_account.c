@@ -51,61 +51,6 @@ enum xt_status xt_live_token_number(const struct xt_live *live, const uint8_t jt
     return status;
 }
 
-/* ---- what changes a person --------------------------------------------------------------------- */
-
-/* Attempts are counted anew, and nothing else. */
-static int reset_attempts(struct xt_live *live, const struct xt_account_event *told,
-                          enum xt_subject subject, const struct xt_person *person,
-                          struct xt_live_outcome *outcome)
-{
-    struct xt_live_throttle_record record;
-    if (subject != XT_SUBJECT_PERSON) {
-        return xt_live_refuse(outcome, subject == XT_SUBJECT_REPLACED ? XT_CONFLICT_NUMBER_REPLACED
-                                                                      : XT_CONFLICT_UNKNOWN_PERSON);
-    }
-    if (person->account_level == 0) {
-        return xt_live_refuse(outcome, XT_CONFLICT_NO_ACCOUNT);
-    }
-    outcome->status = xt_live_throttle_get(live, told->subject, &record);
-    if (outcome->status != XT_OK) {
-        return 0;
-    }
-    return record.there ? xt_live_throttle_forget(live, told->subject)
-                        : xt_live_refuse(outcome, XT_CONFLICT_NOT_LOCKED);
-}
-
-static bool resets_attempts(enum xt_account_type type)
-{
-    return type == XT_ACCOUNT_ACTIVATED || type == XT_ACCOUNT_PASSCODE_SET ||
-           type == XT_ACCOUNT_UNLOCKED;
-}
-
-static int change_person(struct xt_live *live, const struct xt_account_event *told, uint64_t at_ms,
-                         struct xt_live_outcome *outcome)
-{
-    enum xt_subject subject;
-    struct xt_person *person;
-    outcome->status = xt_live_load_person(live, told->subject.value, &subject, &person);
-    if (outcome->status != XT_OK) {
-        return 0;
-    }
-    if (told->type == XT_ACCOUNT_UNLOCKED && told->reason == 0) {
-        return reset_attempts(live, told, subject, person, outcome);
-    }
-    unsigned before = subject == XT_SUBJECT_PERSON ? person->locks : 0;
-    enum xt_conflict conflict = xt_account_event_apply(told, subject, person);
-    if (conflict != XT_CONFLICT_NONE) {
-        return xt_live_refuse(outcome, conflict);
-    }
-    unsigned after = person->locks;
-    int code = xt_live_write_account(live);
-    if (code == 0) {
-        code = xt_live_note_locks(live, told->subject.value, before, after, at_ms, told->actor);
-    }
-    return code == 0 && resets_attempts(told->type) ? xt_live_throttle_forget(live, told->subject)
-                                                    : code;
-}
-
 /* ---- attempts ---------------------------------------------------------------------------------- */
 
 struct attempt {
@@ -143,9 +88,10 @@ static enum xt_attempt decide(const struct xt_live *live, const struct attempt *
         !xt_live_proof_is_his(live, &attempt->told->proof, attempt->person)) {
         return XT_ATTEMPT_UNUSABLE;
     }
-    return attempt->used            ? XT_ATTEMPT_USED
-           : !attempt->told->passed ? XT_ATTEMPT_FAILED
-                                    : XT_ATTEMPT_PASSED;
+    return attempt->used ? XT_ATTEMPT_USED
+           : attempt->told->type == XT_ACCOUNT_ATTEMPT && !attempt->told->passed
+               ? XT_ATTEMPT_FAILED
+               : XT_ATTEMPT_PASSED;
 }
 
 static int count_failure(struct xt_live *live, struct attempt *attempt)
@@ -153,6 +99,13 @@ static int count_failure(struct xt_live *live, struct attempt *attempt)
     xt_throttle_failed(&attempt->record.throttle, live->time_ms);
     attempt->record.nobody = attempt->subject != XT_SUBJECT_PERSON;
     return xt_live_throttle_put(live, attempt->told->subject, &attempt->record);
+}
+
+/* Of one that did not pass. */
+static int end_attempt(struct xt_live *live, struct attempt *attempt, enum xt_attempt how)
+{
+    int code = how == XT_ATTEMPT_THROTTLED ? 0 : count_failure(live, attempt);
+    return code == 0 ? xt_live_proof_use_up(live, &attempt->told->proof) : code;
 }
 
 static int take_attempt(struct xt_live *live, const struct xt_account_event *told,
@@ -165,16 +118,79 @@ static int take_attempt(struct xt_live *live, const struct xt_account_event *tol
     }
     outcome->attempt = decide(live, &attempt);
     int code = 0;
-    if (outcome->attempt == XT_ATTEMPT_PASSED) {
-        if (told->passcode.size > 0) {
-            attempt.person->passcode_hash = told->passcode;
-            code = xt_live_write_account(live);
-        }
-        code = code == 0 ? xt_live_throttle_forget(live, told->subject) : code;
-    } else if (outcome->attempt != XT_ATTEMPT_THROTTLED) {
-        code = count_failure(live, &attempt);
+    if (outcome->attempt != XT_ATTEMPT_PASSED) {
+        return end_attempt(live, &attempt, outcome->attempt);
+    }
+    if (told->passcode.size > 0) {
+        attempt.person->passcode_hash = told->passcode;
+        code = xt_live_write_account(live);
+    }
+    code = code == 0 ? xt_live_throttle_forget(live, told->subject) : code;
+    return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
+}
+
+/* ---- changes ----------------------------------------------------------------------------------- */
+
+static bool resets_attempts(enum xt_account_type type)
+{
+    return type == XT_ACCOUNT_ACTIVATED || type == XT_ACCOUNT_PASSCODE_SET ||
+           type == XT_ACCOUNT_UNLOCKED;
+}
+
+/* Attempts are counted anew, and nothing else. */
+static int reset_attempts(struct xt_live *live, const struct xt_account_event *told,
+                          const struct attempt *looked, struct xt_live_outcome *outcome)
+{
+    if (looked->subject != XT_SUBJECT_PERSON) {
+        return xt_live_refuse(outcome, looked->subject == XT_SUBJECT_REPLACED
+                                           ? XT_CONFLICT_NUMBER_REPLACED
+                                           : XT_CONFLICT_UNKNOWN_PERSON);
+    }
+    if (looked->person->account_level == 0) {
+        return xt_live_refuse(outcome, XT_CONFLICT_NO_ACCOUNT);
+    }
+    return looked->record.there ? xt_live_throttle_forget(live, told->subject)
+                                : xt_live_refuse(outcome, XT_CONFLICT_NOT_LOCKED);
+}
+
+static int write_change(struct xt_live *live, const struct xt_account_event *told, unsigned before,
+                        const struct xt_person *person, uint64_t at_ms)
+{
+    unsigned after = person->locks;
+    int code = xt_live_write_account(live);
+    if (code == 0) {
+        code = xt_live_note_locks(live, told->subject.value, before, after, at_ms, told->actor);
+    }
+    bool shown = told->proof.factors != 0;
+    if (code == 0 && (shown || resets_attempts(told->type))) {
+        code = xt_live_throttle_forget(live, told->subject);
     }
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
+}
+
+/* What the person showed for a change counts as an attempt: where it does not pass, that is all that is done. */
+static int change_person(struct xt_live *live, const struct xt_account_event *told, uint64_t at_ms,
+                         struct xt_live_outcome *outcome)
+{
+    struct attempt shown = {.told = told};
+    bool resets = told->type == XT_ACCOUNT_UNLOCKED && told->reason == 0;
+    outcome->status = look(live, &shown);
+    if (outcome->status != XT_OK) {
+        return 0;
+    }
+    if (resets) {
+        return reset_attempts(live, told, &shown, outcome);
+    }
+    if (told->proof.factors != 0) {
+        outcome->attempt = decide(live, &shown);
+        if (outcome->attempt != XT_ATTEMPT_PASSED) {
+            return end_attempt(live, &shown, outcome->attempt);
+        }
+    }
+    unsigned before = shown.subject == XT_SUBJECT_PERSON ? shown.person->locks : 0;
+    enum xt_conflict conflict = xt_account_event_apply(told, shown.subject, shown.person);
+    return conflict != XT_CONFLICT_NONE ? xt_live_refuse(outcome, conflict)
+                                        : write_change(live, told, before, shown.person, at_ms);
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------ */

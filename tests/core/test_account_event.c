@@ -48,6 +48,7 @@ static struct xt_account_event sample(enum xt_account_type type)
         break;
     case XT_ACCOUNT_DEVICE_ADDED:
         event.key = text("a key's bytes");
+        event.proof = proof_of(XT_FACTOR_DEVICE_KEY, 1);
         event.device_id = text("phone-1");
         break;
     case XT_ACCOUNT_DEVICE_REMOVED:
@@ -113,6 +114,18 @@ static void events_of_every_type_come_back_from_their_bytes(void **state)
         for (unsigned other = XT_ACCOUNT_FIRST; other < type; other++) {
             assert_string_not_equal(xt_account_type_name((enum xt_account_type)type),
                                     xt_account_type_name((enum xt_account_type)other));
+        }
+    }
+}
+
+static void a_change_of_somebody_who_was_there_needs_no_proof(void **state)
+{
+    (void)state;
+    for (unsigned type = XT_ACCOUNT_DEVICE_ADDED; type <= XT_ACCOUNT_PASSCODE_SET; type++) {
+        struct xt_account_event event = sample((enum xt_account_type)type);
+        for (unsigned factors = 0; factors < 1U << XT_FACTOR_COUNT; factors++) {
+            event.proof = proof_of(factors, factors == 0 ? 0 : 1);
+            assert_true(is_taken(&event));
         }
     }
 }
@@ -364,6 +377,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_of_every_type_come_back_from_their_bytes),
+        cmocka_unit_test(a_change_of_somebody_who_was_there_needs_no_proof),
         cmocka_unit_test(an_event_of_the_longest_texts_fits),
         cmocka_unit_test(damaged_bytes_are_another_event_or_none),
         cmocka_unit_test(what_no_sender_may_say_is_no_event),

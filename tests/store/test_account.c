@@ -377,6 +377,52 @@ static void a_success_may_bring_a_new_hash(void **state)
     in_child(hash_again);
 }
 
+/* What is shown for a change is tried with it, in one event. */
+static void change_with_a_proof(void)
+{
+    open_accounts();
+    make_account(1);
+    struct xt_account_event shown = attempt(1, true);
+    struct xt_account_event event = about(XT_ACCOUNT_DEVICE_ADDED, 1);
+    event.device_id = xt_span_of_string("tablet");
+    event.key = xt_span_of_string("another key");
+    event.proof = shown.proof;
+    struct xt_live_outcome outcome = tell(&event);
+    assert_int_equal(outcome.status, XT_OK);
+    assert_int_equal(outcome.attempt, XT_ATTEMPT_PASSED);
+    assert_int_equal(look_at(1)->device_count, 2);
+    assert_int_equal(tell(&shown).attempt, XT_ATTEMPT_USED); /* its challenge is used up */
+    event.device_id = xt_span_of_string("third");
+    event.key = xt_span_of_string("a third key");
+    outcome = tell(&event); /* with the same challenge: an attempt, and no device */
+    assert_int_equal(outcome.status, XT_OK);
+    assert_int_equal(outcome.attempt, XT_ATTEMPT_USED);
+    assert_int_equal(look_at(1)->device_count, 2);
+    assert_int_equal(failures_of(id_of(1)), 2);
+    event = about(XT_ACCOUNT_PASSCODE_SET, 1);
+    event.passcode = xt_span_of_string(PHC "new");
+    add_factor(&event.proof, XT_FACTOR_PASSCODE, "somebody else's hash");
+    assert_int_equal(tell(&event).attempt, XT_ATTEMPT_UNUSABLE);
+    assert_int_equal(failures_of(id_of(1)), 3);
+    assert_true(xt_span_is(look_at(1)->passcode_hash, PHC));
+    add_factor(&event.proof, XT_FACTOR_PASSCODE, PHC);
+    assert_int_equal(tell(&event).attempt, XT_ATTEMPT_PASSED);
+    assert_true(xt_span_is(look_at(1)->passcode_hash, PHC "new"));
+    assert_int_equal(failures_of(id_of(1)), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(try(1, false), XT_ATTEMPT_FAILED);
+    }
+    add_factor(&event.proof, XT_FACTOR_PASSCODE, PHC "new");
+    assert_int_equal(tell(&event).attempt, XT_ATTEMPT_THROTTLED);
+    close_accounts();
+}
+
+static void what_is_shown_for_a_change_counts_as_an_attempt(void **state)
+{
+    (void)state;
+    in_child(change_with_a_proof);
+}
+
 /* All at once, in one group: what was told first counts first. */
 static void attempt_in_one_group(void)
 {
@@ -733,6 +779,7 @@ int main(void)
         WITH_PEOPLE(a_challenge_shown_too_early_is_used_up_and_not_counted),
         WITH_PEOPLE(what_is_not_his_any_more_is_a_failure),
         WITH_PEOPLE(a_success_may_bring_a_new_hash),
+        WITH_PEOPLE(what_is_shown_for_a_change_counts_as_an_attempt),
         WITH_PEOPLE(a_group_of_attempts_is_decided_in_its_order),
         WITH_PEOPLE(an_attempt_sent_again_is_not_counted_again),
         WITH_PEOPLE(failures_at_a_number_that_nobody_has_go_after_a_day),
