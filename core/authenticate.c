@@ -2,7 +2,7 @@
 
 #include <stdio.h>
 
-#include "core/json.h"
+#include "core/authenticate_internal.h"
 #include "core/plain_text.h"
 #include "core/policy.h"
 
@@ -326,4 +326,29 @@ enum xt_status xt_authenticate_request_from_json(uint8_t *body, size_t size,
     memset(request, 0, sizeof(*request));
     return read_body(body, size, arena, OF_AUTHENTICATE, COUNT_OF(OF_AUTHENTICATE), SEEN(PURPOSE),
                      read_of_authenticate, request, errors);
+}
+
+/* ---- for core/account_request ------------------------------------------------------------------- */
+
+enum xt_status xt_body_read(uint8_t *body, size_t size, struct xt_json_arena arena,
+                            const struct xt_json_member *table, unsigned count, uint32_t optional,
+                            xt_read_member *read, void *into, struct xt_request_errors *errors)
+{
+    return read_body(body, size, arena, table, count, optional, read, into, errors);
+}
+
+const char *xt_factors_read(struct xt_authenticate_request *request, yyjson_val *list,
+                            struct xt_request_errors *errors)
+{
+    return read_factors(request, list, errors);
+}
+
+const char *xt_text_member(yyjson_val *value, struct xt_span *text)
+{
+    return text_of(value, text);
+}
+
+void xt_request_report(struct xt_request_errors *errors, const char *code, const char *pointer)
+{
+    report(errors, code, pointer, "");
 }

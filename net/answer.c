@@ -19,6 +19,7 @@ static struct xt_span status_line(unsigned status)
         LINE(404, "Not Found");
         LINE(405, "Method Not Allowed");
         LINE(408, "Request Timeout");
+        LINE(409, "Conflict");
         LINE(411, "Length Required");
         LINE(413, "Content Too Large");
         LINE(414, "URI Too Long");

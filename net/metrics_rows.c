@@ -150,22 +150,23 @@ void xt_metric_worker_gauge_row(struct xt_scrape *scrape, const struct xt_metric
 
 /* ---- requests --------------------------------------------------------------------------------- */
 
-static const char *const routes[XT_ROUTE_COUNT] = {
-    [XT_ROUTE_VERIFY] = "/v1/verify",
-    [XT_ROUTE_VERIFY_BATCH] = "/v1/verify/batch",
-    [XT_ROUTE_OPENAPI] = "/openapi.json",
-    [XT_ROUTE_HEALTHZ] = "/healthz",
-    [XT_ROUTE_READYZ] = "/readyz",
-    [XT_ROUTE_METRICS] = "/metrics",
-    [XT_ROUTE_JWKS] = "/.well-known/jwks.json",
-    [XT_ROUTE_EVENTS] = "/v1/events",
-    [XT_ROUTE_STATISTICS] = "/v1/statistics",
-    [XT_ROUTE_INTROSPECT] = "/v1/introspect",
-    [XT_ROUTE_REVOKE] = "/v1/revoke",
-    [XT_ROUTE_METADATA] = "/.well-known/oauth-authorization-server",
-    [XT_ROUTE_CHALLENGES] = "/v1/challenges",
-    [XT_ROUTE_AUTHENTICATE] = "/v1/authenticate",
-    [XT_ROUTE_OTHER] = "other"};
+static const char *const routes[XT_ROUTE_COUNT] = {[XT_ROUTE_VERIFY] = "/v1/verify",
+                                                   [XT_ROUTE_VERIFY_BATCH] = "/v1/verify/batch",
+                                                   [XT_ROUTE_OPENAPI] = "/openapi.json",
+                                                   [XT_ROUTE_HEALTHZ] = "/healthz",
+                                                   [XT_ROUTE_READYZ] = "/readyz",
+                                                   [XT_ROUTE_METRICS] = "/metrics",
+                                                   [XT_ROUTE_JWKS] = "/.well-known/jwks.json",
+                                                   [XT_ROUTE_EVENTS] = "/v1/events",
+                                                   [XT_ROUTE_STATISTICS] = "/v1/statistics",
+                                                   [XT_ROUTE_INTROSPECT] = "/v1/introspect",
+                                                   [XT_ROUTE_REVOKE] = "/v1/revoke",
+                                                   [XT_ROUTE_ACCOUNTS] = "/v1/accounts",
+                                                   [XT_ROUTE_CHALLENGES] = "/v1/challenges",
+                                                   [XT_ROUTE_AUTHENTICATE] = "/v1/authenticate",
+                                                   [XT_ROUTE_METADATA] =
+                                                       "/.well-known/oauth-authorization-server",
+                                                   [XT_ROUTE_OTHER] = "other"};
 
 static void label_outcome(struct xt_writer *writer, bool *first, unsigned outcome)
 {

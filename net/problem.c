@@ -117,6 +117,18 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
     [XT_PROBLEM_REQUEST_TIMEOUT] = {408, "request_timeout", "The request took too long to arrive",
                                     "Yêu cầu gửi đến quá chậm",
                                     "Send it again on a new connection, in one go.", 0},
+    [XT_PROBLEM_UNKNOWN_PERSON] = {409, "unknown_person", "Nobody has this number", "Không có ai mang số này", "Check the number.", 0},
+    [XT_PROBLEM_NUMBER_REPLACED] = {409, "number_replaced", "The number was replaced by another", "Số này đã được thay bằng số khác", "Use the person's present number.", 0},
+    [XT_PROBLEM_NUMBER_CANCELLED] = {409, "number_cancelled", "The number is not in force", "Số này không còn hiệu lực", "The register has to put it in force first.", 0},
+    [XT_PROBLEM_PERSON_DECEASED] = {409, "person_deceased", "The person has died", "Người này đã qua đời", "Only locks can be changed.", 0},
+    [XT_PROBLEM_PERSON_MISSING] = {409, "person_missing", "The person is missing", "Người này đang mất tích", "The register has to say otherwise first.", 0},
+    [XT_PROBLEM_NO_ACCOUNT] = {409, "no_account", "The person has no account", "Người này chưa có tài khoản", "Activate it first.", 0},
+    [XT_PROBLEM_ALREADY_ACTIVE] = {409, "already_active", "The account has this level or a higher one", "Tài khoản đã ở mức này hoặc cao hơn", "Nothing is to be done.", 0},
+    [XT_PROBLEM_ALREADY_LOCKED] = {409, "already_locked", "The account is locked for this reason", "Tài khoản đã bị khóa vì lý do này", "Nothing is to be done.", 0},
+    [XT_PROBLEM_NOT_LOCKED] = {409, "not_locked", "The account is not locked for this reason", "Tài khoản không bị khóa vì lý do này", "Nothing is to be done.", 0},
+    [XT_PROBLEM_DEVICE_KNOWN] = {409, "device_known", "The account has a device of this id or key", "Tài khoản đã có thiết bị hoặc khóa này", "Remove it first, or use another key.", 0},
+    [XT_PROBLEM_DEVICE_UNKNOWN] = {409, "device_unknown", "The account has no such device", "Tài khoản không có thiết bị này", "Check the device_id.", 0},
+    [XT_PROBLEM_TOO_MANY] = {409, "too_many", "The account has as many as it may have", "Tài khoản đã đạt số lượng tối đa", "Remove one first.", 0},
     [XT_PROBLEM_LENGTH_REQUIRED] = {411, "length_required", "The request needs a body",
                                     "Yêu cầu phải có nội dung",
                                     "Send Content-Length or Transfer-Encoding: chunked.", 0},
@@ -202,6 +214,27 @@ enum xt_problem xt_problem_of_status(enum xt_status status)
         break;
     }
     return XT_PROBLEM_INTERNAL;
+}
+
+enum xt_problem xt_problem_of_conflict(enum xt_conflict conflict)
+{
+    static const enum xt_problem problems_of[XT_CONFLICT_COUNT] = {
+        [XT_CONFLICT_UNKNOWN_PERSON] = XT_PROBLEM_UNKNOWN_PERSON,
+        [XT_CONFLICT_NUMBER_REPLACED] = XT_PROBLEM_NUMBER_REPLACED,
+        [XT_CONFLICT_NUMBER_CANCELLED] = XT_PROBLEM_NUMBER_CANCELLED,
+        [XT_CONFLICT_PERSON_DECEASED] = XT_PROBLEM_PERSON_DECEASED,
+        [XT_CONFLICT_PERSON_MISSING] = XT_PROBLEM_PERSON_MISSING,
+        [XT_CONFLICT_NO_ACCOUNT] = XT_PROBLEM_NO_ACCOUNT,
+        [XT_CONFLICT_ALREADY_ACTIVE] = XT_PROBLEM_ALREADY_ACTIVE,
+        [XT_CONFLICT_ALREADY_LOCKED] = XT_PROBLEM_ALREADY_LOCKED,
+        [XT_CONFLICT_NOT_LOCKED] = XT_PROBLEM_NOT_LOCKED,
+        [XT_CONFLICT_DEVICE_KNOWN] = XT_PROBLEM_DEVICE_KNOWN,
+        [XT_CONFLICT_DEVICE_UNKNOWN] = XT_PROBLEM_DEVICE_UNKNOWN,
+        [XT_CONFLICT_TOO_MANY] = XT_PROBLEM_TOO_MANY,
+    };
+    enum xt_problem problem =
+        (unsigned)conflict < XT_CONFLICT_COUNT ? problems_of[conflict] : XT_PROBLEM_NONE;
+    return problem == XT_PROBLEM_NONE ? XT_PROBLEM_INTERNAL : problem;
 }
 
 enum xt_problem xt_problem_of_decision(enum xt_decision decision)

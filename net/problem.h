@@ -7,6 +7,7 @@
 #define XT_NET_PROBLEM_H
 
 #include "core/policy.h"
+#include "core/registry_event.h"
 
 enum xt_problem {
     XT_PROBLEM_NONE,
@@ -37,6 +38,18 @@ enum xt_problem {
     XT_PROBLEM_NOT_FOUND,
     XT_PROBLEM_METHOD_NOT_ALLOWED,
     XT_PROBLEM_REQUEST_TIMEOUT,
+    XT_PROBLEM_UNKNOWN_PERSON,
+    XT_PROBLEM_NUMBER_REPLACED,
+    XT_PROBLEM_NUMBER_CANCELLED,
+    XT_PROBLEM_PERSON_DECEASED,
+    XT_PROBLEM_PERSON_MISSING,
+    XT_PROBLEM_NO_ACCOUNT,
+    XT_PROBLEM_ALREADY_ACTIVE,
+    XT_PROBLEM_ALREADY_LOCKED,
+    XT_PROBLEM_NOT_LOCKED,
+    XT_PROBLEM_DEVICE_KNOWN,
+    XT_PROBLEM_DEVICE_UNKNOWN,
+    XT_PROBLEM_TOO_MANY,
     XT_PROBLEM_LENGTH_REQUIRED,
     XT_PROBLEM_BODY_TOO_LARGE,
     XT_PROBLEM_TARGET_TOO_LONG,
@@ -68,6 +81,8 @@ const struct xt_problem_text *xt_problem_text(enum xt_problem problem);
 
 /* Which problem a failure inside a handler is; never XT_PROBLEM_NONE. */
 enum xt_problem xt_problem_of_status(enum xt_status status);
+/* Of a change of an account that the register has something against: 409. */
+enum xt_problem xt_problem_of_conflict(enum xt_conflict conflict);
 /* XT_PROBLEM_NONE for XT_ALLOW. */
 enum xt_problem xt_problem_of_decision(enum xt_decision decision);
 

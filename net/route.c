@@ -10,6 +10,12 @@ static const struct xt_route api[] = {
     {"/v1/verify/batch", XT_POST | XT_OPTIONS | XT_STREAMED, xt_handle_batch},
     {"/v1/challenges", XT_POST | XT_OPTIONS, xt_handle_challenges},
     {"/v1/authenticate", XT_POST | XT_OPTIONS, xt_handle_authenticate},
+    {"/v1/accounts/activate", XT_POST | XT_OPTIONS, xt_handle_activate},
+    {"/v1/accounts/lock", XT_POST | XT_OPTIONS, xt_handle_lock},
+    {"/v1/accounts/unlock", XT_POST | XT_OPTIONS, xt_handle_unlock},
+    {"/v1/accounts/passcode", XT_POST | XT_OPTIONS, xt_handle_passcode},
+    {"/v1/accounts/devices/add", XT_POST | XT_OPTIONS, xt_handle_device_add},
+    {"/v1/accounts/devices/remove", XT_POST | XT_OPTIONS, xt_handle_device_remove},
     {"/v1/events", XT_POST | XT_OPTIONS | XT_STREAMED, xt_handle_events},
     {"/v1/statistics", READ, xt_handle_statistics},
     {"/openapi.json", READ, xt_handle_openapi},
@@ -30,7 +36,11 @@ const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]
 enum xt_route_id xt_route_id_of(const struct xt_route *route)
 {
     static const enum xt_route_id api_routes[] = {
-        XT_ROUTE_VERIFY, XT_ROUTE_VERIFY_BATCH, XT_ROUTE_CHALLENGES, XT_ROUTE_AUTHENTICATE, XT_ROUTE_EVENTS, XT_ROUTE_STATISTICS, XT_ROUTE_OPENAPI, XT_ROUTE_JWKS, XT_ROUTE_INTROSPECT, XT_ROUTE_REVOKE, XT_ROUTE_METADATA};
+        XT_ROUTE_VERIFY,   XT_ROUTE_VERIFY_BATCH, XT_ROUTE_CHALLENGES, XT_ROUTE_AUTHENTICATE,
+        XT_ROUTE_ACCOUNTS, XT_ROUTE_ACCOUNTS,     XT_ROUTE_ACCOUNTS,   XT_ROUTE_ACCOUNTS,
+        XT_ROUTE_ACCOUNTS, XT_ROUTE_ACCOUNTS,     XT_ROUTE_EVENTS,     XT_ROUTE_STATISTICS,
+        XT_ROUTE_OPENAPI,  XT_ROUTE_JWKS,         XT_ROUTE_INTROSPECT, XT_ROUTE_REVOKE,
+        XT_ROUTE_METADATA};
     static const enum xt_route_id admin_routes[] = {XT_ROUTE_HEALTHZ, XT_ROUTE_READYZ,
                                                     XT_ROUTE_METRICS};
     _Static_assert(sizeof(api_routes) / sizeof(api_routes[0]) == sizeof(api) / sizeof(api[0]) &&

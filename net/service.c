@@ -96,7 +96,8 @@ enum xt_status xt_service_register(struct xt_service *service, struct xt_registe
                xt_live_lies_over(service->live, service->generation)) {
         return XT_OK;
     }
-    enum xt_status status = xt_live_refresh(service->live, epoch, xt_writer_commit(service->shared));
+    enum xt_status status =
+        xt_live_refresh(service->live, epoch, xt_writer_commit(service->shared));
     if (status != XT_OK) { /* with XT_DENIED the keys are on their way, perhaps */
         xt_live_rest(service->live);
         service->live_epoch = 0;
@@ -249,17 +250,17 @@ void xt_call_refuse(struct xt_call *call, enum xt_problem problem,
 
 static enum xt_audit_route audit_route(enum xt_route_id route)
 {
-    return route == XT_ROUTE_VERIFY ? XT_AUDIT_ROUTE_VERIFY
+    return route == XT_ROUTE_VERIFY         ? XT_AUDIT_ROUTE_VERIFY
            : route == XT_ROUTE_VERIFY_BATCH ? XT_AUDIT_ROUTE_VERIFY_BATCH
-           : route == XT_ROUTE_EVENTS ? XT_AUDIT_ROUTE_EVENTS
-           : route == XT_ROUTE_CHALLENGES ? XT_AUDIT_ROUTE_CHALLENGES
+           : route == XT_ROUTE_EVENTS       ? XT_AUDIT_ROUTE_EVENTS
+           : route == XT_ROUTE_CHALLENGES   ? XT_AUDIT_ROUTE_CHALLENGES
            : route == XT_ROUTE_AUTHENTICATE ? XT_AUDIT_ROUTE_AUTHENTICATE
-           : XT_AUDIT_ROUTE_OTHER;
-           : route == XT_ROUTE_STATISTICS ? XT_AUDIT_ROUTE_STATISTICS
-           : route == XT_ROUTE_OPENAPI ? XT_AUDIT_ROUTE_OPENAPI
-           : route == XT_ROUTE_INTROSPECT ? XT_AUDIT_ROUTE_INTROSPECT
-           : route == XT_ROUTE_REVOKE ? XT_AUDIT_ROUTE_REVOKE
-           : XT_AUDIT_ROUTE_OTHER;
+           : route == XT_ROUTE_ACCOUNTS     ? XT_AUDIT_ROUTE_ACCOUNTS
+           : route == XT_ROUTE_STATISTICS   ? XT_AUDIT_ROUTE_STATISTICS
+           : route == XT_ROUTE_OPENAPI      ? XT_AUDIT_ROUTE_OPENAPI
+           : route == XT_ROUTE_INTROSPECT   ? XT_AUDIT_ROUTE_INTROSPECT
+           : route == XT_ROUTE_REVOKE       ? XT_AUDIT_ROUTE_REVOKE
+                                            : XT_AUDIT_ROUTE_OTHER;
 }
 
 enum xt_status xt_call_log(struct xt_call *call, unsigned status)

@@ -102,6 +102,7 @@ enum xt_route_id {
     XT_ROUTE_REVOKE,
     XT_ROUTE_METADATA,
     XT_ROUTE_CHALLENGES,
+    XT_ROUTE_ACCOUNTS, /* all of them */
     XT_ROUTE_EVENTS,
     XT_ROUTE_STATISTICS,
     XT_ROUTE_HEALTHZ,

@@ -1,7 +1,7 @@
 #include "store/audit_entry.h"
 
 #include "core/little_endian.h"
-#include "core/registry_event.h"
+#include "core/account_event.h"
 #include "core/utf8.h"
 
 #define FLAG_SUBJECT 1
@@ -96,6 +96,16 @@ static bool text_is_sound(struct xt_span text, size_t max)
     return true;
 }
 
+/* Of the register or of an account; NULL: it is neither. */
+static const char *event_name(unsigned event)
+{
+    return event >= XT_REGISTRY_FIRST && event < XT_REGISTRY_END
+               ? xt_registry_type_name((enum xt_registry_type)event)
+           : event >= XT_ACCOUNT_FIRST && event < XT_ACCOUNT_END
+               ? xt_account_type_name((enum xt_account_type)event)
+               : NULL;
+}
+
 static bool numbers_are_sound(const struct xt_audit_entry *entry)
 {
     return entry->unix_ms < XT_AUDIT_MS_END && (unsigned)entry->route < XT_AUDIT_ROUTE_COUNT &&
@@ -104,7 +114,7 @@ static bool numbers_are_sound(const struct xt_audit_entry *entry)
            entry->line < XT_AUDIT_LINE_END &&
            (entry->event == 0
                 ? entry->sequence == 0
-                : entry->event >= XT_REGISTRY_FIRST && entry->event < XT_REGISTRY_END);
+                : event_name(entry->event) != NULL);
 }
 
 enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct xt_writer *writer)
@@ -298,7 +308,7 @@ void xt_audit_entry_to_json(const struct xt_audit_entry *entry, struct xt_writer
     }
     if (entry->event != 0) {
         write_member(writer, "event",
-                     xt_span_of_string(xt_registry_type_name((enum xt_registry_type)entry->event)));
+                     xt_span_of_string(event_name(entry->event)));
         xt_write_literal(writer, ",\"sequence\":");
         write_number(writer, entry->sequence);
     }

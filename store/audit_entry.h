@@ -68,7 +68,7 @@ struct xt_audit_entry {
     struct xt_span partner, purpose, legal_basis, consent_ref, problem;
     bool has_subject;
     uint8_t subject[XT_PSEUDONYM_BYTES];
-    /* Of a line of /v1/events: enum xt_registry_type (0: no such line), and the sequence of the event that
+    /* Of a line of /v1/events: enum xt_registry_type, of /v1/accounts: enum xt_account_type (0: none), and the sequence of the event that
      * was applied (0: none was). */
     uint8_t event;
     uint64_t sequence;

@@ -40,6 +40,11 @@ static void write_key(unsigned n, uint8_t what, char text[160])
     xt_holder_signer_close(signer);
 }
 
+void write_device_key(unsigned n, char text[160])
+{
+    write_key(n, DEVICE, text);
+}
+
 const char *citizen_id(unsigned n)
 {
     static char ids[8][16];

@@ -28,6 +28,9 @@ const char *citizen_id(unsigned n);
 /* "phone-3" */
 const char *citizen_device(unsigned n);
 
+/* The public key of his device, as an import has it; also of citizens who do not exist. */
+void write_device_key(unsigned n, char text[160]);
+
 /* One connection of a partner's, to which these belong. */
 struct test_client;
 
