@@ -10,6 +10,7 @@
  *                    of the event that wrote it, fields
  *   table `log`      sequence, 8 bytes big endian -> sealed: hash of the event's id, hash of its
  *                    content, time, type
+ *   table `due`      what is over one day, and when (store/live_account)
  *   tables `people`, `touched`    the overlay: people as they are now (store/live_overlay)
  *
  * Every event that is applied gets the next sequence number: no gap, no number twice. Its effect, its
