@@ -9,58 +9,24 @@
  *
  * One thread, poll; it signs itself, some 20 us each. --pid: processor time of these processes over the run.
  */
-#include <arpa/inet.h>
-#include <errno.h>
 #include <getopt.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <time.h>
-#include <unistd.h>
 
-#include "bench/auth_people.h"
+#include "bench/auth_internal.h"
 #include "bench/commands.h"
 #include "bench/histogram.h"
-#include "bench/response.h"
 #include "core/command.h"
-#include "core/jose.h"
-#include "crypto/tls.h"
 #include "store/command_line.h"
 
-#define CONNECTIONS_MAX 512
-#define PIDS_MAX 8
-#define BODY_MAX 1024
-#define CHALLENGE 60
 #define END_NS 15000000000ULL /* for the last answers */
 
-struct options {
-    uint64_t port, count, connections, rate, seconds;
-    bool passcode;
-    const char *certificate, *key, *authority, *people;
-    unsigned pid_count;
-    pid_t pids[PIDS_MAX];
-};
-
-enum step { FREE, ASKED, TRIED };
-
-struct connection {
-    int fd;
-    struct xt_tls *tls;
-    enum step step;
-    unsigned person;
-    uint64_t due_ns;
-    size_t input_size; /* of an answer so far, in clear */
-    uint8_t input[8192];
-    uint8_t sealed[16384];
-};
-
 struct run {
-    struct options options;
+    struct xt_auth_options options;
     struct xt_tls_context *context;
-    struct connection *connections;
+    struct xt_auth_connection *connections;
     struct xt_holder_signer **signers;
     uint64_t begun, passed, failed, refused, began_ns;
     struct xt_histogram histogram;
@@ -73,172 +39,47 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
 }
 
-/* ---- a connection ------------------------------------------------------------------------------- */
-
-/* Sends what is pending; false: the connection is gone. */
-static bool flush(struct connection *connection)
+static bool begin(struct run *run, struct xt_auth_connection *connection, uint64_t due_ns)
 {
-    for (;;) {
-        struct xt_span output = xt_tls_output(connection->tls);
-        if (output.size == 0) {
-            return true;
-        }
-        ssize_t sent = send(connection->fd, output.data, output.size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0) {
-            return errno == EAGAIN || errno == EINTR;
-        }
-        xt_tls_output_taken(connection->tls, (size_t)sent);
-    }
-}
-
-static enum xt_status shake(struct connection *connection)
-{
-    for (;;) {
-        enum xt_status status = xt_tls_handshake(connection->tls);
-        if (!flush(connection) || (status != XT_AGAIN && status != XT_OK)) {
-            return XT_IO;
-        }
-        if (status == XT_OK) {
-            return XT_OK;
-        }
-        ssize_t got = recv(connection->fd, connection->sealed, sizeof(connection->sealed), 0);
-        if (got <= 0) {
-            return XT_IO;
-        }
-        xt_tls_feed(connection->tls, xt_span_of(connection->sealed, (size_t)got));
-    }
-}
-
-static enum xt_status open_connection(struct run *run, struct connection *connection)
-{
-    struct sockaddr_in address = {.sin_family = AF_INET,
-                                  .sin_port = htons((uint16_t)run->options.port),
-                                  .sin_addr.s_addr = htonl(INADDR_LOOPBACK)};
-    int on = 1;
-    connection->fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    return connection->fd >= 0 &&
-                   connect(connection->fd, (struct sockaddr *)&address, sizeof(address)) == 0 &&
-                   setsockopt(connection->fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on)) == 0 &&
-                   xt_tls_open(run->context, "127.0.0.1", &connection->tls) == XT_OK &&
-                   shake(connection) == XT_OK
-               ? XT_OK
-               : XT_IO;
-}
-
-/* ---- one authentication ------------------------------------------------------------------------- */
-
-static bool post(struct connection *connection, const char *target, const char *body)
-{
-    char text[BODY_MAX + 256];
-    size_t taken = 0;
-    int size = snprintf(text, sizeof(text),
-                        "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                        "Content-Length: %zu\r\n\r\n%s",
-                        target, strlen(body), body);
-    return xt_tls_write(connection->tls, xt_span_of(text, (size_t)size), &taken) == XT_OK &&
-           flush(connection);
-}
-
-static bool begin(struct run *run, struct connection *connection, uint64_t due_ns)
-{
-    char id[XT_AUTH_ID], body[BODY_MAX];
     connection->person = (unsigned)(run->begun++ % run->options.count);
     connection->due_ns = due_ns;
-    xt_auth_person_id(connection->person, id);
-    if (run->options.passcode) {
-        connection->step = TRIED;
-        (void)snprintf(body, sizeof(body),
-                       "{\"id\":\"%s\",\"audience\":\"bench\",\"factors\":[{\"type\":\"passcode\","
-                       "\"value\":\"not his\"}]}",
-                       id);
-        return post(connection, "/v1/authenticate", body);
-    }
-    connection->step = ASKED;
-    (void)snprintf(body, sizeof(body),
-                   "{\"id\":\"%s\",\"factor\":\"device_key\",\"audience\":\"bench\"}", id);
-    return post(connection, "/v1/challenges", body);
-}
-
-/* false: it is no answer with a challenge. */
-static bool attempt(struct run *run, struct connection *connection, struct xt_span answer)
-{
-    static const char name[] = "\"challenge\":\"";
-    uint8_t signature[XT_HOLDER_SIGNATURE];
-    char id[XT_AUTH_ID], body[BODY_MAX], text[96];
-    const uint8_t *at = memmem(answer.data, answer.size, name, sizeof(name) - 1);
-    if (at == NULL || at + sizeof(name) - 1 + CHALLENGE > answer.data + answer.size) {
-        return false;
-    }
-    struct xt_span challenge = xt_span_of(at + sizeof(name) - 1, CHALLENGE);
-    if (xt_holder_sign(run->signers[connection->person], challenge, signature) != XT_OK) {
-        return false;
-    }
-    struct xt_writer writer = xt_writer_over((uint8_t *)text, sizeof(text) - 1);
-    xt_base64url_write(&writer, xt_span_of(signature, sizeof(signature)));
-    text[writer.size] = '\0';
-    xt_auth_person_id(connection->person, id);
-    connection->step = TRIED;
-    (void)snprintf(body, sizeof(body),
-                   "{\"id\":\"%s\",\"audience\":\"bench\",\"factors\":[{\"type\":\"device_key\","
-                   "\"device_id\":\"" XT_AUTH_DEVICE
-                   "\",\"challenge\":\"%.*s\",\"signature\":\"%s\"}]}",
-                   id, CHALLENGE, (const char *)challenge.data, text);
-    return post(connection, "/v1/authenticate", body);
+    connection->step = run->options.passcode ? XT_AUTH_TRIED : XT_AUTH_ASKED;
+    return run->options.passcode ? xt_auth_try_passcode(connection, connection->person)
+                                 : xt_auth_ask(connection, connection->person);
 }
 
 /* An answer is whole. */
-static bool take_answer(struct run *run, struct connection *connection, unsigned status,
+static bool take_answer(struct run *run, struct xt_auth_connection *connection, unsigned status,
                         struct xt_span body)
 {
-    if (connection->step == ASKED && status == 200) {
-        return attempt(run, connection, body);
+    bool tried = connection->step == XT_AUTH_TRIED;
+    if (!tried && status == 200) {
+        connection->step = XT_AUTH_TRIED;
+        return xt_auth_try_device(connection, connection->person, run->signers[connection->person],
+                                  body);
     }
-    run->passed += connection->step == TRIED && status == 200;
-    run->failed += connection->step == TRIED && status == 401;
-    bool counts = connection->step == TRIED && (status == 200 || status == 401);
+    run->passed += tried && status == 200;
+    run->failed += tried && status == 401;
+    bool counts = tried && (status == 200 || status == 401);
     run->refused += !counts;
     if (counts) {
         xt_histogram_record(&run->histogram, (now_ns() - connection->due_ns) / 1000);
     }
-    connection->step = FREE;
+    connection->step = XT_AUTH_FREE;
     return true;
 }
 
-static bool take_answers(struct run *run, struct connection *connection)
+static bool take_answers(struct run *run, struct xt_auth_connection *connection)
 {
-    ssize_t size =
-        recv(connection->fd, connection->sealed, sizeof(connection->sealed), MSG_DONTWAIT);
-    if (size <= 0) {
-        return size < 0 && (errno == EAGAIN || errno == EINTR);
-    }
-    xt_tls_feed(connection->tls, xt_span_of(connection->sealed, (size_t)size));
-    for (;;) {
-        size_t got = 0;
-        struct xt_response_head head;
-        enum xt_status status =
-            xt_tls_read(connection->tls, connection->input + connection->input_size,
-                        sizeof(connection->input) - connection->input_size, &got);
-        if (status == XT_AGAIN) {
-            return xt_tls_settle(connection->tls) == XT_OK;
-        }
-        connection->input_size += got;
-        enum xt_status read =
-            status != XT_OK
-                ? XT_IO
-                : xt_response_read(xt_span_of(connection->input, connection->input_size), &head);
-        if (read == XT_AGAIN ||
-            (read == XT_OK && connection->input_size < head.size + head.body_size)) {
-            continue;
-        }
-        if (read != XT_OK || head.close) {
-            return false;
-        }
-        connection->input_size = 0; /* one request at a time: nothing follows */
-        if (!take_answer(run, connection, head.status,
-                         xt_span_of(connection->input + head.size, (size_t)head.body_size))) {
+    unsigned status;
+    struct xt_span body;
+    enum xt_status read = xt_auth_receive(connection);
+    while (read == XT_OK && (read = xt_auth_next_answer(connection, &status, &body)) == XT_OK) {
+        if (!take_answer(run, connection, status, body)) {
             return false;
         }
     }
+    return read == XT_AGAIN;
 }
 
 /* ---- the run ------------------------------------------------------------------------------------ */
@@ -246,7 +87,7 @@ static bool take_answers(struct run *run, struct connection *connection)
 /* What is due by now; false: a connection is gone. */
 static bool begin_due(struct run *run, uint64_t now)
 {
-    const struct options *options = &run->options;
+    const struct xt_auth_options *options = &run->options;
     for (uint64_t i = 0; i < options->connections; i++) {
         uint64_t due = now;
         if (options->rate > 0) {
@@ -255,7 +96,7 @@ static bool begin_due(struct run *run, uint64_t now)
         if (due > now) {
             return true;
         }
-        if (run->connections[i].step == FREE && !begin(run, &run->connections[i], due)) {
+        if (run->connections[i].step == XT_AUTH_FREE && !begin(run, &run->connections[i], due)) {
             return false;
         }
     }
@@ -264,7 +105,7 @@ static bool begin_due(struct run *run, uint64_t now)
 
 static bool look(struct run *run, int wait_ms)
 {
-    static struct pollfd list[CONNECTIONS_MAX];
+    static struct pollfd list[XT_AUTH_CONNECTIONS_MAX];
     unsigned count = (unsigned)run->options.connections;
     for (unsigned i = 0; i < count; i++) {
         bool pending = xt_tls_output(run->connections[i].tls).size > 0;
@@ -273,7 +114,7 @@ static bool look(struct run *run, int wait_ms)
     }
     (void)poll(list, count, wait_ms);
     for (unsigned i = 0; i < count; i++) {
-        if ((list[i].revents & POLLOUT) != 0 && !flush(&run->connections[i])) {
+        if ((list[i].revents & POLLOUT) != 0 && !xt_auth_flush(&run->connections[i])) {
             return false;
         }
         if ((list[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
@@ -313,7 +154,7 @@ static double cpu_s(pid_t pid)
                : 0;
 }
 
-static void print_result(struct run *run, const double before[PIDS_MAX])
+static void print_result(struct run *run, const double before[XT_AUTH_PIDS_MAX])
 {
     double seconds = (double)(now_ns() - run->began_ns) / 1e9;
     uint64_t counted = run->passed + run->failed;
@@ -339,7 +180,7 @@ static void print_result(struct run *run, const double before[PIDS_MAX])
 
 static enum xt_status open_run(struct run *run, struct xt_failure *failure)
 {
-    const struct options *options = &run->options;
+    const struct xt_auth_options *options = &run->options;
     const struct xt_tls_client_files files = {.certificate = options->certificate,
                                               .key = options->key,
                                               .server_authority = options->authority};
@@ -358,7 +199,7 @@ static enum xt_status open_run(struct run *run, struct xt_failure *failure)
     }
     xt_histogram_reset(&run->histogram);
     for (uint64_t i = 0; status == XT_OK && i < options->connections; i++) {
-        status = open_connection(run, &run->connections[i]);
+        status = xt_auth_connect(options, run->context, &run->connections[i]);
     }
     return status == XT_OK ? XT_OK
                            : xt_fail(failure, status, "cannot connect to 127.0.0.1:%llu",
@@ -368,10 +209,7 @@ static enum xt_status open_run(struct run *run, struct xt_failure *failure)
 static void close_run(struct run *run)
 {
     for (uint64_t i = 0; run->connections != NULL && i < run->options.connections; i++) {
-        xt_tls_close(run->connections[i].tls);
-        if (run->connections[i].fd > 0) {
-            close(run->connections[i].fd);
-        }
+        xt_auth_disconnect(&run->connections[i]);
     }
     for (uint64_t i = 0; run->signers != NULL && i < run->options.count; i++) {
         xt_holder_signer_close(run->signers[i]);
@@ -398,7 +236,12 @@ static void print_help(void)
         "  --connections N   default 64, at most 512\n"
         "  --rate N          authentications a second of all; timed from when each was due\n"
         "  --seconds N       default 10\n"
-        "  --pid N           processor time of this process over the run; may be repeated\n\n"
+        "  --pid N           processor time of this process over the run; may be repeated\n"
+        "  --timing N        instead: N attempts each at people who are there, at nobody, at the "
+        "locked\n"
+        "                    and at those who wait, all wrong, and whether their times differ (at "
+        "most\n"
+        "                    twice --count)\n\n"
         "exit status: 0 every one had its answer, 1 one had not, 2 wrong usage\n",
         stdout);
 }
@@ -408,23 +251,23 @@ static bool take_number(const char *text, uint64_t least, uint64_t most, uint64_
     return xt_parse_count(text, most, value) && *value >= least;
 }
 
-static bool take_factor(const char *text, struct options *options)
+static bool take_factor(const char *text, struct xt_auth_options *options)
 {
     options->passcode = strcmp(text, "passcode") == 0;
     return options->passcode || strcmp(text, "device_key") == 0;
 }
 
-static bool take_pid(const char *text, struct options *options)
+static bool take_pid(const char *text, struct xt_auth_options *options)
 {
     uint64_t pid = 0;
-    if (options->pid_count == PIDS_MAX || !take_number(text, 1, 1U << 22, &pid)) {
+    if (options->pid_count == XT_AUTH_PIDS_MAX || !take_number(text, 1, 1U << 22, &pid)) {
         return false;
     }
     options->pids[options->pid_count++] = (pid_t)pid;
     return true;
 }
 
-static bool take_option(int option, struct options *options)
+static bool take_option(int option, struct xt_auth_options *options)
 {
     switch (option) {
     case 'p':
@@ -446,34 +289,31 @@ static bool take_option(int option, struct options *options)
     case 'f':
         return take_factor(optarg, options);
     case 'C':
-        return take_number(optarg, 1, CONNECTIONS_MAX, &options->connections);
+        return take_number(optarg, 1, XT_AUTH_CONNECTIONS_MAX, &options->connections);
     case 'r':
         return take_number(optarg, 1, 1000000, &options->rate);
     case 'S':
         return take_number(optarg, 1, 86400, &options->seconds);
     case 'i':
         return take_pid(optarg, options);
+    case 't':
+        return take_number(optarg, 100, 1000000, &options->timing);
     default:
         return false;
     }
 }
 
 /* -1: go on; else the exit status. */
-static int parse(int argc, char **argv, struct options *options)
+static int parse(int argc, char **argv, struct xt_auth_options *options)
 {
-    static const struct option table[] = {{"port", required_argument, NULL, 'p'},
-                                          {"cert", required_argument, NULL, 'c'},
-                                          {"key", required_argument, NULL, 'k'},
-                                          {"ca", required_argument, NULL, 'a'},
-                                          {"people", required_argument, NULL, 'P'},
-                                          {"count", required_argument, NULL, 'n'},
-                                          {"factor", required_argument, NULL, 'f'},
-                                          {"connections", required_argument, NULL, 'C'},
-                                          {"rate", required_argument, NULL, 'r'},
-                                          {"seconds", required_argument, NULL, 'S'},
-                                          {"pid", required_argument, NULL, 'i'},
-                                          {"help", no_argument, NULL, 'h'},
-                                          {NULL, 0, NULL, 0}};
+    static const struct option table[] = {
+        {"port", required_argument, NULL, 'p'},   {"cert", required_argument, NULL, 'c'},
+        {"key", required_argument, NULL, 'k'},    {"ca", required_argument, NULL, 'a'},
+        {"people", required_argument, NULL, 'P'}, {"count", required_argument, NULL, 'n'},
+        {"factor", required_argument, NULL, 'f'}, {"connections", required_argument, NULL, 'C'},
+        {"rate", required_argument, NULL, 'r'},   {"seconds", required_argument, NULL, 'S'},
+        {"pid", required_argument, NULL, 'i'},    {"timing", required_argument, NULL, 't'},
+        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
     bool fine = true;
     opterr = 0;
     optind = 1;
@@ -486,7 +326,8 @@ static int parse(int argc, char **argv, struct options *options)
     }
     bool drives = options->port != 0 && options->certificate != NULL && options->key != NULL &&
                   options->authority != NULL;
-    if (!fine || optind != argc || options->count == 0 || drives == (options->people != NULL)) {
+    if (!fine || optind != argc || options->count == 0 || options->timing > options->count * 2 ||
+        drives == (options->people != NULL)) {
         (void)fputs("xacthuc-bench auth: wrong usage; see xacthuc-bench auth --help\n", stderr);
         return XT_EXIT_USAGE;
     }
@@ -495,10 +336,13 @@ static int parse(int argc, char **argv, struct options *options)
 
 static bool measure(struct run *run, struct xt_failure *failure)
 {
-    double before[PIDS_MAX] = {0};
+    double before[XT_AUTH_PIDS_MAX] = {0};
     if (run->options.people != NULL) {
         return xt_auth_people_write((unsigned)run->options.count, run->options.people, failure) ==
                XT_OK;
+    }
+    if (run->options.timing > 0) {
+        return xt_auth_timing(&run->options, failure) == XT_OK;
     }
     if (open_run(run, failure) != XT_OK) {
         return false;
@@ -520,7 +364,7 @@ int xt_bench_auth(int argc, char **argv)
     if (run == NULL) {
         return XT_EXIT_FAILED;
     }
-    run->options = (struct options){.connections = 64, .seconds = 10};
+    run->options = (struct xt_auth_options){.connections = 64, .seconds = 10};
     int status = parse(argc, argv, &run->options);
     if (status < 0) {
         bool fine = measure(run, &failure);

@@ -33,10 +33,11 @@ static enum xt_status write_person(struct xt_writer *writer, unsigned person)
     xt_auth_person_id(person, id);
     xt_write_literal(writer, "{\"id\":\"");
     xt_write_string(writer, id);
+    xt_write_literal(writer, "\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":\"1988-01-25\","
+                             "\"account\":{\"level\":2,");
+    xt_write_string(writer, person >= XT_AUTH_LOCKED ? "\"locks\":[\"holder\"]," : "");
     xt_write_literal(writer,
-                     "\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":\"1988-01-25\","
-                     "\"account\":{\"level\":2,\"devices\":[{\"device_id\":\"" XT_AUTH_DEVICE
-                     "\",\"public_key\":\"");
+                     "\"devices\":[{\"device_id\":\"" XT_AUTH_DEVICE "\",\"public_key\":\"");
     xt_base64url_write(writer, xt_span_of(spki, size));
     xt_write_literal(writer, "\"}]}}\n");
     return XT_OK;
@@ -46,9 +47,10 @@ enum xt_status xt_auth_people_write(unsigned count, const char *path, struct xt_
 {
     struct xt_output output;
     enum xt_status status = xt_output_open(&output, path, failure);
-    for (unsigned i = 0; status == XT_OK && i < count; i++) {
+    for (unsigned i = 0; status == XT_OK && i < 2 * count; i++) {
+        unsigned person = i < count ? i : XT_AUTH_LOCKED + i - count;
         status = xt_output_room(&output, LINE_MAX_BYTES, failure);
-        if (status == XT_OK && write_person(&output.writer, i) != XT_OK) {
+        if (status == XT_OK && write_person(&output.writer, person) != XT_OK) {
             status = xt_fail(failure, XT_NO_MEMORY, "not enough memory");
         }
     }

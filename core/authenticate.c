@@ -5,6 +5,7 @@
 #include "core/authenticate_internal.h"
 #include "core/plain_text.h"
 #include "core/policy.h"
+#include "core/token.h"
 
 #define COUNT_OF(table) (unsigned)(sizeof(table) / sizeof((table)[0]))
 #define SEEN(what) (1U << (what))
@@ -45,16 +46,6 @@ static const uint32_t WANTED[XT_FACTOR_COUNT] = {
 const char *xt_factor_name(enum xt_factor factor)
 {
     return FACTORS[__builtin_ctz((unsigned)factor)].name;
-}
-
-bool xt_audience_is_valid(struct xt_span text)
-{
-    bool fine = text.size > 0 && text.size <= XT_AUDIENCE_MAX;
-    for (size_t i = 0; fine && i < text.size; i++) {
-        uint8_t c = text.data[i];
-        fine = c > ' ' && c < 0x7f && c != '"' && c != '\\';
-    }
-    return fine;
 }
 
 /* Notes one finding; parent and name make the pointer. */
@@ -262,7 +253,7 @@ static const char *read_of_challenge(void *into, unsigned what, yyjson_val *valu
         return xt_id_parse(text, &request->id) == XT_OK ? NULL : "bad_id";
     }
     request->audience = text;
-    return xt_audience_is_valid(text) ? NULL : "bad_audience";
+    return xt_token_text_is_valid(text) ? NULL : "bad_audience";
 }
 
 static const char *read_of_authenticate(void *into, unsigned what, yyjson_val *value,
@@ -285,7 +276,7 @@ static const char *read_of_authenticate(void *into, unsigned what, yyjson_val *v
         return xt_policy_name_is_valid(text) ? NULL : "bad_purpose";
     default:
         request->audience = text;
-        return xt_audience_is_valid(text) ? NULL : "bad_audience";
+        return xt_token_text_is_valid(text) ? NULL : "bad_audience";
     }
 }
 

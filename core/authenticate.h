@@ -12,8 +12,8 @@
  *
  * purpose may be left out; at least one factor, each type once. A signature is base64url of 64 bytes, r | s (P-256)
  * or as RFC 8032 has it (Ed25519), over the ASCII characters of the challenge, which is for one id, factor,
- * audience and partner (crypto/challenge). audience: 1 to 128 printable ASCII characters without space, quotation
- * mark and backslash.
+ * audience and partner (crypto/challenge). audience: as the aud of a token
+ * (core/token).
  *
  * Errors as core/request has them, and bad_audience, bad_factor, bad_challenge, bad_signature; conflict: a type
  * twice, or a member of another type. Nothing here depends on who the person is.
@@ -25,7 +25,6 @@
 #include "core/request.h"
 
 #define XT_AUTHENTICATE_BODY_MAX 8192 /* bytes of either request */
-#define XT_AUDIENCE_MAX 128           /* bytes */
 #define XT_PASSCODE_MAX 128           /* bytes of UTF-8 */
 #define XT_DEVICE_ID_MAX 255          /* bytes */
 #define XT_CHALLENGE_CHARACTERS 60
@@ -33,8 +32,6 @@
 
 /* "device_key"; factor is one of them. */
 const char *xt_factor_name(enum xt_factor factor);
-
-bool xt_audience_is_valid(struct xt_span text);
 
 struct xt_challenge_request {
     struct xt_id id;

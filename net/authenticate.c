@@ -11,17 +11,15 @@
  * A key of another kind than the stand-in (Ed25519: some us more), a hash of other costs than are set (until its
  * next success), and a replaced number (store/generation) can be told by time.
  */
-#include <stdio.h>
-
-#include "core/assurance.h"
 #include "core/authenticate.h"
-#include "core/jose.h"
+#include "core/assurance.h"
 #include "crypto/challenge.h"
 #include "crypto/holder_key.h"
 #include "net/caller.h"
 #include "net/deferred.h"
 #include "net/hashing.h"
 #include "net/route.h"
+#include "net/token_answer.h"
 #include "store/live_account.h"
 
 #define PASSCODE 0 /* numbers of the bits of enum xt_factor */
@@ -37,7 +35,7 @@ struct attempt {
     struct xt_account_proof proof;
     bool passed; /* so far */
     uint8_t certificate[XT_SHA256];
-    char audience[XT_AUDIENCE_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
+    char audience[XT_TOKEN_TEXT_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
 };
 
 _Static_assert(sizeof(struct attempt) <= XT_DEFERRED_MEMORY, "it fits");
@@ -211,49 +209,10 @@ static enum xt_status compare_passcode(struct xt_service *service,
 
 /* ---- the answer --------------------------------------------------------------------------------- */
 
-static void write_token(const struct xt_call *call, const struct attempt *attempt,
-                        struct xt_writer *writer)
+static bool can_authenticate(const struct xt_service *service)
 {
-    struct xt_service *service = call->service;
-    struct xt_assurance assurance;
-    struct xt_token token = {.issuer = xt_span_of_string(service->issuer),
-                             .audience = xt_span_of_string(attempt->audience),
-                             .client = call->entry.partner,
-                             .issued_s = (int64_t)(service->unix_ms / 1000)};
-    uint32_t lifetime_s = service->settings->token_ms / 1000;
-    xt_assurance_of(attempt->proof.factors, &assurance);
-    xt_live_pairwise(service->live, attempt->subject.value, token.client, token.subject);
-    xt_live_token_handle(service->live, attempt->subject.value, token.handle);
-    token.expires_s = token.issued_s + lifetime_s;
-    token.level = assurance.level;
-    token.method_count = assurance.method_count;
-    memcpy(token.methods, assurance.methods, sizeof(assurance.methods));
-    memcpy(token.certificate, attempt->certificate, sizeof(token.certificate));
-    xt_write_literal(writer, "{\"access_token\":\"");
-    xt_token_make(service->token_keys, &token, writer);
-    xt_write_literal(writer, "\",\"token_type\":\"Bearer\",\"expires_in\":");
-    char text[16];
-    (void)snprintf(text, sizeof(text), "%u", lifetime_s);
-    xt_write_string(writer, text);
-    xt_write_literal(writer, ",\"acr\":\"");
-    xt_write_byte(writer, (uint8_t)('0' + token.level));
-    xt_write_literal(writer, "\",\"amr\":[");
-    for (unsigned i = 0; i < token.method_count; i++) {
-        xt_write_string(writer, i == 0 ? "\"" : ",\"");
-        xt_write_span(writer, token.methods[i]);
-        xt_write_byte(writer, '"');
-    }
-    xt_write_literal(writer, "],\"sub\":\"");
-    xt_base64url_write(writer, xt_span_of(token.subject, sizeof(token.subject)));
-    xt_write_literal(writer, "\"}");
-}
-
-_Static_assert(XT_ASSURANCE_METHODS_MAX <= XT_TOKEN_METHODS_MAX, "a token has room for them");
-
-static bool can_give_tokens(const struct xt_service *service)
-{
-    return service->keyring != NULL && service->live != NULL && service->token_keys != NULL &&
-           service->issuer[0] != '\0' && service->deferred != NULL && service->hashing != NULL;
+    return service->keyring != NULL && service->deferred != NULL && service->hashing != NULL &&
+           xt_token_can_be_given(service);
 }
 
 /* For the alarm: whoever fails mostly guesses. */
@@ -282,14 +241,14 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
         xt_call_refuse(call, XT_PROBLEM_AUTHENTICATION_FAILED, NULL, answer);
     } else if (call->allowance == NULL || !call->allowance->partner->active) {
         xt_call_refuse(call, XT_PROBLEM_PARTNER_INACTIVE, NULL, answer);
-    } else if (!can_give_tokens(service)) {
+    } else if (!can_authenticate(service)) {
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
     } else {
-        struct xt_writer writer = xt_writer_over(service->scratch, sizeof(service->scratch));
-        write_token(call, attempt, &writer);
-        xt_require(!writer.overflow);
-        *answer =
-            (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_written(&writer)};
+        const struct xt_token_grant grant = {.number = attempt->subject.value,
+                                             .factors = attempt->proof.factors,
+                                             .audience = xt_span_of_string(attempt->audience),
+                                             .certificate = attempt->certificate};
+        xt_token_answer(call, &grant, answer);
     }
 }
 
@@ -335,6 +294,21 @@ static void begin_attempt(const struct xt_call *call, const struct xt_authentica
     }
 }
 
+/* The register did not give what it must: the operator has to know. */
+static void log_damage(const struct xt_call *call, enum xt_status status)
+{
+    struct xt_service *service = call->service;
+    struct xt_log_line line;
+    if (xt_log_begin_limited(&service->log_limit, service->monotonic_ns / 1000000, &line,
+                             XT_LOG_ERROR, "lookup_failed")) {
+        xt_log_text(&line, "status", xt_status_name(status));
+        xt_log_number(&line, "generation", xt_generation_manifest(service->generation)->number);
+        xt_log_span(&line, "answer_id", xt_span_of(call->answer_id, XT_ANSWER_ID));
+        xt_log_trace(&line, call->request->traceparent);
+        xt_log_end(&line);
+    }
+}
+
 /* The request is fine and may be asked. */
 static void try(struct xt_call *call, const struct xt_authenticate_request *request,
                 struct xt_answer *answer)
@@ -344,9 +318,15 @@ static void try(struct xt_call *call, const struct xt_authenticate_request *requ
     struct xt_register people;
     struct held held;
     enum xt_status status = xt_service_register(service, &people);
-    status = status == XT_OK ? look_up(call, &people, request, &held) : status;
+    if (status != XT_OK) {
+        log_damage(call, status);
+        xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
+        return;
+    }
+    status = look_up(call, &people, request, &held);
     if (status != XT_OK) {
         service->live_failed |= status == XT_IO;
+        log_damage(call, status);
         xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
         return;
     }
@@ -387,9 +367,12 @@ void xt_handle_authenticate(struct xt_call *call, struct xt_answer *answer)
     enum xt_problem problem = judge(partner, &request, &errors);
     if (problem != XT_PROBLEM_NONE) {
         xt_call_refuse(call, problem, errors.count > 0 ? &errors : NULL, answer);
-    } else if (service->generation == NULL || !can_give_tokens(service)) {
+    } else if (service->generation == NULL || !can_authenticate(service)) {
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
     } else if (xt_call_take_quota(call, request.id, answer)) {
         try(call, &request, answer);
+    }
+    if (request.passcode.size > 0) { /* the body is wiped only where its answer comes later */
+        xt_wipe((uint8_t *)(uintptr_t)request.passcode.data, request.passcode.size);
     }
 }

@@ -161,6 +161,7 @@ struct xt_gauges {
     struct xt_counter open[XT_ENTRANCE_COUNT]; /* connections */
     struct xt_counter shaking;                 /* of them: in their TLS handshake */
     struct xt_counter held_buffers;            /* lent to connections that wait for their client */
+    struct xt_counter deferred, hashing;       /* answers that wait; passcodes that do */
     struct xt_counter writer_queue;            /* events sent to the writer and not answered yet */
     struct xt_counter generation, people, aliases; /* served; generation 0: none */
     struct xt_counter partners;                    /* in force */

@@ -177,6 +177,12 @@ static void on_sweep(uv_timer_t *timer)
         worker->ticked_ms = now;
         xt_tickets_turn(worker->tickets, (int64_t)time(NULL));
         xt_vitals_update(&worker->vitals);
+        xt_counter_set(&worker->service.counters->now.deferred,
+                       xt_deferred_waiting(worker->deferred));
+        if (worker->hashing != NULL) {
+            xt_counter_set(&worker->service.counters->now.hashing,
+                           xt_hashing_waiting(worker->hashing));
+        }
         xt_counter_set(&worker->service.counters->now.writer_queue,
                        xt_writer_channel_waiting(worker->writer));
     }

@@ -2,6 +2,7 @@
  * places, and what they take is within bounds. */
 #include "core/authenticate.h"
 #include "core/policy.h"
+#include "core/token.h"
 #include "tests/fuzz/fuzz.h"
 
 static uint8_t memory[1 << 20];
@@ -29,7 +30,7 @@ void fuzz_one(uint8_t *data, size_t size)
     enum xt_status status = xt_authenticate_request_from_json(copy, size, arena, &request, &errors);
     look(status, &errors);
     if (status == XT_OK) {
-        xt_require(request.factors != 0 && xt_audience_is_valid(request.audience));
+        xt_require(request.factors != 0 && xt_token_text_is_valid(request.audience));
         xt_require(request.passcode.size <= XT_PASSCODE_MAX);
         xt_require((request.factors & XT_FACTOR_DEVICE_KEY) == 0 || request.device_id.size > 0);
     }

@@ -115,6 +115,18 @@ int citizens_make(void **state)
                : 1;
 }
 
+struct test_client *connect_patiently(const struct server *server, const char *partner)
+{
+    char error[TEST_ERROR_MAX];
+    struct test_client_options options = options_as(server, partner);
+    options.timeout_ms = 60000;
+    struct test_client *client = test_client_open(&options, error);
+    if (client == NULL) {
+        fail_msg("cannot connect: %s", error);
+    }
+    return client;
+}
+
 /* ---- authenticating ----------------------------------------------------------------------------- */
 
 void ask_challenge(struct test_client *client, const char *id, const char *factor,
@@ -193,9 +205,9 @@ int authenticate_by_device(struct test_client *client, unsigned n, struct test_r
 
 bool wait_until_attempts_are_taken(const struct server *server)
 {
-    for (double until = now_s() + 20; now_s() < until; sleep_ms(20)) {
+    for (double until = now_s() + 60; now_s() < until; sleep_ms(20)) {
         struct test_response response;
-        struct test_client *client = connect_as(server, "portal");
+        struct test_client *client = connect_patiently(server, "portal");
         int status = authenticate_by_device(client, 0, &response);
         test_response_release(&response);
         test_client_close(client);

@@ -5,7 +5,7 @@
 
 #include "tests/net/deployment.h"
 
-#define CITIZENS 64
+#define CITIZENS 512
 
 /* How citizens differ, by their number modulo 16; all others have an account of level 2 without locks, a device
  * (P-256; Ed25519 of odd numbers), a card with a key, and the passcode "password" as an import has it. */
@@ -31,8 +31,9 @@ const char *citizen_device(unsigned n);
 /* The public key of his device, as an import has it; also of citizens who do not exist. */
 void write_device_key(unsigned n, char text[160]);
 
-/* One connection of a partner's, to which these belong. */
-struct test_client;
+/* A connection of a partner's that waits for an answer for a minute: hashing and the writer come after everything
+ * else on the machine. */
+struct test_client *connect_patiently(const struct server *server, const char *partner);
 
 /* Asks for a challenge; gives its text in `challenge` (61 bytes). */
 void ask_challenge(struct test_client *client, const char *id, const char *factor,
