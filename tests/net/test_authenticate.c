@@ -408,17 +408,17 @@ static void numbers_beyond_the_quota_are_not_tried(void **state)
     assert_int_equal(
         run(xacthuc(), "partner", "set", deployment("DIR"), "shop", "--daily-quota", "2", NULL), 0);
     struct test_client *shop = connect_patiently(&server, "shop");
-    int status = 0;
-    for (double until = now_s() + 60; status != 429 && now_s() < until; sleep_ms(50)) {
+    bool refused = false; /* one of three: which, depends on when the change is taken up */
+    for (double until = now_s() + 60; !refused && now_s() < until; sleep_ms(50)) {
         for (unsigned n = 27; n < 30; n++) {
-            status = authenticate_by_device(shop, n, &response);
-            if (status == 429) {
+            if (authenticate_by_device(shop, n, &response) == 429) {
                 assert_non_null(strstr(response.body, "quota_exceeded"));
+                refused = true;
             }
             test_response_release(&response);
         }
     }
-    assert_int_equal(status, 429);
+    assert_true(refused);
     test_client_close(shop);
 }
 
