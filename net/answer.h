@@ -34,16 +34,16 @@ struct xt_pieces {
 
 struct xt_answer {
     unsigned status;
-    enum xt_content_type type; /* NONE: no body */
-    struct xt_span body;       /* borrowed until it is written */
-    struct xt_pieces *pieces;  /* instead of a body; the exchange's from now on. NULL: none */
-    struct xt_stream *stream;  /* the same, where the request's body is streamed (net/stream) */
+    enum xt_content_type type;    /* NONE: no body */
+    struct xt_span body;          /* borrowed until it is written */
+    struct xt_pieces *pieces;     /* instead of a body; the exchange's from now on. NULL: none */
+    struct xt_stream *stream;     /* the same, where the request's body is streamed (net/stream) */
     struct xt_deferred *deferred; /* the same, where the answer comes later (net/deferred) */
-    const char *language;      /* Content-Language; NULL: none */
-    uint32_t retry_after_s;    /* 0: none */
-    uint32_t max_age_s;        /* may be kept for so long; 0: no-store */
-    struct xt_span signature;  /* fields made by net/signature; size 0: not signed */
-    uint8_t allow;             /* set of enum xt_method for Allow; 0: none */
+    const char *language;         /* Content-Language; NULL: none */
+    uint32_t retry_after_s;       /* 0: none */
+    uint32_t max_age_s;           /* may be kept for so long; 0: no-store */
+    struct xt_span signature;     /* fields made by net/signature; size 0: not signed */
+    uint8_t allow;                /* set of enum xt_method for Allow; 0: none */
 };
 
 /* The part that is the same in all answers of one second. */

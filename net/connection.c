@@ -357,9 +357,8 @@ static enum xt_exchange_result shake(struct xt_connection *connection)
                                                    : &counters->handshakes_full,
                    1);
     struct xt_peer *peer = &connection->exchange.peer;
-    peer->has_certificate =
-        xt_tls_peer_spki(connection->tls, peer->spki) == XT_OK &&
-        xt_tls_peer_certificate(connection->tls, peer->certificate) == XT_OK;
+    peer->has_certificate = xt_tls_peer_spki(connection->tls, peer->spki) == XT_OK &&
+                            xt_tls_peer_certificate(connection->tls, peer->certificate) == XT_OK;
     peer->not_after = xt_tls_peer_not_after(connection->tls);
     judge_again(connection);
     return XT_EXCHANGE_FULL; /* go on */

@@ -31,9 +31,9 @@ struct xt_exchange {
     bool overloaded; /* requests are answered 503 without looking at them (this turn is long) */
     struct xt_pieces *pieces; /* of the answer under way; NULL: none */
     bool pieces_http10, pieces_last;
-    struct xt_stream *stream;    /* of the request under way; NULL: none */
+    struct xt_stream *stream;     /* of the request under way; NULL: none */
     struct xt_deferred *deferred; /* the same */
-    uint32_t stream_steps;       /* lines taken and answers written, of all of them */
+    uint32_t stream_steps;        /* lines taken and answers written, of all of them */
     uint32_t stream_left;        /* lines that it may still take in this turn; the caller sets it */
     void (*wake)(void *context); /* a stream or a deferred has something for us: run it */
     void *wake_context;
@@ -51,7 +51,7 @@ enum xt_exchange_result {
     XT_EXCHANGE_TURN, /* turn_left is 0 and input is left: others first */
     XT_EXCHANGE_WAIT, /* a stream takes no more, or an answer is not there, until it wakes; input may be
                        * left: read nothing */
-    XT_EXCHANGE_LAST  /* the last answer is written: send it and close; the rest is not read */
+    XT_EXCHANGE_LAST /* the last answer is written: send it and close; the rest is not read */
 };
 
 XT_MUST_USE enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange,
