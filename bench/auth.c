@@ -23,11 +23,15 @@
 
 #define END_NS 15000000000ULL /* for the last answers */
 
+struct signer {
+    struct xt_holder_signer *key; /* NULL: none was made */
+};
+
 struct run {
     struct xt_auth_options options;
     struct xt_tls_context *context;
     struct xt_auth_connection *connections;
-    struct xt_holder_signer **signers;
+    struct signer *signers;
     uint64_t begun, passed, failed, refused, began_ns;
     struct xt_histogram histogram;
 };
@@ -55,8 +59,8 @@ static bool take_answer(struct run *run, struct xt_auth_connection *connection, 
     bool tried = connection->step == XT_AUTH_TRIED;
     if (!tried && status == 200) {
         connection->step = XT_AUTH_TRIED;
-        return xt_auth_try_device(connection, connection->person, run->signers[connection->person],
-                                  body);
+        return xt_auth_try_device(connection, connection->person,
+                                  run->signers[connection->person].key, body);
     }
     run->passed += tried && status == 200;
     run->failed += tried && status == 401;
@@ -192,7 +196,7 @@ static enum xt_status open_run(struct run *run, struct xt_failure *failure)
     run->signers = calloc(options->count, sizeof(*run->signers));
     bool fine = run->connections != NULL && run->signers != NULL;
     for (unsigned i = 0; fine && !options->passcode && i < options->count; i++) {
-        fine = xt_auth_person_signer(i, &run->signers[i]) == XT_OK;
+        fine = xt_auth_person_signer(i, &run->signers[i].key) == XT_OK;
     }
     if (!fine) {
         return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
@@ -212,7 +216,7 @@ static void close_run(struct run *run)
         xt_auth_disconnect(&run->connections[i]);
     }
     for (uint64_t i = 0; run->signers != NULL && i < run->options.count; i++) {
-        xt_holder_signer_close(run->signers[i]);
+        xt_holder_signer_close(run->signers[i].key);
     }
     free(run->signers);
     free(run->connections);
