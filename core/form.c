@@ -12,11 +12,23 @@ static int hex_digit(uint8_t byte)
     return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
+static bool is_itself(uint8_t byte)
+{
+    return byte > ' ' && byte <= '~' && byte != '%' && byte != '+';
+}
+
 /* Decodes in place. */
 static bool decode(uint8_t *text, size_t size, struct xt_span *decoded)
 {
     size_t made = 0;
-    for (size_t i = 0; i < size; i++) {
+    while (made < size && is_itself(text[made])) { /* a token is so as a whole */
+        made++;
+    }
+    if (made == size) {
+        *decoded = xt_span_of(text, size);
+        return true;
+    }
+    for (size_t i = made; i < size; i++) {
         uint8_t byte = text[i];
         if (byte <= ' ' || byte > '~') {
             return false;

@@ -57,8 +57,8 @@ enum xt_status xt_token_read(struct xt_span text, struct xt_json_arena arena, ui
 
 /* ---- signatures that were right --------------------------------------------------------------- */
 
-#define DIGEST 24
-#define WAYS 4
+#define DIGEST 16
+#define WAYS 8
 #define SETS (XT_TOKEN_CACHE_SLOTS / WAYS)
 _Static_assert((SETS & (SETS - 1)) == 0, "a mask picks the set");
 

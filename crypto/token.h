@@ -40,9 +40,9 @@ struct xt_token_reader {
 
 struct xt_token_cache; /* of signatures that were right */
 
-/* Fixed in size: XT_TOKEN_CACHE_SLOTS tokens, each in one of four places. Holds keyed hashes, no tokens. NULL:
+/* Fixed in size: XT_TOKEN_CACHE_SLOTS tokens, each in one of eight places; 400 KB. Holds keyed hashes, no tokens. NULL:
  * no memory. */
-#define XT_TOKEN_CACHE_SLOTS 8192
+#define XT_TOKEN_CACHE_SLOTS 16384
 struct xt_token_cache *xt_token_cache_open(void);
 /* After the keys have changed: what was right before may be so no more. NULL is fine. */
 void xt_token_cache_clear(struct xt_token_cache *cache);
