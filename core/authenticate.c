@@ -17,7 +17,7 @@ static const struct xt_json_member FACTORS[] = {
     XT_JSON_MEMBER("card_chip", XT_FACTOR_CARD_CHIP),
 };
 
-enum { ID, AUDIENCE, PURPOSE, FACTOR, FACTOR_LIST };
+enum { ID, AUDIENCE, PURPOSE, FACTOR, FACTOR_LIST, REQUEST, DECISION };
 static const struct xt_json_member OF_CHALLENGE[] = {
     XT_JSON_MEMBER("id", ID),
     XT_JSON_MEMBER("factor", FACTOR),
@@ -342,4 +342,82 @@ const char *xt_text_member(yyjson_val *value, struct xt_span *text)
 void xt_request_report(struct xt_request_errors *errors, const char *code, const char *pointer)
 {
     report(errors, code, pointer, "");
+}
+
+/* ---- the back channel --------------------------------------------------------------------------- */
+
+/* Those of a device key have their numbers behind the others. */
+#define OF_FACTOR 16
+static const struct xt_json_member OF_DECISION[] = {
+    XT_JSON_MEMBER("id", ID),
+    XT_JSON_MEMBER("request", REQUEST),
+    XT_JSON_MEMBER("decision", DECISION),
+    XT_JSON_MEMBER("device_id", OF_FACTOR + DEVICE_ID),
+    XT_JSON_MEMBER("challenge", OF_FACTOR + CHALLENGE),
+    XT_JSON_MEMBER("signature", OF_FACTOR + SIGNATURE),
+};
+
+struct decision {
+    struct xt_decision_request *request;
+    struct factor factor;
+};
+
+static const char *read_of_decision(void *into, unsigned what, yyjson_val *value,
+                                    struct xt_request_errors *errors)
+{
+    struct decision *decision = into;
+    struct xt_decision_request *request = decision->request;
+    struct xt_span text;
+    size_t size = 0;
+    if (what >= OF_FACTOR) {
+        return read_in_factor(&decision->factor, what - OF_FACTOR, value, errors);
+    }
+    const char *code = text_of(value, &text);
+    if (code != NULL) {
+        return code;
+    }
+    switch (what) {
+    case ID:
+        return xt_id_parse(text, &request->id) == XT_OK ? NULL : "bad_id";
+    case REQUEST:
+        return text.size == (XT_REQUEST_HANDLE * 4 + 2) / 3 &&
+                       xt_base64url_decode(text, request->handle, &size)
+                   ? NULL
+                   : "bad_request";
+    default:
+        request->approve = xt_span_is(text, "approve");
+        return request->approve || xt_span_is(text, "deny") ? NULL : "bad_decision";
+    }
+}
+
+static const char *read_of_pending(void *into, unsigned what, yyjson_val *value,
+                                   struct xt_request_errors *errors)
+{
+    struct xt_span text;
+    const char *code = text_of(value, &text);
+    (void)what;
+    (void)errors;
+    return code != NULL ? code : xt_id_parse(text, into) == XT_OK ? NULL : "bad_id";
+}
+
+enum xt_status xt_pending_request_from_json(uint8_t *body, size_t size, struct xt_json_arena arena,
+                                            struct xt_id *id, struct xt_request_errors *errors)
+{
+    static const struct xt_json_member members[] = {XT_JSON_MEMBER("id", ID)};
+    memset(id, 0, sizeof(*id));
+    return read_body(body, size, arena, members, COUNT_OF(members), 0, read_of_pending, id, errors);
+}
+
+enum xt_status xt_decision_request_from_json(uint8_t *body, size_t size, struct xt_json_arena arena,
+                                             struct xt_decision_request *request,
+                                             struct xt_request_errors *errors)
+{
+    struct decision decision = {.request = request};
+    memset(request, 0, sizeof(*request));
+    enum xt_status status = read_body(body, size, arena, OF_DECISION, COUNT_OF(OF_DECISION), 0,
+                                      read_of_decision, &decision, errors);
+    request->device_id = decision.factor.device_id;
+    request->challenge = decision.factor.challenge;
+    memcpy(request->signature, decision.factor.signature, sizeof(request->signature));
+    return status;
 }

@@ -60,4 +60,28 @@ xt_authenticate_request_from_json(uint8_t *body, size_t size, struct xt_json_are
                                   struct xt_authenticate_request *request,
                                   struct xt_request_errors *errors);
 
+/* Of the back channel (net/backchannel):
+ *   pending  {"id":"001099012345"}
+ *   decide   {"id":"001099012345","request":"<22>","decision":"approve","device_id":"...","challenge":"<60>",
+ *             "signature":"<86>"}
+ * decision: approve or deny. */
+#define XT_REQUEST_HANDLE 16 /* bytes of a request's name */
+
+struct xt_decision_request {
+    struct xt_id id;
+    uint8_t handle[XT_REQUEST_HANDLE];
+    bool approve;
+    struct xt_span device_id, challenge;
+    uint8_t signature[XT_SIGNATURE_BYTES];
+};
+
+XT_MUST_USE enum xt_status xt_pending_request_from_json(uint8_t *body, size_t size,
+                                                        struct xt_json_arena arena,
+                                                        struct xt_id *id,
+                                                        struct xt_request_errors *errors);
+XT_MUST_USE enum xt_status xt_decision_request_from_json(uint8_t *body, size_t size,
+                                                         struct xt_json_arena arena,
+                                                         struct xt_decision_request *request,
+                                                         struct xt_request_errors *errors);
+
 #endif

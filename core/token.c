@@ -53,6 +53,19 @@ static void write_number(struct xt_writer *writer, int64_t value)
     xt_write(writer, digits + at, sizeof(digits) - at);
 }
 
+static void write_assurance(struct xt_writer *writer, const struct xt_token *token)
+{
+    xt_write_literal(writer, ",\"acr\":\"");
+    write_number(writer, token->level);
+    xt_write_literal(writer, "\",\"amr\":[");
+    for (unsigned i = 0; i < token->method_count; i++) {
+        xt_write_string(writer, i == 0 ? "\"" : ",\"");
+        xt_write_span(writer, token->methods[i]);
+        xt_write_byte(writer, '"');
+    }
+    xt_write_byte(writer, ']');
+}
+
 void xt_token_members_write(const struct xt_token *token, struct xt_writer *writer)
 {
     xt_write_literal(writer, "\"iss\":\"");
@@ -69,15 +82,9 @@ void xt_token_members_write(const struct xt_token *token, struct xt_writer *writ
     write_number(writer, token->expires_s);
     xt_write_literal(writer, ",\"jti\":\"");
     xt_base64url_write(writer, xt_span_of(token->handle, XT_TOKEN_HANDLE));
-    xt_write_literal(writer, "\",\"acr\":\"");
-    write_number(writer, token->level);
-    xt_write_literal(writer, "\",\"amr\":[");
-    for (unsigned i = 0; i < token->method_count; i++) {
-        xt_write_string(writer, i == 0 ? "\"" : ",\"");
-        xt_write_span(writer, token->methods[i]);
-        xt_write_byte(writer, '"');
-    }
-    xt_write_literal(writer, "],\"cnf\":{\"x5t#S256\":\"");
+    xt_write_byte(writer, '"');
+    write_assurance(writer, token);
+    xt_write_literal(writer, ",\"cnf\":{\"x5t#S256\":\"");
     xt_base64url_write(writer, xt_span_of(token->certificate, XT_TOKEN_CERTIFICATE));
     xt_write_literal(writer, "\"}");
 }
@@ -87,6 +94,26 @@ void xt_token_claims_write(const struct xt_token *token, struct xt_writer *write
     xt_require(is_valid(token));
     xt_write_byte(writer, '{');
     xt_token_members_write(token, writer);
+    xt_write_byte(writer, '}');
+}
+
+void xt_token_id_claims_write(const struct xt_token *token, int64_t authenticated_s,
+                              struct xt_writer *writer)
+{
+    xt_require(is_valid(token) && authenticated_s >= 0);
+    xt_write_literal(writer, "{\"iss\":\"");
+    xt_write_span(writer, token->issuer);
+    xt_write_literal(writer, "\",\"sub\":\"");
+    xt_base64url_write(writer, xt_span_of(token->subject, XT_TOKEN_SUBJECT));
+    xt_write_literal(writer, "\",\"aud\":\"");
+    xt_write_span(writer, token->client);
+    xt_write_literal(writer, "\",\"iat\":");
+    write_number(writer, token->issued_s);
+    xt_write_literal(writer, ",\"exp\":");
+    write_number(writer, token->expires_s);
+    xt_write_literal(writer, ",\"auth_time\":");
+    write_number(writer, authenticated_s);
+    write_assurance(writer, token);
     xt_write_byte(writer, '}');
 }
 

@@ -43,6 +43,11 @@ bool xt_token_text_is_valid(struct xt_span text);
 /* Every text must be valid, and so must the numbers; XT_TOKEN_CLAIMS_MAX bytes are enough. */
 void xt_token_claims_write(const struct xt_token *token, struct xt_writer *writer);
 
+/* The claims of the ID token (OpenID Connect Core, section 2) that goes with it: iss, sub, aud (the client), iat, exp,
+ * auth_time, acr, amr. */
+void xt_token_id_claims_write(const struct xt_token *token, int64_t authenticated_s,
+                              struct xt_writer *writer);
+
 /* Texts are in the arena (XT_TOKEN_ARENA). XT_INVALID: not such an object. */
 XT_MUST_USE enum xt_status xt_token_claims_read(struct xt_span json, struct xt_json_arena arena,
                                                 struct xt_token *token);

@@ -14,27 +14,45 @@ _Static_assert(XT_TOKEN_MAX <= XT_JOSE_MAX && XT_ANSWER_SIGNATURE == XT_JOSE_SIG
 
 /* ---- making ----------------------------------------------------------------------------------- */
 
-void xt_token_make(const struct xt_answer_keys *keys, const struct xt_token *token,
-                   struct xt_writer *writer)
+/* Signs claims that are written already. */
+static void make(const struct xt_answer_keys *keys, const char *header_start,
+                 const struct xt_writer *claims, struct xt_writer *writer)
 {
-    uint8_t header[HEADER_MAX], claims[XT_TOKEN_CLAIMS_MAX], signature[XT_ANSWER_SIGNATURE];
+    uint8_t header[HEADER_MAX], signature[XT_ANSWER_SIGNATURE];
     struct xt_writer head = xt_writer_over(header, sizeof(header));
-    xt_write_literal(&head, HEADER_START);
+    xt_write_string(&head, header_start);
     xt_write(&head, xt_answer_keys_current(keys)->id, XT_ANSWER_KEY_ID);
     xt_write_literal(&head, "\"}");
-    struct xt_writer body = xt_writer_over(claims, sizeof(claims));
-    xt_token_claims_write(token, &body);
-    xt_require(!head.overflow && !body.overflow);
+    xt_require(!head.overflow && !claims->overflow);
     size_t at = writer->size;
     xt_base64url_write(writer, xt_written(&head));
     xt_write_byte(writer, '.');
-    xt_base64url_write(writer, xt_written(&body));
+    xt_base64url_write(writer, xt_written(claims));
     if (!writer->overflow) {
         xt_answer_sign(keys, xt_span_of(writer->data + at, writer->size - at), signature);
         xt_write_byte(writer, '.');
         xt_base64url_write(writer, xt_span_of(signature, sizeof(signature)));
     }
-    xt_wipe(claims, sizeof(claims));
+}
+
+void xt_token_make(const struct xt_answer_keys *keys, const struct xt_token *token,
+                   struct xt_writer *writer)
+{
+    uint8_t text[XT_TOKEN_CLAIMS_MAX];
+    struct xt_writer claims = xt_writer_over(text, sizeof(text));
+    xt_token_claims_write(token, &claims);
+    make(keys, HEADER_START, &claims, writer);
+    xt_wipe(text, sizeof(text));
+}
+
+void xt_token_make_id(const struct xt_answer_keys *keys, const struct xt_token *token,
+                      int64_t authenticated_s, struct xt_writer *writer)
+{
+    uint8_t text[XT_TOKEN_CLAIMS_MAX];
+    struct xt_writer claims = xt_writer_over(text, sizeof(text));
+    xt_token_id_claims_write(token, authenticated_s, &claims);
+    make(keys, "{\"typ\":\"JWT\",\"alg\":\"EdDSA\",\"kid\":\"", &claims, writer);
+    xt_wipe(text, sizeof(text));
 }
 
 /* ---- reading ---------------------------------------------------------------------------------- */

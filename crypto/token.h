@@ -18,6 +18,10 @@
 void xt_token_make(const struct xt_answer_keys *keys, const struct xt_token *token,
                    struct xt_writer *writer);
 
+/* The ID token that goes with it (typ JWT, so that it is no access token), by the same key. */
+void xt_token_make_id(const struct xt_answer_keys *keys, const struct xt_token *token,
+                      int64_t authenticated_s, struct xt_writer *writer);
+
 /* The claims of a text that has the form of a token; whether it is one is not told by that. payload:
  * XT_TOKEN_PAYLOAD bytes. */
 struct xt_token_text {

@@ -32,7 +32,7 @@ static enum xt_status ask_register(struct xt_call *call, const struct xt_token *
         return XT_OK;
     }
     struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
-    xt_oauth_note(call, id);
+    xt_call_note_subject(call, id);
     status = xt_live_token_is_revoked(service->live, token->handle, &revoked);
     if (status == XT_OK) {
         status = xt_register_find(&people, id, &found);

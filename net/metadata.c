@@ -30,9 +30,17 @@ void xt_handle_metadata(struct xt_call *call, struct xt_answer *answer)
     write_url(&writer, "jwks_uri", issuer, "/.well-known/jwks.json");
     write_url(&writer, "introspection_endpoint", issuer, "/v1/introspect");
     write_url(&writer, "revocation_endpoint", issuer, "/v1/revoke");
+    write_url(&writer, "token_endpoint", issuer, "/v1/token");
+    write_url(&writer, "backchannel_authentication_endpoint", issuer, "/v1/backchannel/authorize");
     write_url(&writer, "service_documentation", issuer, "/openapi.json");
     xt_write_literal(&writer,
-                     ",\"response_types_supported\":[],\"grant_types_supported\":[]"
+                     ",\"response_types_supported\":[]"
+                     ",\"grant_types_supported\":[\"urn:openid:params:grant-type:ciba\"]"
+                     ",\"backchannel_token_delivery_modes_supported\":[\"poll\"]"
+                     ",\"backchannel_user_code_parameter_supported\":false"
+                     ",\"scopes_supported\":[\"openid\"],\"subject_types_supported\":[\"pairwise\"]"
+                     ",\"id_token_signing_alg_values_supported\":[\"EdDSA\"]"
+                     ",\"token_endpoint_auth_methods_supported\":[\"tls_client_auth\"]"
                      ",\"introspection_endpoint_auth_methods_supported\":[\"tls_client_auth\"]"
                      ",\"revocation_endpoint_auth_methods_supported\":[\"tls_client_auth\"]"
                      ",\"tls_client_certificate_bound_access_tokens\":true}");

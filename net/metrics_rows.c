@@ -164,6 +164,10 @@ static const char *const routes[XT_ROUTE_COUNT] = {[XT_ROUTE_VERIFY] = "/v1/veri
                                                    [XT_ROUTE_ACCOUNTS] = "/v1/accounts",
                                                    [XT_ROUTE_CHALLENGES] = "/v1/challenges",
                                                    [XT_ROUTE_AUTHENTICATE] = "/v1/authenticate",
+                                                   [XT_ROUTE_METADATA] =
+                                                       "/.well-known/oauth-authorization-server",
+                                                   [XT_ROUTE_BACKCHANNEL] = "/v1/backchannel",
+                                                   [XT_ROUTE_TOKEN] = "/v1/token",
                                                    [XT_ROUTE_OTHER] = "other"};
 
 static void label_outcome(struct xt_writer *writer, bool *first, unsigned outcome)

@@ -1,5 +1,10 @@
 #include "net/oauth.h"
 
+#include <stdio.h>
+
+#include "core/assurance.h"
+#include "store/live_account.h"
+
 void xt_oauth_refuse(struct xt_call *call, enum xt_problem problem, struct xt_answer *answer)
 {
     struct xt_service *service = call->service;
@@ -62,11 +67,38 @@ enum xt_status xt_oauth_check(struct xt_service *service, struct xt_span text,
     return xt_token_check(&reader, service->token_cache, text, service->arena, payload, read);
 }
 
-void xt_oauth_note(struct xt_call *call, struct xt_id subject)
+/* ---- giving tokens ---------------------------------------------------------------------------- */
+
+bool xt_oauth_can_give(const struct xt_service *service)
 {
-    const struct xt_audit_trail *trail = call->service->trail;
-    if (trail != NULL && trail->log != NULL) {
-        call->entry.has_subject = true;
-        xt_audit_subject(trail->log, subject, call->entry.subject);
-    }
+    return service->live != NULL && service->token_keys != NULL && service->issuer[0] != '\0';
+}
+
+void xt_oauth_grant(const struct xt_service *service, const struct xt_token_grant *grant,
+                    struct xt_token *token)
+{
+    struct xt_assurance assurance;
+    xt_assurance_of(grant->factors, &assurance);
+    *token = (struct xt_token){.issuer = xt_span_of_string(service->issuer),
+                               .audience = grant->audience,
+                               .client = grant->partner,
+                               .issued_s = (int64_t)(service->unix_ms / 1000),
+                               .level = assurance.level,
+                               .method_count = assurance.method_count};
+    token->expires_s = token->issued_s + service->settings->token_ms / 1000;
+    xt_live_pairwise(service->live, grant->number, token->client, token->subject);
+    xt_live_token_handle(service->live, grant->number, token->handle);
+    memcpy(token->methods, assurance.methods, sizeof(assurance.methods));
+    memcpy(token->certificate, grant->certificate, sizeof(token->certificate));
+}
+
+void xt_oauth_write_token(const struct xt_service *service, const struct xt_token *token,
+                          struct xt_writer *writer)
+{
+    char text[48];
+    xt_write_literal(writer, "\"access_token\":\"");
+    xt_token_make(service->token_keys, token, writer);
+    (void)snprintf(text, sizeof(text), "\",\"token_type\":\"Bearer\",\"expires_in\":%u",
+                   (unsigned)(token->expires_s - token->issued_s));
+    xt_write_string(writer, text);
 }

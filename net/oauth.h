@@ -23,12 +23,25 @@ void xt_oauth_refuse(struct xt_call *call, enum xt_problem problem, struct xt_an
 /* Who reads tokens in this service, now. */
 struct xt_token_reader xt_oauth_reader(const struct xt_service *service);
 
+/* Whether there is all that giving tokens takes. */
+bool xt_oauth_can_give(const struct xt_service *service);
+/* The claims of a token that begins now, of what was shown (set of enum xt_factor): for the partner whose name and
+ * certificate these are. Texts are borrowed. */
+struct xt_token_grant {
+    uint64_t number;
+    unsigned factors;
+    struct xt_span partner, audience;
+    uint8_t certificate[XT_SHA256];
+};
+void xt_oauth_grant(const struct xt_service *service, const struct xt_token_grant *grant,
+                    struct xt_token *token);
+/* "access_token":...,"token_type":...,"expires_in":...: members, without braces. */
+void xt_oauth_write_token(const struct xt_service *service, const struct xt_token *token,
+                          struct xt_writer *writer);
+
 /* Checks a token (xt_token_check) with the service's arena and cache. */
 XT_MUST_USE enum xt_status xt_oauth_check(struct xt_service *service, struct xt_span text,
                                           uint8_t payload[XT_TOKEN_PAYLOAD],
                                           struct xt_token_text *read);
-
-/* The person in the call's audit entry. */
-void xt_oauth_note(struct xt_call *call, struct xt_id subject);
 
 #endif

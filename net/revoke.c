@@ -20,7 +20,7 @@ static void answer_done(struct xt_answer *answer)
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
 {
     const struct revocation *revocation = deferred->memory;
-    xt_oauth_note(call, (struct xt_id){.kind = XT_ID_PERSONAL, .value = revocation->number});
+    xt_call_note_subject(call, (struct xt_id){.kind = XT_ID_PERSONAL, .value = revocation->number});
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }

@@ -23,6 +23,10 @@ static const struct xt_route api[] = {
     {"/v1/introspect", XT_POST | XT_OPTIONS, xt_handle_introspect},
     {"/v1/revoke", XT_POST | XT_OPTIONS, xt_handle_revoke},
     {"/.well-known/oauth-authorization-server", READ, xt_handle_metadata},
+    {"/v1/token", XT_POST | XT_OPTIONS, xt_handle_token},
+    {"/v1/backchannel/authorize", XT_POST | XT_OPTIONS, xt_handle_backchannel_authorize},
+    {"/v1/backchannel/pending", XT_POST | XT_OPTIONS, xt_handle_backchannel_pending},
+    {"/v1/backchannel/decide", XT_POST | XT_OPTIONS, xt_handle_backchannel_decide},
 };
 const struct xt_routes xt_api_routes = {api, sizeof(api) / sizeof(api[0]), READ | XT_POST, true};
 
@@ -36,11 +40,12 @@ const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]
 enum xt_route_id xt_route_id_of(const struct xt_route *route)
 {
     static const enum xt_route_id api_routes[] = {
-        XT_ROUTE_VERIFY,   XT_ROUTE_VERIFY_BATCH, XT_ROUTE_CHALLENGES, XT_ROUTE_AUTHENTICATE,
-        XT_ROUTE_ACCOUNTS, XT_ROUTE_ACCOUNTS,     XT_ROUTE_ACCOUNTS,   XT_ROUTE_ACCOUNTS,
-        XT_ROUTE_ACCOUNTS, XT_ROUTE_ACCOUNTS,     XT_ROUTE_EVENTS,     XT_ROUTE_STATISTICS,
-        XT_ROUTE_OPENAPI,  XT_ROUTE_JWKS,         XT_ROUTE_INTROSPECT, XT_ROUTE_REVOKE,
-        XT_ROUTE_METADATA};
+        XT_ROUTE_VERIFY,     XT_ROUTE_VERIFY_BATCH, XT_ROUTE_CHALLENGES,  XT_ROUTE_AUTHENTICATE,
+        XT_ROUTE_ACCOUNTS,   XT_ROUTE_ACCOUNTS,     XT_ROUTE_ACCOUNTS,    XT_ROUTE_ACCOUNTS,
+        XT_ROUTE_ACCOUNTS,   XT_ROUTE_ACCOUNTS,     XT_ROUTE_EVENTS,      XT_ROUTE_STATISTICS,
+        XT_ROUTE_OPENAPI,    XT_ROUTE_JWKS,         XT_ROUTE_INTROSPECT,  XT_ROUTE_REVOKE,
+        XT_ROUTE_METADATA,   XT_ROUTE_TOKEN,        XT_ROUTE_BACKCHANNEL, XT_ROUTE_BACKCHANNEL,
+        XT_ROUTE_BACKCHANNEL};
     static const enum xt_route_id admin_routes[] = {XT_ROUTE_HEALTHZ, XT_ROUTE_READYZ,
                                                     XT_ROUTE_METRICS};
     _Static_assert(sizeof(api_routes) / sizeof(api_routes[0]) == sizeof(api) / sizeof(api[0]) &&

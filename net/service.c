@@ -176,6 +176,7 @@ void xt_service_close(struct xt_service *service)
     xt_live_close(service->live);
     xt_quota_view_close(service->quotas);
     free(service->statistics);
+    free(service->polls);
     free(service->arena.memory);
     free(service->own_counters);
     *service = (struct xt_service){0};
@@ -260,6 +261,8 @@ static enum xt_audit_route audit_route(enum xt_route_id route)
            : route == XT_ROUTE_OPENAPI      ? XT_AUDIT_ROUTE_OPENAPI
            : route == XT_ROUTE_INTROSPECT   ? XT_AUDIT_ROUTE_INTROSPECT
            : route == XT_ROUTE_REVOKE       ? XT_AUDIT_ROUTE_REVOKE
+           : route == XT_ROUTE_BACKCHANNEL  ? XT_AUDIT_ROUTE_BACKCHANNEL
+           : route == XT_ROUTE_TOKEN        ? XT_AUDIT_ROUTE_TOKEN
                                             : XT_AUDIT_ROUTE_OTHER;
 }
 

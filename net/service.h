@@ -17,6 +17,7 @@
 
 #define XT_SCRATCH 8192 /* bytes: the body of one answer */
 
+struct xt_backchannel_polls;
 struct xt_batch_desk;
 struct xt_events_desk;
 struct xt_deferred_desk;
@@ -25,16 +26,17 @@ struct xt_statistics_desk;
 
 struct xt_service {
     const struct xt_settings *settings;
-    struct xt_generation *generation;   /* NULL: none imported yet */
-    bool follows;                       /* the register is looked up with what changed since */
-    struct xt_live *live;               /* a reader of that; NULL: none could be opened */
-    uint64_t live_epoch;                /* that it saw last */
-    bool live_failed;                   /* it cannot be read: another process must take over */
-    struct xt_partners *partners;       /* never NULL while serving */
-    struct xt_rates *rates;             /* of these partners; NULL: not shared, no limits */
-    struct xt_audit_trail *trail;       /* NULL: nothing is written down (a test of parts) */
-    struct xt_quota_view *quotas;       /* NULL: nobody has a daily quota */
-    const struct xt_keyring *keyring;   /* of the master keys; NULL: there are none (a test of parts) */
+    struct xt_generation *generation; /* NULL: none imported yet */
+    bool follows;                     /* the register is looked up with what changed since */
+    struct xt_live *live;             /* a reader of that; NULL: none could be opened */
+    uint64_t live_epoch;              /* that it saw last */
+    bool live_failed;                 /* it cannot be read: another process must take over */
+    struct xt_partners *partners;     /* never NULL while serving */
+    struct xt_rates *rates;           /* of these partners; NULL: not shared, no limits */
+    struct xt_audit_trail *trail;     /* NULL: nothing is written down (a test of parts) */
+    struct xt_quota_view *quotas;     /* NULL: nobody has a daily quota */
+    const struct xt_keyring
+        *keyring; /* of the master keys; NULL: there are none (a test of parts) */
     struct xt_answer_keys *answer_keys; /* NULL: answers cannot be signed */
     struct xt_answer_keys *token_keys;  /* NULL: no tokens are given, and none is right */
     struct xt_token_cache *token_cache; /* NULL: none was needed yet, or there is no memory */
@@ -42,16 +44,17 @@ struct xt_service {
     bool draining;
     bool replaced; /* draining, while others serve in its place: the service is ready */
 
-    struct xt_shared *shared;         /* NULL: of no server (a test of parts) */
-    unsigned worker;                  /* its place there */
-    struct xt_counters *counters;     /* never NULL */
-    struct xt_counters *own_counters; /* those of a service that is not shared */
+    struct xt_shared *shared;              /* NULL: of no server (a test of parts) */
+    unsigned worker;                       /* its place there */
+    struct xt_counters *counters;          /* never NULL */
+    struct xt_counters *own_counters;      /* those of a service that is not shared */
+    struct xt_backchannel_polls *polls;    /* who asked when (net/backchannel); NULL: nobody yet */
     struct xt_statistics_desk *statistics; /* room for answers; NULL: none was needed yet */
     struct xt_batch_desk *batch;           /* NULL: no lists are taken (net/batch) */
-    struct xt_events_desk *events;    /* NULL: no events are taken (net/events) */
-    struct xt_hashing *hashing;        /* NULL: no passcodes are compared (net/hashing) */
-    struct xt_deferred_desk *deferred; /* NULL: nothing is answered later (net/deferred) */
-    unsigned scrapes;                 /* answers of /metrics under way */
+    struct xt_events_desk *events;         /* NULL: no events are taken (net/events) */
+    struct xt_hashing *hashing;            /* NULL: no passcodes are compared (net/hashing) */
+    struct xt_deferred_desk *deferred;     /* NULL: nothing is answered later (net/deferred) */
+    unsigned scrapes;                      /* answers of /metrics under way */
 
     uint64_t unix_ms;          /* the time of this turn */
     uint64_t monotonic_ns;     /* the same on a clock that never jumps */
@@ -124,7 +127,7 @@ struct xt_peer {
     bool refused; /* it was let in once, and would not be now: revoked, or its authority is gone */
     uint8_t spki[XT_SPKI_DIGEST];
     uint8_t certificate[XT_SHA256]; /* of it in DER: what tokens are bound to */
-    int64_t not_after; /* Unix seconds */
+    int64_t not_after;              /* Unix seconds */
 };
 
 /* One request on its way to an answer. */

@@ -22,7 +22,8 @@ const char *xt_audit_route_name(enum xt_audit_route route)
 {
     static const char *const names[XT_AUDIT_ROUTE_COUNT] = {
         "other",  "verify",   "verify_batch", "challenges", "authenticate", "introspect",
-        "revoke", "accounts", "attributes",   "events",     "statistics",   "openapi"};
+        "revoke", "accounts", "attributes",   "events",     "statistics",   "openapi",
+        "backchannel", "token"};
     return (unsigned)route < XT_AUDIT_ROUTE_COUNT ? names[route] : "other";
 }
 

@@ -39,6 +39,8 @@ enum xt_audit_route {
     XT_AUDIT_ROUTE_EVENTS,
     XT_AUDIT_ROUTE_STATISTICS,
     XT_AUDIT_ROUTE_OPENAPI,
+    XT_AUDIT_ROUTE_BACKCHANNEL,
+    XT_AUDIT_ROUTE_TOKEN,
     XT_AUDIT_ROUTE_COUNT
 };
 const char *xt_audit_route_name(enum xt_audit_route route);

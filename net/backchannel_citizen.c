@@ -1,0 +1,263 @@
+/* The citizen's side, through the backend of his app (right `accounts`): what he is asked, and what he says. */
+#include <stdio.h>
+
+#include "core/assurance.h"
+#include "core/jose.h"
+#include "crypto/challenge.h"
+#include "crypto/holder_key.h"
+#include "net/backchannel.h"
+#include "net/deferred.h"
+#include "net/route.h"
+#include "store/live_account.h"
+
+static void write_text(struct xt_writer *writer, const char *name, const char *text)
+{
+    xt_write_literal(writer, ",\"");
+    xt_write_string(writer, name);
+    xt_write_literal(writer, "\":");
+    xt_json_write_string(writer, xt_span_of_string(text));
+}
+
+static void write_audience(struct xt_writer *writer, const struct xt_backchannel *request,
+                           bool approve)
+{
+    xt_write_string(writer, approve ? ",\"approve_audience\":\"" : ",\"deny_audience\":\"");
+    xt_backchannel_audience(request->id, approve, writer);
+    xt_write_byte(writer, '"');
+}
+
+/* ---- POST /v1/backchannel/pending --------------------------------------------------------------- */
+
+static void write_request(struct xt_writer *writer, const struct xt_backchannel *request,
+                          uint64_t now_ms)
+{
+    char asked_at[XT_TIMESTAMP], text[48];
+    xt_timestamp_format(request->asked_ms, asked_at);
+    xt_write_literal(writer, "{\"request\":\"");
+    xt_base64url_write(writer, xt_span_of(request->id, sizeof(request->id)));
+    xt_write_byte(writer, '"');
+    write_text(writer, "partner", request->partner);
+    write_text(writer, "purpose", request->purpose);
+    write_text(writer, "scope", request->scope);
+    if (request->binding[0] != '\0') {
+        write_text(writer, "binding_message", request->binding);
+    }
+    xt_write_literal(writer, ",\"asked_at\":\"");
+    xt_write(writer, asked_at, sizeof(asked_at));
+    (void)snprintf(text, sizeof(text), "\",\"expires_in\":%u",
+                   (unsigned)((request->expires_ms - now_ms) / 1000));
+    xt_write_string(writer, text);
+    write_audience(writer, request, true);
+    write_audience(writer, request, false);
+    xt_write_byte(writer, '}');
+}
+
+/* The newest first. */
+static enum xt_status write_pending(struct xt_service *service, struct xt_id subject,
+                                    struct xt_writer *writer)
+{
+    uint8_t ids[XT_LIVE_REQUESTS_MAX][XT_ACCOUNT_ID];
+    unsigned count = 0;
+    bool first = true;
+    enum xt_status status = xt_live_backchannels(service->live, subject, ids, &count);
+    xt_write_literal(writer, "{\"requests\":[");
+    for (unsigned i = count; status == XT_OK && i-- > 0;) {
+        struct xt_backchannel request;
+        status = xt_live_backchannel(service->live, ids[i], &request);
+        if (status == XT_OK && request.state == XT_BACKCHANNEL_PENDING &&
+            request.expires_ms > service->unix_ms) {
+            xt_write_string(writer, first ? "" : ",");
+            write_request(writer, &request, service->unix_ms);
+            first = false;
+        }
+        status = status == XT_NOT_FOUND ? XT_OK : status; /* swept away */
+    }
+    xt_write_literal(writer, "]}");
+    return status;
+}
+
+void xt_handle_backchannel_pending(struct xt_call *call, struct xt_answer *answer)
+{
+    struct xt_service *service = call->service;
+    struct xt_register people;
+    struct xt_request_errors errors;
+    struct xt_id id, subject;
+    if (xt_call_begin_json(call, XT_RIGHT_ACCOUNTS, XT_AUTHENTICATE_BODY_MAX, answer) == NULL) {
+        return;
+    }
+    if (xt_pending_request_from_json(call->request->body, call->request->body_size, service->arena,
+                                     &id, &errors) != XT_OK) {
+        xt_call_refuse(call, XT_PROBLEM_INVALID_REQUEST, &errors, answer);
+        return;
+    }
+    xt_call_note_subject(call, id);
+    if (service->generation == NULL || service->live == NULL) {
+        xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
+        return;
+    }
+    if (xt_backchannel_subject(call, id, &people, &subject, answer) != XT_OK) {
+        return;
+    }
+    xt_call_note_subject(call, subject);
+    struct xt_writer writer = xt_writer_over(service->scratch, sizeof(service->scratch));
+    enum xt_status status = write_pending(service, subject, &writer);
+    if (status != XT_OK) {
+        service->live_failed |= status == XT_IO;
+        xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
+        return;
+    }
+    xt_require(!writer.overflow); /* XT_BACKCHANNEL_TEXT_MAX */
+    *answer = (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_written(&writer)};
+}
+
+/* ---- POST /v1/backchannel/decide ---------------------------------------------------------------- */
+
+struct deciding {
+    struct xt_id subject;
+    bool approve;
+};
+
+static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
+{
+    const struct deciding *deciding = deferred->memory;
+    xt_call_note_subject(call, deciding->subject);
+    if (xt_deferred_refuse(deferred, call, answer)) {
+        return;
+    }
+    if (deferred->status != XT_OK) {
+        xt_call_refuse(call,
+                       deferred->outcome.conflict == XT_CONFLICT_PROOF_REFUSED
+                           ? XT_PROBLEM_AUTHENTICATION_FAILED
+                           : XT_PROBLEM_REQUEST_CLOSED,
+                       NULL, answer);
+        return;
+    }
+    *answer =
+        (struct xt_answer){.status = 200,
+                           .type = XT_TYPE_JSON,
+                           .body = xt_span_of_string(deciding->approve ? "{\"state\":\"approved\"}"
+                                                                       : "{\"state\":\"denied\"}")};
+}
+
+/* Whether the device of this person has signed a challenge of ours for this request and this decision; fills
+ * the proof. XT_DENIED: it has not. */
+static enum xt_status check_device(const struct xt_call *call, const struct xt_register *people,
+                                   uint64_t number, const struct xt_decision_request *request,
+                                   struct xt_account_proof *proof)
+{
+    static struct xt_person person; /* large; one request at a time */
+    const struct xt_service *service = call->service;
+    uint8_t audience[XT_BACKCHANNEL_AUDIENCE_MAX];
+    struct xt_writer writer = xt_writer_over(audience, sizeof(audience));
+    xt_backchannel_audience(request->handle, request->approve, &writer);
+    xt_require(!writer.overflow);
+    const struct xt_challenge_scope scope = {.id = request->id,
+                                             .factor = XT_FACTOR_DEVICE_KEY,
+                                             .audience = xt_written(&writer),
+                                             .partner = call->entry.partner};
+    enum xt_status status = xt_challenge_check(service->keyring, &scope, service->unix_ms,
+                                               request->challenge, proof->nonces[0].bytes);
+    if (status != XT_OK) {
+        return status;
+    }
+    proof->factors = XT_FACTOR_DEVICE_KEY;
+    proof->nonce_count = 1;
+    proof->nonces[0].expires_ms = service->unix_ms + XT_CHALLENGE_MS;
+    status = xt_register_person(people, number, &person);
+    if (status != XT_OK) {
+        return status == XT_NOT_FOUND ? XT_DENIED : status;
+    }
+    for (unsigned i = 0; i < person.device_count; i++) {
+        struct xt_span key = person.devices[i].public_key_der;
+        if (xt_span_equal(person.devices[i].device_id, request->device_id)) {
+            xt_live_factor_digest(service->live, XT_FACTOR_DEVICE_KEY, key, proof->digests[1]);
+            status = xt_holder_verify(key, request->challenge, request->signature);
+            return status == XT_INVALID ? XT_DENIED : status;
+        }
+    }
+    return XT_DENIED;
+}
+
+_Static_assert(XT_FACTOR_DEVICE_KEY == 1 << 1, "the digest's place above");
+
+static void send_decision(struct xt_call *call, const struct xt_decision_request *request,
+                          struct xt_id subject, const struct xt_account_proof *proof,
+                          struct xt_answer *answer)
+{
+    static const struct xt_deferred_kind kind = {sizeof(struct deciding), finish};
+    uint8_t body[XT_ACCOUNT_BODY_MAX];
+    struct xt_event event;
+    struct xt_assurance assurance;
+    struct xt_deferred *deferred = xt_deferred_open(call, &kind, answer);
+    if (deferred == NULL) {
+        return;
+    }
+    struct deciding *deciding = deferred->memory;
+    deciding->subject = subject;
+    deciding->approve = request->approve;
+    xt_assurance_of(proof->factors, &assurance);
+    struct xt_account_event told = {.type = XT_ACCOUNT_BACKCHANNEL_DECIDED,
+                                    .actor = xt_span_of_string(deferred->partner),
+                                    .approved = request->approve,
+                                    .acr = request->approve ? assurance.level : 0,
+                                    .proof = *proof};
+    memcpy(told.id, request->handle, sizeof(told.id));
+    xt_event_from_account(&told, body, &event);
+    xt_deferred_send(deferred, &event);
+}
+
+static void decide(struct xt_call *call, const struct xt_decision_request *request,
+                   struct xt_answer *answer)
+{
+    struct xt_service *service = call->service;
+    struct xt_register people;
+    struct xt_backchannel asked;
+    struct xt_id subject;
+    struct xt_account_proof proof = {.factors = 0};
+    if (xt_backchannel_subject(call, request->id, &people, &subject, answer) != XT_OK) {
+        return;
+    }
+    xt_call_note_subject(call, subject);
+    enum xt_status status = xt_live_backchannel(service->live, request->handle, &asked);
+    bool his = status == XT_OK && asked.subject.kind == subject.kind &&
+               asked.subject.value == subject.value;
+    if (status == XT_NOT_FOUND || (status == XT_OK && !his)) {
+        xt_call_refuse(call, XT_PROBLEM_REQUEST_CLOSED, NULL, answer);
+        return;
+    }
+    if (status == XT_OK) {
+        status = subject.kind == XT_ID_PERSONAL
+                     ? check_device(call, &people, subject.value, request, &proof)
+                     : XT_DENIED;
+    }
+    if (status != XT_OK) {
+        service->live_failed |= status == XT_IO;
+        xt_call_refuse(call,
+                       status == XT_DENIED ? XT_PROBLEM_AUTHENTICATION_FAILED
+                                           : xt_problem_of_status(status),
+                       NULL, answer);
+        return;
+    }
+    send_decision(call, request, subject, &proof, answer);
+}
+
+void xt_handle_backchannel_decide(struct xt_call *call, struct xt_answer *answer)
+{
+    struct xt_service *service = call->service;
+    struct xt_decision_request request;
+    struct xt_request_errors errors;
+    if (xt_call_begin_json(call, XT_RIGHT_ACCOUNTS, XT_AUTHENTICATE_BODY_MAX, answer) == NULL) {
+        return;
+    }
+    if (xt_decision_request_from_json(call->request->body, call->request->body_size, service->arena,
+                                      &request, &errors) != XT_OK) {
+        xt_call_refuse(call, XT_PROBLEM_INVALID_REQUEST, &errors, answer);
+        return;
+    }
+    xt_call_note_subject(call, request.id);
+    if (service->generation == NULL || service->live == NULL || service->keyring == NULL) {
+        xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
+    } else {
+        decide(call, &request, answer);
+    }
+}
