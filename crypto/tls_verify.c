@@ -237,7 +237,7 @@ bool xt_tls_verify_peer(struct xt_tls *tls, struct xt_tls_context *context, int6
     } else if (known != NULL && unix_s > known->lists_until) {
         error = X509_V_ERR_CRL_HAS_EXPIRED;
     }
-    if (error != X509_V_OK) {
+    if (known == NULL || error != X509_V_OK) {
         return refuse(tls, error, alert);
     }
     memcpy(tls->peer_spki, known->spki, sizeof(tls->peer_spki));
