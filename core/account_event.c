@@ -6,10 +6,13 @@
 #include "core/wire.h"
 
 static const char *const TYPE_NAMES[XT_ACCOUNT_END - XT_ACCOUNT_FIRST] = {
-    "activated",         "locked",          "unlocked",          "device_added",
-    "device_removed",    "passcode_set",    "attempt",           "token_revoked",
-    "consent_given",     "consent_revoked", "backchannel_asked", "backchannel_decided",
-    "backchannel_taken",
+    "activated",         "locked",
+    "unlocked",          "device_added",
+    "device_removed",    "passcode_set",
+    "attempt",           "token_revoked",
+    "consent_given",     "consent_revoked",
+    "backchannel_asked", "backchannel_decided",
+    "backchannel_taken", "passcode_rehashed",
 };
 
 const char *xt_account_type_name(enum xt_account_type type)
@@ -114,7 +117,6 @@ void xt_account_event_encode(const struct xt_account_event *event, struct xt_wri
         write_subject(writer, event->subject);
         xt_put(writer, event->passed, 1);
         write_proof(writer, &event->proof);
-        xt_write_span(writer, event->passcode);
         return;
     case XT_ACCOUNT_TOKEN_REVOKED:
         xt_write(writer, event->id, XT_ACCOUNT_ID);
@@ -138,6 +140,11 @@ void xt_account_event_encode(const struct xt_account_event *event, struct xt_wri
         return;
     case XT_ACCOUNT_BACKCHANNEL_TAKEN:
         xt_write(writer, event->id, XT_ACCOUNT_ID);
+        return;
+    case XT_ACCOUNT_PASSCODE_REHASHED:
+        xt_put(writer, event->subject.value, XT_WIRE_NUMBER);
+        xt_write(writer, event->digest, XT_ACCOUNT_DIGEST);
+        xt_write_span(writer, event->passcode);
         return;
     default:
         write_change(writer, event);
@@ -321,12 +328,16 @@ static bool read_decided(struct xt_taker *taker, struct xt_account_event *event)
 
 static bool read_attempt(struct xt_taker *taker, struct xt_account_event *event)
 {
-    bool sound = read_subject(taker, &event->subject) && read_flag(taker, &event->passed) &&
-                 read_proof(taker, &event->proof);
+    return read_subject(taker, &event->subject) && read_flag(taker, &event->passed) &&
+           read_proof(taker, &event->proof);
+}
+
+static bool read_rehashed(struct xt_taker *taker, struct xt_account_event *event)
+{
+    bool sound = read_number(taker, &event->subject);
+    xt_take_copy(taker, event->digest, XT_ACCOUNT_DIGEST);
     event->passcode = rest_of(taker);
-    return sound && (event->passcode.size == 0 ||
-                     (event->passed && (event->proof.factors & XT_FACTOR_PASSCODE) != 0 &&
-                      passcode_is_sound(event->passcode)));
+    return sound && passcode_is_sound(event->passcode);
 }
 
 static bool read_body(struct xt_taker *taker, struct xt_account_event *event)
@@ -354,6 +365,8 @@ static bool read_body(struct xt_taker *taker, struct xt_account_event *event)
     case XT_ACCOUNT_BACKCHANNEL_TAKEN:
         xt_take_copy(taker, event->id, XT_ACCOUNT_ID);
         return true;
+    case XT_ACCOUNT_PASSCODE_REHASHED:
+        return read_rehashed(taker, event);
     default:
         return read_change(taker, event);
     }

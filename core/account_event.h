@@ -25,6 +25,7 @@ enum xt_account_type {
     XT_ACCOUNT_BACKCHANNEL_ASKED,
     XT_ACCOUNT_BACKCHANNEL_DECIDED,
     XT_ACCOUNT_BACKCHANNEL_TAKEN,
+    XT_ACCOUNT_PASSCODE_REHASHED,
     XT_ACCOUNT_END
 };
 #define XT_ACCOUNT_FIRST XT_ACCOUNT_ACTIVATED
@@ -72,8 +73,10 @@ struct xt_account_event {
                            * unlocked: 0 as well: only begin to count attempts anew */
     struct xt_span device_id;
     struct xt_span key;      /* device_added: DER of its SPKI */
-    struct xt_span passcode; /* PHC text. passcode_set; attempt: the new one, or empty */
-    bool passed;             /* attempt: what the worker found */
+    struct xt_span passcode; /* PHC text. passcode_set, passcode_rehashed */
+    uint8_t
+        digest[XT_ACCOUNT_DIGEST]; /* passcode_rehashed: of the text that it takes the place of */
+    bool passed;                   /* attempt: what the worker found */
     /* attempt, consent_given (the device's key), backchannel_decided; device_added, passcode_set: what he showed,
      * which was found right; without factors: he was there in person. */
     struct xt_account_proof proof;
@@ -95,7 +98,7 @@ struct xt_account_event {
  *   device_added         number 5 | proof, or 0 (1 byte) | id size 2 | id | the rest: DER of the key
  *   device_removed       number 5 | the rest: id
  *   passcode_set         number 5 | proof, or 0 | the rest: PHC text
- *   attempt              kind 1 | id 5 | passed 1 | proof | the rest: PHC text
+ *   attempt              kind 1 | id 5 | passed 1 | proof
  *   token_revoked        id 16 | expires 8
  *   consent_given        number 5 | id 16 | expires 8 | attributes 4 | partner size 1 | partner
  *                        | purpose size 1 | purpose | proof
@@ -104,6 +107,7 @@ struct xt_account_event {
  *                        | scope size 2 | scope | the rest: binding message
  *   backchannel_decided  id 16 | approved 1 | acr 1 | proof
  *   backchannel_taken    id 16
+ *   passcode_rehashed    number 5 | digest 16 | the rest: PHC text
  *   proof: factors 1 | a digest 16 each | nonces 1 | nonce 16, expires 8 each
  *
  * There is one way to write an event, and the decoder takes nothing else. */
@@ -119,13 +123,16 @@ XT_MUST_USE enum xt_status xt_account_event_decode(enum xt_account_type type, st
 /* Whether it changes what the record of the person holds. */
 bool xt_account_changes_person(enum xt_account_type type);
 
-/* activated to passcode_set: from the person before the event to the one after it, changed in place; his texts
+/* Those: from the person before the event to the one after it, changed in place; his texts
  * are then borrowed from the event as well. Not of unlocked with reason 0.
  *
  *   level   0 --> 1 --> 2, never back         an account whose card is revoked begins locked (card_revoked)
  *   locks   a set; death and card_revoked come and go with the register's events only
  *   the dead and cancelled: nothing but locks; who is missing: nothing new (activated, device_added,
  *   passcode_set)
+ *
+ * passcode_rehashed   the same passcode in a better hash (crypto/passcode); the caller has seen that the one it
+ *                     replaces is the one that was compared. Nothing else changes.
  *
  * Locks stand in the way of none of it: who has lost a phone in person gets another one first, and is
  * unlocked then. */

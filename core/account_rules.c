@@ -3,7 +3,8 @@
 
 bool xt_account_changes_person(enum xt_account_type type)
 {
-    return type >= XT_ACCOUNT_ACTIVATED && type <= XT_ACCOUNT_PASSCODE_SET;
+    return (type >= XT_ACCOUNT_ACTIVATED && type <= XT_ACCOUNT_PASSCODE_SET) ||
+           type == XT_ACCOUNT_PASSCODE_REHASHED;
 }
 
 static enum xt_conflict activated(unsigned level, struct xt_person *person)
@@ -78,7 +79,7 @@ static enum xt_conflict device_removed(const struct xt_account_event *event,
 static bool gives_something_new(enum xt_account_type type)
 {
     return type == XT_ACCOUNT_ACTIVATED || type == XT_ACCOUNT_DEVICE_ADDED ||
-           type == XT_ACCOUNT_PASSCODE_SET;
+           type == XT_ACCOUNT_PASSCODE_SET || type == XT_ACCOUNT_PASSCODE_REHASHED;
 }
 
 static enum xt_conflict is_open(enum xt_account_type type, enum xt_life life)
@@ -117,6 +118,7 @@ enum xt_conflict xt_account_event_apply(const struct xt_account_event *event,
     case XT_ACCOUNT_DEVICE_REMOVED:
         return device_removed(event, person);
     case XT_ACCOUNT_PASSCODE_SET:
+    case XT_ACCOUNT_PASSCODE_REHASHED:
         person->passcode_hash = event->passcode;
         return XT_CONFLICT_NONE;
     default:

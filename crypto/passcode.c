@@ -184,6 +184,25 @@ static enum xt_status work_in_vain(const struct xt_passcode_costs *costs,
     return status == XT_OK ? XT_DENIED : status;
 }
 
+static bool cost_less(const struct xt_passcode_costs *costs, const struct xt_passcode_costs *than)
+{
+    return (uint64_t)costs->memory_kib * costs->passes < (uint64_t)than->memory_kib * than->passes;
+}
+
+bool xt_passcode_is_better(const uint8_t pepper[XT_PASSCODE_PEPPER], struct xt_span old,
+                           struct xt_span made)
+{
+    struct phc before, after;
+    uint8_t id[KEY_ID];
+    id_of(pepper, id);
+    bool better = read_phc(old, &before) && read_phc(made, &after) && after.has_key_id &&
+                  after.salt_size == SALT && memcmp(id, after.key_id, KEY_ID) == 0 &&
+                  (!before.has_key_id || cost_less(&before.costs, &after.costs));
+    xt_wipe(&before, sizeof(before));
+    xt_wipe(&after, sizeof(after));
+    return better;
+}
+
 enum xt_status xt_passcode_verify(const struct xt_passcode_costs *costs,
                                   const uint8_t pepper[XT_PASSCODE_PEPPER], struct xt_span text,
                                   struct xt_span passcode, bool *outdated)
@@ -205,8 +224,7 @@ enum xt_status xt_passcode_verify(const struct xt_passcode_costs *costs,
         bool same = status == XT_OK && xt_secret_equal(hash, phc.hash, phc.hash_size);
         status = status == XT_OK && !same ? XT_DENIED : status;
     }
-    *outdated = status == XT_OK && (!phc.has_key_id || phc.costs.memory_kib < costs->memory_kib ||
-                                    phc.costs.passes < costs->passes);
+    *outdated = status == XT_OK && (!phc.has_key_id || cost_less(&phc.costs, costs));
     xt_wipe(hash, sizeof(hash));
     xt_wipe(&phc, sizeof(phc));
     return status;

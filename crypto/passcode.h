@@ -7,7 +7,8 @@
  *
  * The pepper is a key of the live store: whoever has only the hashes cannot try passcodes at all. keyid is of the
  * pepper, so that a hash under another one is known for what it is. m is in KiB, t passes, p always 1.
- * A hash that is not peppered, or costs less than is asked for now, is to be made anew at the next success.
+ * A hash that is not peppered, or costs less (memory times passes) than is asked for now, is to be made anew at the
+ * next success.
  * Memory: m KiB while it works, given back; nothing of the passcode stays. Thread: any. Blocks: some 10 ms.
  */
 #ifndef XT_CRYPTO_PASSCODE_H
@@ -42,6 +43,11 @@ XT_MUST_USE enum xt_status xt_passcode_verify(const struct xt_passcode_costs *co
                                               const uint8_t pepper[XT_PASSCODE_PEPPER],
                                               struct xt_span phc, struct xt_span passcode,
                                               bool *outdated);
+
+/* Whether `made` may take the place of `old` for the same passcode: it is under this pepper, and the old one is under
+ * none, or costs less (memory times passes). */
+bool xt_passcode_is_better(const uint8_t pepper[XT_PASSCODE_PEPPER], struct xt_span old,
+                           struct xt_span made);
 
 /* Whether such a text can be verified at all: of an import, whose p may be another. */
 bool xt_passcode_is_supported(struct xt_span phc);

@@ -8,6 +8,7 @@ static uint32_t rights_for(const struct xt_account_event *told)
     switch (told->type) {
     case XT_ACCOUNT_ATTEMPT: /* before an account is changed, what the citizen shows is tried as well */
         return XT_RIGHT_AUTHENTICATE | XT_RIGHT_ACCOUNTS;
+    case XT_ACCOUNT_PASSCODE_REHASHED: /* in place of a weaker one only */
     case XT_ACCOUNT_TOKEN_REVOKED:
     case XT_ACCOUNT_BACKCHANNEL_ASKED:
     case XT_ACCOUNT_BACKCHANNEL_TAKEN:

@@ -4,6 +4,7 @@
 #include <lmdb.h>
 
 #include "core/little_endian.h"
+#include "crypto/passcode.h"
 #include "crypto/token_handle.h"
 
 /* ---- derived keys ------------------------------------------------------------------------------ */
@@ -117,15 +118,10 @@ static int take_attempt(struct xt_live *live, const struct xt_account_event *tol
         return 0;
     }
     outcome->attempt = decide(live, &attempt);
-    int code = 0;
     if (outcome->attempt != XT_ATTEMPT_PASSED) {
         return end_attempt(live, &attempt, outcome->attempt);
     }
-    if (told->passcode.size > 0) {
-        attempt.person->passcode_hash = told->passcode;
-        code = xt_live_write_account(live);
-    }
-    code = code == 0 ? xt_live_throttle_forget(live, told->subject) : code;
+    int code = xt_live_throttle_forget(live, told->subject);
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
 }
 
@@ -168,6 +164,20 @@ static int write_change(struct xt_live *live, const struct xt_account_event *tol
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
 }
 
+/* Only the hash that was compared, and only for a better one: whoever tells it cannot set a passcode at will. */
+static bool may_rehash(const struct xt_live *live, const struct xt_account_event *told,
+                       const struct xt_person *person)
+{
+    uint8_t digest[XT_ACCOUNT_DIGEST];
+    uint8_t pepper[XT_KEY_BYTES];
+    xt_live_factor_digest(live, XT_FACTOR_PASSCODE, person->passcode_hash, digest);
+    xt_live_pepper(live, pepper);
+    bool may = xt_secret_equal(digest, told->digest, sizeof(digest)) &&
+               xt_passcode_is_better(pepper, person->passcode_hash, told->passcode);
+    xt_wipe(pepper, sizeof(pepper));
+    return may;
+}
+
 /* What the person showed for a change counts as an attempt: where it does not pass, that is all that is done. */
 static int change_person(struct xt_live *live, const struct xt_account_event *told, uint64_t at_ms,
                          struct xt_live_outcome *outcome)
@@ -186,6 +196,10 @@ static int change_person(struct xt_live *live, const struct xt_account_event *to
         if (outcome->attempt != XT_ATTEMPT_PASSED) {
             return end_attempt(live, &shown, outcome->attempt);
         }
+    }
+    if (told->type == XT_ACCOUNT_PASSCODE_REHASHED && shown.subject == XT_SUBJECT_PERSON &&
+        !may_rehash(live, told, shown.person)) {
+        return xt_live_refuse(outcome, XT_CONFLICT_PROOF_REFUSED);
     }
     unsigned before = shown.subject == XT_SUBJECT_PERSON ? shown.person->locks : 0;
     enum xt_conflict conflict = xt_account_event_apply(told, shown.subject, shown.person);

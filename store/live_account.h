@@ -17,10 +17,13 @@
  *                                                   -> unusable      a failure
  *   a challenge that was used before, or is over    -> used          a failure
  *   the worker found it wrong                       -> failed        a failure
- *   else                                            -> passed        failures begin anew; a new hash is taken
+ *   else                                            -> passed        failures begin anew
  *   Its challenges are used up in every case. Every attempt is committed and has its line in the log, so that
  *   none of these takes another time than the others. An account that is stopped (core/throttle) begins anew by
  *   activated, passcode_set or unlocked.
+ *
+ * A better hash of a passcode that passed comes after it, in an event of its own (passcode_rehashed): only in place
+ * of the one that was compared, and only where that is under no pepper, or costs less.
  *
  * Such lines share the window of idempotency (store/live.h) with all events: a million of them, or a day.
  */
