@@ -166,8 +166,7 @@ static enum xt_status check_factors(const struct xt_call *call,
 
 /* ---- the attempt -------------------------------------------------------------------------------- */
 
-/* new_phc: takes the place of an outdated one; mostly empty. */
-static void send_attempt(struct xt_deferred *deferred, struct xt_span new_phc)
+static void send_attempt(struct xt_deferred *deferred)
 {
     const struct attempt *attempt = deferred->memory;
     uint8_t body[XT_ACCOUNT_BODY_MAX];
@@ -176,8 +175,7 @@ static void send_attempt(struct xt_deferred *deferred, struct xt_span new_phc)
                                     .actor = xt_span_of_string(deferred->partner),
                                     .subject = attempt->subject,
                                     .passed = attempt->passed,
-                                    .proof = attempt->proof,
-                                    .passcode = new_phc};
+                                    .proof = attempt->proof};
     xt_event_from_account(&told, body, &event);
     xt_deferred_send(deferred, &event);
     xt_wipe(body, sizeof(body));
@@ -192,7 +190,7 @@ static void on_hashed(void *context, const struct xt_hashing_result *result)
         return;
     }
     attempt->passed = attempt->passed && result->status == XT_OK;
-    send_attempt(deferred, attempt->passed ? result->phc : xt_span_of(NULL, 0));
+    send_attempt(deferred);
 }
 
 static enum xt_status compare_passcode(struct xt_service *service,
@@ -339,7 +337,7 @@ static void try(struct xt_call *call, const struct xt_authenticate_request *requ
     if (status == XT_OK && (request->factors & XT_FACTOR_PASSCODE) != 0) {
         status = compare_passcode(service, request, &held, deferred);
     } else if (status == XT_OK) {
-        send_attempt(deferred, xt_span_of(NULL, 0));
+        send_attempt(deferred);
     }
     if (status != XT_OK) { /* no attempt was made */
         xt_deferred_cancel(deferred, answer);

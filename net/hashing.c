@@ -18,6 +18,7 @@ struct job {
     char phc[XT_PASSCODE_PHC_MAX]; /* to compare with; then the new one */
     size_t phc_size;
     enum xt_status status;
+    bool outdated;
     xt_hashing_callback callback; /* NULL: called */
     void *context;
 };
@@ -25,8 +26,9 @@ struct job {
 struct xt_hashing {
     const struct xt_settings *settings;
     uv_async_t done;
-    uv_sem_t published;   /* as often as there are jobs that no thread has taken */
-    atomic_uint taken;    /* how many were, modulo 2^32 */
+    uv_sem_t published;         /* as often as there are jobs that no thread has taken */
+    atomic_uint taken;          /* how many were, modulo 2^32 */
+    atomic_uint_fast64_t count; /* hashes computed */
     unsigned first, next; /* jobs first .. next - 1 are under way, or called back behind others */
     unsigned waiting;     /* of them, not called back */
     atomic_bool stopping;
@@ -46,28 +48,21 @@ static struct job *job_at(struct xt_hashing *hashing, unsigned number)
 
 /* ---- threads ------------------------------------------------------------------------------------ */
 
-static void make(struct job *job, struct xt_span passcode)
-{
-    size_t size = 0;
-    job->status = xt_passcode_hash(&job->costs, job->pepper, passcode, job->phc, &size);
-    job->phc_size = size;
-}
-
-static void work(struct job *job)
+/* One hash for each job. */
+static void work(struct xt_hashing *hashing, struct job *job)
 {
     struct xt_span passcode = xt_span_of(job->passcode, job->passcode_size);
-    bool outdated = false;
+    size_t size = 0;
+    job->outdated = false;
     if (job->makes) {
-        make(job, passcode);
+        job->status = xt_passcode_hash(&job->costs, job->pepper, passcode, job->phc, &size);
     } else {
-        job->status = xt_passcode_verify(&job->costs, job->pepper,
-                                         xt_span_of(job->phc, job->phc_size), passcode, &outdated);
-        job->phc_size = 0;
-        if (outdated) {
-            make(job, passcode);
-            job->status = XT_OK; /* it is his, even if there is no memory for a better hash */
-        }
+        job->status =
+            xt_passcode_verify(&job->costs, job->pepper, xt_span_of(job->phc, job->phc_size),
+                               passcode, &job->outdated);
     }
+    job->phc_size = size;
+    (void)atomic_fetch_add(&hashing->count, 1);
     xt_wipe(job->passcode, sizeof(job->passcode));
     xt_wipe(job->pepper, sizeof(job->pepper));
 }
@@ -90,7 +85,7 @@ static void run(void *context)
             return;
         }
         struct job *job = job_at(hashing, atomic_fetch_add(&hashing->taken, 1));
-        work(job);
+        work(hashing, job);
         atomic_store(&job->done, true);
         (void)uv_async_send(&hashing->done);
     }
@@ -101,7 +96,8 @@ static void run(void *context)
 static void call_back(struct xt_hashing *hashing, struct job *job, enum xt_status status)
 {
     char phc[XT_PASSCODE_PHC_MAX];
-    struct xt_hashing_result result = {.status = status};
+    struct xt_hashing_result result = {.status = status,
+                                       .outdated = status == XT_OK && job->outdated};
     xt_hashing_callback callback = job->callback;
     if (status == XT_OK) {
         memcpy(phc, job->phc, job->phc_size);
@@ -179,6 +175,11 @@ enum xt_status xt_hashing_make(struct xt_hashing *hashing, const uint8_t pepper[
 unsigned xt_hashing_waiting(const struct xt_hashing *hashing)
 {
     return hashing->waiting;
+}
+
+uint64_t xt_hashing_count(const struct xt_hashing *hashing)
+{
+    return atomic_load(&hashing->count);
 }
 
 /* ---- beginning and end -------------------------------------------------------------------------- */

@@ -26,9 +26,9 @@ struct xt_hashing; /* opaque */
 
 struct xt_hashing_result {
     enum xt_status
-        status; /* of xt_passcode_verify or xt_passcode_hash; XT_CLOSED: the process ends */
-    /* The PHC text that takes the place of the old one (it was asked for, or that is outdated); size 0: none. */
-    struct xt_span phc;
+        status;    /* of xt_passcode_verify or xt_passcode_hash; XT_CLOSED: the process ends */
+    bool outdated; /* of verify: it is his, and its hash is to be made anew once he has passed */
+    struct xt_span phc; /* of make: the PHC text */
 };
 typedef void (*xt_hashing_callback)(void *context, const struct xt_hashing_result *result);
 
@@ -37,7 +37,8 @@ typedef void (*xt_hashing_callback)(void *context, const struct xt_hashing_resul
 XT_MUST_USE enum xt_status xt_hashing_open(uv_loop_t *loop, const struct xt_settings *settings,
                                            struct xt_hashing **hashing);
 
-/* Compares passcode with phc (empty: nobody's, the same work), and where that is outdated makes a new one.
+/* Compares passcode with phc (empty: nobody's, the same work): one hash, whatever comes of it. A better one is
+ * not made here: how long an answer takes must not tell that the passcode was right where the writer says no.
  * Everything is copied; at most XT_PASSCODE_MAX and XT_PASSCODE_PHC_MAX bytes (a longer phc is nobody's).
  * XT_AGAIN: the queue is full. XT_CLOSED: xt_hashing_stop was called. */
 XT_MUST_USE enum xt_status xt_hashing_verify(struct xt_hashing *hashing,
@@ -52,6 +53,8 @@ XT_MUST_USE enum xt_status xt_hashing_make(struct xt_hashing *hashing,
 
 /* Jobs at work or waiting; for metrics. */
 unsigned xt_hashing_waiting(const struct xt_hashing *hashing);
+/* Hashes computed so far, of either kind. */
+uint64_t xt_hashing_count(const struct xt_hashing *hashing);
 
 /* Waits for what is at work, calls every callback that is due (XT_CLOSED), and lets the loop end. NULL is fine. */
 void xt_hashing_stop(struct xt_hashing *hashing);

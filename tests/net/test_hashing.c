@@ -15,6 +15,7 @@ static const uint8_t pepper[XT_PASSCODE_PEPPER] = {7};
 struct told {
     unsigned times;
     enum xt_status status;
+    bool outdated;
     char phc[XT_PASSCODE_PHC_MAX];
     size_t phc_size;
 };
@@ -24,6 +25,7 @@ static void on_told(void *context, const struct xt_hashing_result *result)
     struct told *told = context;
     told->times++;
     told->status = result->status;
+    told->outdated = result->outdated;
     told->phc_size = result->phc.size;
     if (result->phc.size > 0) {
         memcpy(told->phc, result->phc.data, result->phc.size);
@@ -89,16 +91,40 @@ static void hash_that_is_made_is_compared_with(void **state)
     wait_until_idle();
     assert_int_equal(right.status, XT_OK);
     assert_int_equal(right.phc_size, 0);
+    assert_false(right.outdated);
     assert_int_equal(wrong.status, XT_DENIED);
     assert_int_equal(nobody.status, XT_DENIED);
-    /* Dearer from now on: his next success brings a hash that is. */
-    settings.passcode_passes = 2;
-    assert_int_equal(ask(made.phc, made.phc_size, "246810", &right), XT_OK);
-    assert_int_equal(ask(made.phc, made.phc_size, "246811", &wrong), XT_OK);
+    end();
+}
+
+static uint64_t hashes_for(const char *phc, const char *passcode, struct told *told)
+{
+    uint64_t before = xt_hashing_count(hashing);
+    assert_int_equal(ask(phc, strlen(phc), passcode, told), XT_OK);
     wait_until_idle();
+    return xt_hashing_count(hashing) - before;
+}
+
+/* Whoever may not be let in now could read off the time that his guess was right. */
+static void right_passcode_costs_no_more_hashes_than_a_wrong_one(void **state)
+{
+    (void)state;
+    struct told made = {0}, right = {0}, wrong = {0}, nobody = {0};
+    begin(1, 16);
+    assert_int_equal(xt_hashing_make(hashing, pepper, xt_span_of_string("246810"), on_told, &made),
+                     XT_OK);
+    wait_until_idle();
+    made.phc[made.phc_size] = '\0';
+    settings.passcode_passes = 2; /* dearer from now on */
+    assert_int_equal(hashes_for(made.phc, "246810", &right), 1);
+    assert_int_equal(hashes_for(made.phc, "246811", &wrong), 1);
+    assert_int_equal(hashes_for("", "246810", &nobody), 1);
     assert_int_equal(right.status, XT_OK);
-    assert_memory_equal(right.phc, "$argon2id$v=19$m=7168,t=2,p=1,keyid=", 36);
-    assert_int_equal(wrong.phc_size, 0);
+    assert_true(right.outdated); /* for whoever has his verdict */
+    assert_int_equal(right.phc_size, 0);
+    assert_int_equal(wrong.status, XT_DENIED);
+    assert_false(wrong.outdated);
+    assert_false(nobody.outdated);
     end();
 }
 
@@ -173,6 +199,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(hash_that_is_made_is_compared_with),
+        cmocka_unit_test(right_passcode_costs_no_more_hashes_than_a_wrong_one),
         cmocka_unit_test(full_queue_is_told_at_once),
         cmocka_unit_test(each_of_many_is_called_back_once),
         cmocka_unit_test(end_calls_back_what_is_not_done),
