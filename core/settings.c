@@ -124,9 +124,14 @@ static const struct setting SETTINGS[] = {
     {"passcode", "threads", COUNT, PLACE(passcode_threads), "1", 1, 8,
      "Of each worker that hash, beside its loop and after everything else (SCHED_IDLE): each does\n"
      "# some 40 passcodes a second at these costs. A change takes a restart."},
+    {"passcode", "answer_step", TIME, PLACE(passcode_step_ms), "1s", 0, 5 * SECOND,
+     "An answer to somebody's passcode leaves at the next whole step after its request: how long his\n"
+     "# hash takes, or that he has none, cannot be told from it. More than the dearest hash that is\n"
+     "# imported takes (512 MiB times passes, some 0.5 s; 64 MiB three times, 0.2 s), and less than\n"
+     "# answer_timeout. 0ms: at once."},
     {"passcode", "queue", COUNT, PLACE(passcode_queue), "16", 1, 256,
      "Passcodes of one worker that are hashed or wait for it; more are 503 at once. 16: nobody waits\n"
-     "# for more than half a second."},
+     "# for more than half a second, but behind hashes that cost more."},
 
     {"audit", "sync", AUDIT_SYNC, PLACE(audit_sync), "interval", 0, 0,
      "When the disk must have an answer's entry; no answer leaves before the entry is written to "

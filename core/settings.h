@@ -36,6 +36,7 @@ struct xt_settings {
     /* [passcode] */
     uint32_t passcode_memory, passcode_passes; /* MiB; over it */
     uint32_t passcode_threads, passcode_queue; /* of a worker */
+    uint32_t passcode_step_ms;                 /* 0: answers do not wait for one */
     /* [audit] */
     char audit_sync[16];         /* "interval" or "answer" */
     uint32_t audit_segment_size; /* MiB */

@@ -71,9 +71,16 @@ static bool are_possible(const struct xt_passcode_costs *costs)
            (uint64_t)costs->memory_kib * costs->passes <= XT_PASSCODE_WORK_MOST_KIB;
 }
 
+/* Imported: not too dear; with a salt that only the reference's own check takes, as short as that takes a text. */
+static bool is_importable(const struct phc *phc, size_t text_size)
+{
+    return (uint64_t)phc->costs.memory_kib * phc->costs.passes <= XT_PASSCODE_IMPORT_MOST_KIB &&
+           (phc->salt_size == SALT || text_size < crypto_pwhash_argon2id_STRBYTES);
+}
+
 static bool read_phc(struct xt_span text, struct phc *phc)
 {
-    size_t size = 0;
+    size_t size = 0, whole = text.size;
     memset(phc, 0, sizeof(*phc));
     if (text.size > XT_PASSCODE_PHC_MAX || !skip(&text, "$argon2id$v=19$m=") ||
         !take_number(&text, &phc->costs.memory_kib) || !skip(&text, ",t=") ||
@@ -92,13 +99,16 @@ static bool read_phc(struct xt_span text, struct phc *phc)
     return skip(&text, "$") && take_bytes(&text, phc->salt, SALT_MOST, &phc->salt_size) &&
            phc->salt_size >= SALT_LEAST && skip(&text, "$") &&
            take_bytes(&text, phc->hash, HASH_MOST, &phc->hash_size) &&
-           phc->hash_size >= HASH_LEAST && text.size == 0 && are_possible(&phc->costs);
+           phc->hash_size >= HASH_LEAST && text.size == 0 && are_possible(&phc->costs) &&
+           (phc->has_key_id ? phc->salt_size == SALT : is_importable(phc, whole));
 }
 
 bool xt_passcode_is_supported(struct xt_span text)
 {
     struct phc phc;
-    return read_phc(text, &phc);
+    bool supported = read_phc(text, &phc);
+    xt_wipe(&phc, sizeof(phc));
+    return supported;
 }
 
 /* ---- work --------------------------------------------------------------------------------------- */
@@ -136,13 +146,12 @@ static enum xt_status work(const struct xt_passcode_costs *costs, const uint8_t 
 static enum xt_status verify_text(struct xt_span text, struct xt_span passcode)
 {
     char copy[crypto_pwhash_argon2id_STRBYTES] = {0};
-    if (text.size >= sizeof(copy)) {
-        return XT_DENIED;
-    }
+    xt_require(text.size < sizeof(copy));
     memcpy(copy, text.data, text.size);
-    return crypto_pwhash_argon2id_str_verify(copy, (const char *)passcode.data, passcode.size) == 0
-               ? XT_OK
-               : XT_DENIED;
+    int compared =
+        crypto_pwhash_argon2id_str_verify(copy, (const char *)passcode.data, passcode.size);
+    xt_wipe(copy, sizeof(copy));
+    return compared == 0 ? XT_OK : XT_DENIED;
 }
 
 enum xt_status xt_passcode_hash(const struct xt_passcode_costs *costs,
@@ -211,8 +220,8 @@ enum xt_status xt_passcode_verify(const struct xt_passcode_costs *costs,
     uint8_t id[KEY_ID], hash[HASH_MOST];
     *outdated = false;
     id_of(pepper, id);
-    if (!read_phc(text, &phc) ||
-        (phc.has_key_id && (!xt_secret_equal(id, phc.key_id, KEY_ID) || phc.salt_size != SALT))) {
+    if (!read_phc(text, &phc) || (phc.has_key_id && !xt_secret_equal(id, phc.key_id, KEY_ID))) {
+        xt_wipe(&phc, sizeof(phc));
         return work_in_vain(costs, pepper, passcode);
     }
     enum xt_status status;

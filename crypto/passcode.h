@@ -22,6 +22,8 @@
 /* Of a hash that is read. More work than this is no passcode's. */
 #define XT_PASSCODE_MEMORY_MOST_KIB (256U << 10)
 #define XT_PASSCODE_WORK_MOST_KIB (1024U << 10) /* memory times passes */
+#define XT_PASSCODE_IMPORT_MOST_KIB                                                                \
+    (512U << 10) /* the same of an imported one: an answer_step has room for it */
 #define XT_PASSCODE_MEMORY_LEAST_KIB 8U
 #define XT_PASSCODE_PASSES_MOST 16U
 
@@ -37,7 +39,7 @@ XT_MUST_USE enum xt_status xt_passcode_hash(const struct xt_passcode_costs *cost
                                             size_t *size);
 
 /* XT_OK: it is his passcode; *outdated: make its hash anew. XT_DENIED: it is not, or phc is empty, no such text, under
- * another pepper, or of costs beyond the bounds: then the same work is done as for a hash of `costs`.
+ * another pepper, of costs beyond the bounds, or too long for what compares such salts: then the same work is done as for a hash of `costs`.
  * XT_NO_MEMORY. */
 XT_MUST_USE enum xt_status xt_passcode_verify(const struct xt_passcode_costs *costs,
                                               const uint8_t pepper[XT_PASSCODE_PEPPER],

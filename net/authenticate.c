@@ -8,8 +8,10 @@
  * Whoever the id names (nobody, somebody dead, locked, throttled, without such a device) the same is done: a
  * lookup of both parts of a record, a MAC of each challenge, a signature checked with his key or a stand-in, a
  * hash compared with his or with nobody's, one attempt made durable. Which factors there are the partner chooses.
- * A key of another kind than the stand-in (Ed25519: some us more), a hash of other costs than are set (until its
- * next success), and a replaced number (store/generation) can be told by time.
+ * What holds a passcode is answered at the next step of passcode.answer_step, whatever came of it: hashes of other
+ * costs than are set (until their next success) take another time.
+ * A key of another kind than the stand-in (Ed25519: some us more) and a replaced number (store/generation) can be
+ * told by time.
  */
 #include "core/authenticate.h"
 #include "core/assurance.h"
@@ -335,6 +337,7 @@ static void try(struct xt_call *call, const struct xt_authenticate_request *requ
     begin_attempt(call, request, &held, deferred->memory);
     status = check_factors(call, request, &held, deferred->memory);
     if (status == XT_OK && (request->factors & XT_FACTOR_PASSCODE) != 0) {
+        xt_deferred_hold(deferred, service->settings->passcode_step_ms);
         status = compare_passcode(service, request, &held, deferred);
     } else if (status == XT_OK) {
         send_attempt(deferred);

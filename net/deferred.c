@@ -17,6 +17,9 @@ struct xt_deferred_desk {
     struct xt_service *service;
     struct xt_writer_channel *writer;
     struct xt_pool blocks;
+    struct xt_ring held;
+    bool holds; /* there is a loop, and it goes on */
+    uv_timer_t timer;
     uint16_t of_cell[XT_CELLS]; /* that a partner has at the moment */
 };
 
@@ -68,16 +71,77 @@ static void conclude(struct xt_deferred *deferred)
     release(deferred);
 }
 
-void xt_deferred_done(struct xt_deferred *deferred, enum xt_status status)
+/* ---- held ones ---------------------------------------------------------------------------------- */
+
+static void on_due(uv_timer_t *timer);
+
+/* Whatever the timer was set to before: they are due in no order. */
+static void set_timer(struct xt_deferred_desk *desk)
 {
-    xt_require(!deferred->ready);
-    deferred->status = status;
+    uint64_t next = UINT64_MAX, now = uv_hrtime();
+    for (struct xt_ring *link = desk->held.next; link != &desk->held; link = link->next) {
+        const struct xt_deferred *deferred = xt_ring_entry(link, struct xt_deferred, held);
+        next = deferred->due_ns < next ? deferred->due_ns : next;
+    }
+    if (next == UINT64_MAX) {
+        (void)uv_timer_stop(&desk->timer);
+        return;
+    }
+    uv_update_time(desk->timer.loop);
+    (void)uv_timer_start(&desk->timer, on_due, next > now ? (next - now + 999999) / 1000000 : 0, 0);
+}
+
+static void hold(struct xt_deferred *deferred)
+{
+    struct xt_deferred_desk *desk = deferred->desk;
+    uint64_t step_ns = (uint64_t)deferred->step_ms * 1000000, now = uv_hrtime();
+    uint64_t took = now > deferred->began_ns ? now - deferred->began_ns : 0;
+    deferred->due_ns = deferred->began_ns + (took / step_ns + 1) * step_ns;
+    xt_ring_append(&desk->held, &deferred->held);
+    set_timer(desk);
+}
+
+static void be_ready(struct xt_deferred *deferred)
+{
+    xt_ring_remove(&deferred->held);
     deferred->ready = true;
     if (deferred->abandoned) {
         conclude(deferred);
     } else if (deferred->wake != NULL) {
         deferred->wake(deferred->context);
     }
+}
+
+void xt_deferred_done(struct xt_deferred *deferred, enum xt_status status)
+{
+    xt_require(!deferred->ready && xt_ring_is_empty(&deferred->held));
+    deferred->status = status;
+    if (deferred->step_ms == 0 || !deferred->desk->holds) {
+        be_ready(deferred);
+    } else {
+        hold(deferred);
+    }
+}
+
+/* Each is looked at once: those that are not due go to the end of the list. */
+static void on_due(uv_timer_t *timer)
+{
+    struct xt_deferred_desk *desk = timer->data;
+    struct xt_ring later;
+    uint64_t now = uv_hrtime();
+    xt_ring_open(&later);
+    while (!xt_ring_is_empty(&desk->held)) {
+        struct xt_deferred *deferred = xt_ring_entry(desk->held.next, struct xt_deferred, held);
+        if (deferred->due_ns <= now) {
+            be_ready(deferred);
+        } else {
+            xt_ring_append(&later, &deferred->held);
+        }
+    }
+    while (!xt_ring_is_empty(&later)) {
+        xt_ring_append(&desk->held, later.next);
+    }
+    set_timer(desk);
 }
 
 void xt_deferred_leave(struct xt_deferred *deferred)
@@ -129,6 +193,7 @@ struct xt_deferred *xt_deferred_open(struct xt_call *call, const struct xt_defer
     struct xt_deferred *deferred = &block->base;
     *deferred = (struct xt_deferred){.kind = kind, .desk = desk, .memory = block->memory};
     memset(block->memory, 0, kind->size);
+    xt_ring_open(&deferred->held);
     deferred->route = call->route;
     deferred->cell = cell;
     deferred->began_ns = call->service->monotonic_ns;
@@ -140,6 +205,11 @@ struct xt_deferred *xt_deferred_open(struct xt_call *call, const struct xt_defer
     }
     *answer = (struct xt_answer){.deferred = deferred};
     return deferred;
+}
+
+void xt_deferred_hold(struct xt_deferred *deferred, uint32_t step_ms)
+{
+    deferred->step_ms = step_ms;
 }
 
 void xt_deferred_cancel(struct xt_deferred *deferred, struct xt_answer *answer)
@@ -204,13 +274,21 @@ bool xt_deferred_refuse(const struct xt_deferred *deferred, struct xt_call *call
 
 /* ---- the desk ----------------------------------------------------------------------------------- */
 
-enum xt_status xt_deferred_desk_open(struct xt_service *service, struct xt_writer_channel *writer,
+enum xt_status xt_deferred_desk_open(uv_loop_t *loop, struct xt_service *service,
+                                     struct xt_writer_channel *writer,
                                      struct xt_deferred_desk **opened)
 {
     struct xt_deferred_desk *desk = calloc(1, sizeof(*desk));
     if (desk == NULL) {
         return XT_NO_MEMORY;
     }
+    if (loop != NULL && uv_timer_init(loop, &desk->timer) != 0) {
+        free(desk);
+        return XT_NO_MEMORY;
+    }
+    desk->holds = loop != NULL;
+    desk->timer.data = desk;
+    xt_ring_open(&desk->held);
     desk->service = service;
     desk->writer = writer;
     xt_pool_open(&desk->blocks, sizeof(struct block), KEPT, XT_DEFERRED_MOST);
@@ -222,6 +300,15 @@ enum xt_status xt_deferred_desk_open(struct xt_service *service, struct xt_write
 unsigned xt_deferred_waiting(const struct xt_deferred_desk *desk)
 {
     return desk->blocks.out_count;
+}
+
+void xt_deferred_desk_stop(struct xt_deferred_desk *desk)
+{
+    desk->holds = false;
+    while (!xt_ring_is_empty(&desk->held)) {
+        be_ready(xt_ring_entry(desk->held.next, struct xt_deferred, held));
+    }
+    uv_close((uv_handle_t *)&desk->timer, NULL);
 }
 
 void xt_deferred_desk_close(struct xt_deferred_desk *desk)

@@ -8,6 +8,9 @@
  *   its client has gone:     done --> finish, with nobody to answer: it is written down all the same
  *   limits.answer_timeout:   503 outcome_unknown at once; what comes later is written down as above
  *
+ *   held (xt_deferred_hold): what is done early is ready at the next whole step from its arrival, so that
+ *   how long it took says nothing
+ *
  * Meanwhile the connection reads nothing, and requests behind this one wait. The request's head is there
  * until finish, but for a client that has gone; its body is wiped when the handler returns, so that what
  * is needed of it is kept in the deferred's memory, which is wiped as well.
@@ -17,6 +20,9 @@
 #ifndef XT_NET_DEFERRED_H
 #define XT_NET_DEFERRED_H
 
+#include <uv.h>
+
+#include "net/ring.h"
 #include "net/service.h"
 #include "net/signature.h"
 #include "net/writer_channel.h"
@@ -46,6 +52,9 @@ struct xt_deferred {
     bool was_sent;                   /* the writer may have it */
     /* Of net/exchange. */
     bool ready, late, finished, abandoned;
+    struct xt_ring held; /* done, and not ready before due_ns; or in no list */
+    uint32_t step_ms;    /* 0: ready when it is done */
+    uint64_t due_ns;
     enum xt_route_id route;
     uint32_t cell; /* of the partner */
     uint64_t began_ns;
@@ -64,6 +73,10 @@ XT_MUST_USE struct xt_deferred *xt_deferred_open(struct xt_call *call,
 
 /* From within the same handler: it answers at once after all. */
 void xt_deferred_cancel(struct xt_deferred *deferred, struct xt_answer *answer);
+
+/* From within the same handler: once done it waits for the next whole multiple of step_ms since its request was
+ * handled, whatever became of it, and its time limit goes on meanwhile. 0: it does not. */
+void xt_deferred_hold(struct xt_deferred *deferred, uint32_t step_ms);
 
 /* Sends an event to the writer in the partner's name; it is done once that is answered, with its status:
  * XT_CLOSED, the writer is gone; XT_AGAIN, it has too much to do. The event is copied. */
@@ -89,12 +102,15 @@ void xt_deferred_leave(struct xt_deferred *deferred);
 
 /* ---- for the worker ----------------------------------------------------------------------------- */
 
-/* What the deferred answers of one worker share. writer: borrowed; NULL: nothing is sent (a test of parts). */
-XT_MUST_USE enum xt_status xt_deferred_desk_open(struct xt_service *service,
+/* What the deferred answers of one worker share. writer: borrowed; NULL: nothing is sent. loop: NULL: nothing is
+ * held (tests of parts). */
+XT_MUST_USE enum xt_status xt_deferred_desk_open(uv_loop_t *loop, struct xt_service *service,
                                                  struct xt_writer_channel *writer,
                                                  struct xt_deferred_desk **desk);
 unsigned xt_deferred_waiting(const struct xt_deferred_desk *desk);
-/* After the channel was closed, every connection and every thread's work. NULL is fine. */
+/* What is held is ready now, nothing is held any more, and the loop may end. Once, and only of one with a loop. */
+void xt_deferred_desk_stop(struct xt_deferred_desk *desk);
+/* After the loop, the channel was closed, every connection and every thread's work. NULL is fine. */
 void xt_deferred_desk_close(struct xt_deferred_desk *desk);
 
 #endif

@@ -73,6 +73,7 @@ static void stop(struct xt_worker *worker)
     xt_connections_abort(&worker->admin.connections);
     xt_hashing_stop(worker->hashing);
     xt_writer_channel_close(worker->writer);
+    xt_deferred_desk_stop(worker->deferred); /* what is held is written down */
     xt_events_stop(worker->events);
     xt_batch_stop(worker->batch);
     xt_audit_trail_stop(&worker->trail); /* nobody has an answer to come any more */
@@ -247,7 +248,7 @@ static enum xt_status open_handles(struct xt_worker *worker, struct xt_failure *
                 xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK &&
                 xt_events_open(loop, &worker->service, worker->writer, &worker->events) == XT_OK &&
                 xt_batch_open(loop, &worker->service, &worker->batch) == XT_OK &&
-                xt_deferred_desk_open(&worker->service, worker->writer, &worker->deferred) == XT_OK;
+                xt_deferred_desk_open(loop, &worker->service, worker->writer, &worker->deferred) == XT_OK;
     return fine ? XT_OK : xt_fail(failure, XT_IO, "cannot start a loop: no memory or descriptors");
 }
 

@@ -74,7 +74,7 @@ static void the_written_file_says_every_default_and_its_reason(void **state)
             settings++;
         }
     }
-    assert_int_equal(settings, 38);
+    assert_int_equal(settings, 39);
     assert_memory_equal(&read, &defaults, sizeof read);
 }
 

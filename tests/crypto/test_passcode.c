@@ -126,6 +126,11 @@ static void what_is_no_such_text_is_denied(void **state)
         "$argon2id$v=19$m=256,t=2,p=1,data=AA$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg",
         "$argon2id$v=19$m=256,t=2,p=1$c29tZXM$nf65EOgLrQMR/uIPnA4rEg",
         "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ=$nf65EOgLrQMR/uIPnA4rEg",
+        /* Costs of ours only: of an import an answer would take longer than a step. */
+        "$argon2id$v=19$m=262144,t=3,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg",
+        /* A salt that only the reference's own check takes, in a text that it does not. */
+        "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHRzb21lc2FsdHNvbWU$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu"
+        "9U1bMCHGi/6d/rkQ6AutAxH+4g+cDisSwXmHtMrJDC71TVswIcaL/g",
         "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR",
         "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEg$",
         "$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$",

@@ -24,7 +24,7 @@ static int begin(void **state)
     if (citizens_make(state) != 0) {
         return 1;
     }
-    server_start_with(&server, "answer_timeout = 1m\n[passcode]\nmemory = 7\nqueue = 4\n",
+    server_start_with(&server, "answer_timeout = 1m\n[passcode]\nmemory = 7\nqueue = 4\nanswer_step = 50ms\n",
                       two_workers);
     if (!wait_until_attempts_are_taken(&server)) {
         return 1;
@@ -223,6 +223,28 @@ static void every_failure_looks_the_same(void **state)
     test_response_release(&response);
     is_refused_alike("challenge that was used", citizen_id(10), "portal", factor);
     free(refusal);
+}
+
+/* Somebody, nobody, right, wrong: none is answered before a step is over, so that none can be told by it. */
+static void no_passcode_is_answered_before_its_step(void **state)
+{
+    (void)state;
+    static const struct {
+        unsigned n;
+        const char *factor;
+    } cases[] = {{1, PASSCODE("password")},
+                 {1, PASSCODE("passwore")},
+                 {CITIZENS, PASSCODE("password")},
+                 {CITIZEN_WITHOUT_PASSCODE, PASSCODE("password")},
+                 {CITIZEN_LOCKED, PASSCODE("password")}};
+    struct test_response response;
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        double began = now_s();
+        (void)authenticate(portal, citizen_id(cases[i].n), "portal", "portal.login",
+                           cases[i].factor, &response);
+        assert_true(now_s() - began >= 0.05); /* never less, however busy the machine is */
+        expect(&response, i == 0 ? 200 : 401, "");
+    }
 }
 
 static void right_factor_waits_after_five_failures(void **state)
@@ -526,6 +548,7 @@ int main(void)
         cmocka_unit_test(passcode_goes_on_after_it_was_hashed_anew),
         cmocka_unit_test(subject_is_another_for_each_partner),
         cmocka_unit_test(every_failure_looks_the_same),
+        cmocka_unit_test(no_passcode_is_answered_before_its_step),
         cmocka_unit_test(right_factor_waits_after_five_failures),
         cmocka_unit_test(challenge_counts_once_over_all_workers),
         cmocka_unit_test(purpose_may_ask_for_a_level),

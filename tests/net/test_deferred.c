@@ -25,6 +25,8 @@ static struct xt_deferred *pending[XT_DEFERRED_MOST + 1];
 static unsigned pending_count, finished, without_client;
 static struct xt_deferred_desk *desk;
 static enum { WAITS, IS_DONE, SENDS } mode;
+static uv_loop_t *desk_loop; /* NULL: nothing is held */
+static uint32_t step_ms;
 
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
 {
@@ -49,6 +51,7 @@ static void handle_later(struct xt_call *call, struct xt_answer *answer)
     struct memory *memory = deferred->memory;
     assert_memory_equal(memory->text, "\0\0\0", 4);
     memcpy(memory->text, call->request->body, sizeof(memory->text));
+    xt_deferred_hold(deferred, step_ms);
     if (mode == SENDS) {
         xt_deferred_send(deferred,
                          &(struct xt_event){.type = XT_EVENT_CERTIFICATE_HELD, .id = {1}});
@@ -76,7 +79,7 @@ static void open_site(struct xt_writer_channel *writer)
 {
     void *state = NULL;
     assert_int_equal(rig_open(&state), 0);
-    assert_int_equal(xt_deferred_desk_open(&rig.service, writer, &desk), XT_OK);
+    assert_int_equal(xt_deferred_desk_open(desk_loop, &rig.service, writer, &desk), XT_OK);
     pending_count = finished = without_client = 0;
     mode = WAITS;
 }
@@ -276,6 +279,95 @@ static void more_than_there_is_room_for_are_refused_at_once(void **state)
 
 static uv_loop_t loop;
 
+/* ---- held answers ------------------------------------------------------------------------------- */
+
+static void open_held(unsigned *woken, uint32_t step)
+{
+    assert_int_equal(uv_loop_init(&loop), 0);
+    desk_loop = &loop;
+    step_ms = step;
+    open_site(NULL);
+    rig.service.monotonic_ns = uv_hrtime();
+    open_exchange(woken);
+}
+
+static void close_held(void)
+{
+    size_t used = 0;
+    desk_loop = NULL;
+    step_ms = 0;
+    (void)used;
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(uv_loop_close(&loop), 0);
+    close_site();
+}
+
+/* Right and wrong, soon and late within a step: all leave at the same time after their request. */
+static void held_answer_leaves_at_a_whole_step(void **state)
+{
+    (void)state;
+    unsigned woken = 0;
+    size_t used = 0;
+    for (unsigned i = 0; i < 2; i++) {
+        open_held(&woken, 40);
+        uint64_t began = rig.service.monotonic_ns;
+        woken = 0;
+        assert_int_equal(feed(LATER("\"ab\""), &used), XT_EXCHANGE_WAIT);
+        if (i == 1) {
+            usleep(60000); /* over the first step: the second, or one after it */
+        }
+        xt_deferred_done(pending[0], i == 0 ? XT_OK : XT_NO_MEMORY);
+        uint64_t due = pending[0]->due_ns;
+        assert_int_equal(woken, 0);
+        assert_int_equal((due - began) % 40000000, 0);
+        assert_true(due - began >= (i + 1) * 40000000ULL);
+        assert_int_equal(feed("", &used), XT_EXCHANGE_WAIT);
+        assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+        assert_true(uv_hrtime() >= due);
+        assert_int_equal(woken, 1);
+        assert_int_equal(feed("", &used), XT_EXCHANGE_MORE);
+        assert_non_null(strstr(output, i == 0 ? "HTTP/1.1 200" : "HTTP/1.1 503"));
+        xt_exchange_close(&exchange);
+        xt_deferred_desk_stop(desk);
+        close_held();
+    }
+}
+
+static void held_answer_without_a_client_is_written_down(void **state)
+{
+    (void)state;
+    unsigned woken = 0;
+    size_t used = 0;
+    open_held(&woken, 20);
+    assert_int_equal(feed(LATER("\"ab\""), &used), XT_EXCHANGE_WAIT);
+    xt_deferred_done(pending[0], XT_OK);
+    xt_exchange_leave(&exchange);
+    xt_exchange_close(&exchange);
+    assert_int_equal(finished, 0);
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(finished, 1);
+    assert_int_equal(without_client, 1);
+    /* The same of one that is late, and then of one at the end of the process. */
+    open_exchange(&woken);
+    assert_int_equal(feed(LATER("\"ab\""), &used), XT_EXCHANGE_WAIT);
+    xt_deferred_done(pending[1], XT_OK);
+    assert_true(xt_exchange_give_up(&exchange));
+    assert_int_equal(feed("", &used), XT_EXCHANGE_MORE);
+    assert_non_null(strstr(output, "outcome_unknown"));
+    assert_int_equal(uv_run(&loop, UV_RUN_DEFAULT), 0);
+    assert_int_equal(finished, 2);
+    assert_int_equal(feed(LATER("\"ab\""), &used), XT_EXCHANGE_WAIT);
+    pending[2]->step_ms = 3600000;
+    xt_deferred_done(pending[2], XT_OK);
+    xt_exchange_leave(&exchange);
+    xt_exchange_close(&exchange);
+    assert_int_equal(finished, 2);
+    xt_deferred_desk_stop(desk);
+    assert_int_equal(finished, 3);
+    assert_int_equal(xt_deferred_waiting(desk), 0);
+    close_held();
+}
+
 static void writer_that_is_gone_leaves_the_outcome_unknown(void **state)
 {
     (void)state;
@@ -434,6 +526,8 @@ int main(void)
         cmocka_unit_test(late_answer_is_503_and_the_work_ends_by_itself),
         cmocka_unit_test(client_that_leaves_does_not_end_the_work),
         cmocka_unit_test(more_than_there_is_room_for_are_refused_at_once),
+        cmocka_unit_test(held_answer_leaves_at_a_whole_step),
+        cmocka_unit_test(held_answer_without_a_client_is_written_down),
         cmocka_unit_test(writer_that_is_gone_leaves_the_outcome_unknown),
         cmocka_unit_test(waiting_keeps_no_buffer_of_the_loop),
         cmocka_unit_test(time_limit_is_kept),
