@@ -201,7 +201,7 @@ static enum xt_status compare_passcode(struct xt_service *service,
 {
     uint8_t pepper[XT_KEY_BYTES];
     xt_live_pepper(service->live, pepper);
-    enum xt_status status = xt_hashing_verify(service->hashing, pepper, held->phc,
+    enum xt_status status = xt_hashing_verify(service->hashing, deferred->cell, pepper, held->phc,
                                               request->passcode, on_hashed, deferred);
     xt_wipe(pepper, sizeof(pepper));
     return status;

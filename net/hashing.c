@@ -19,6 +19,7 @@ struct job {
     size_t phc_size;
     enum xt_status status;
     bool outdated;
+    uint32_t cell;
     xt_hashing_callback callback; /* NULL: called */
     void *context;
 };
@@ -33,7 +34,8 @@ struct xt_hashing {
     unsigned waiting;     /* of them, not called back */
     atomic_bool stopping;
     bool stopped;
-    cpu_set_t processors; /* of the server */
+    uint16_t of_cell[XT_CELLS]; /* jobs that are not called back, of a partner */
+    cpu_set_t processors;       /* of the server */
     unsigned thread_count;
     uv_thread_t threads[XT_HASHING_THREADS_MOST];
     struct job jobs[XT_HASHING_MOST];
@@ -106,6 +108,9 @@ static void call_back(struct xt_hashing *hashing, struct job *job, enum xt_statu
     xt_wipe(job->phc, sizeof(job->phc));
     job->callback = NULL;
     hashing->waiting--;
+    if (job->cell != XT_NO_CELL) {
+        hashing->of_cell[job->cell]--;
+    }
     callback(job->context, &result); /* it may submit another */
     xt_wipe(phc, sizeof(phc));
 }
@@ -125,8 +130,16 @@ static void on_done(uv_async_t *async)
     }
 }
 
-static enum xt_status submit(struct xt_hashing *hashing, bool makes, const uint8_t *pepper,
-                             struct xt_span phc, struct xt_span passcode,
+/* One partner leaves half of the queue to others; of a queue of one nothing is left. */
+static bool has_room(const struct xt_hashing *hashing, uint32_t cell)
+{
+    uint32_t queue = hashing->settings->passcode_queue;
+    return hashing->waiting < queue && hashing->next - hashing->first < XT_HASHING_MOST &&
+           (cell == XT_NO_CELL || hashing->of_cell[cell] < (queue + 1) / 2);
+}
+
+static enum xt_status submit(struct xt_hashing *hashing, uint32_t cell, bool makes,
+                             const uint8_t *pepper, struct xt_span phc, struct xt_span passcode,
                              xt_hashing_callback callback, void *context)
 {
     const struct xt_settings *settings = hashing->settings;
@@ -134,12 +147,12 @@ static enum xt_status submit(struct xt_hashing *hashing, bool makes, const uint8
     if (hashing->stopped) {
         return XT_CLOSED;
     }
-    if (hashing->waiting >= settings->passcode_queue ||
-        hashing->next - hashing->first == XT_HASHING_MOST) {
+    if (!has_room(hashing, cell)) {
         return XT_AGAIN;
     }
     struct job *job = job_at(hashing, hashing->next);
     job->makes = makes;
+    job->cell = cell;
     job->costs = (struct xt_passcode_costs){.memory_kib = settings->passcode_memory * 1024,
                                             .passes = settings->passcode_passes};
     memcpy(job->pepper, pepper, sizeof(job->pepper));
@@ -154,22 +167,26 @@ static enum xt_status submit(struct xt_hashing *hashing, bool makes, const uint8
     atomic_store(&job->done, false);
     hashing->next++;
     hashing->waiting++;
+    if (cell != XT_NO_CELL) {
+        hashing->of_cell[cell]++;
+    }
     uv_sem_post(&hashing->published);
     return XT_OK;
 }
 
-enum xt_status xt_hashing_verify(struct xt_hashing *hashing,
+enum xt_status xt_hashing_verify(struct xt_hashing *hashing, uint32_t cell,
                                  const uint8_t pepper[XT_PASSCODE_PEPPER], struct xt_span phc,
                                  struct xt_span passcode, xt_hashing_callback callback,
                                  void *context)
 {
-    return submit(hashing, false, pepper, phc, passcode, callback, context);
+    return submit(hashing, cell, false, pepper, phc, passcode, callback, context);
 }
 
-enum xt_status xt_hashing_make(struct xt_hashing *hashing, const uint8_t pepper[XT_PASSCODE_PEPPER],
-                               struct xt_span passcode, xt_hashing_callback callback, void *context)
+enum xt_status xt_hashing_make(struct xt_hashing *hashing, uint32_t cell,
+                               const uint8_t pepper[XT_PASSCODE_PEPPER], struct xt_span passcode,
+                               xt_hashing_callback callback, void *context)
 {
-    return submit(hashing, true, pepper, xt_span_of(NULL, 0), passcode, callback, context);
+    return submit(hashing, cell, true, pepper, xt_span_of(NULL, 0), passcode, callback, context);
 }
 
 unsigned xt_hashing_waiting(const struct xt_hashing *hashing)

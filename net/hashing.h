@@ -2,7 +2,7 @@
  *
  *   submit -> ring of jobs -> a thread, when nothing else wants the processor -> ring -> callback, in the loop
  *                |
- *                +- full (passcode.queue): XT_AGAIN at once, and the request is 503
+ *                +- full (passcode.queue), or half of it this partner's: XT_AGAIN at once, and the request is 503
  *
  * The threads run with SCHED_IDLE (sched(7)): whoever answers on the same processor comes first, and on a
  * machine whose processors are all busy passcodes wait, until their queue is full. They may use every
@@ -18,6 +18,7 @@
 #include "core/authenticate.h"
 #include "core/settings.h"
 #include "crypto/passcode.h"
+#include "net/shared.h"
 
 #define XT_HASHING_MOST 256U /* jobs of one worker, at work or waiting */
 #define XT_HASHING_THREADS_MOST 8U
@@ -40,13 +41,13 @@ XT_MUST_USE enum xt_status xt_hashing_open(uv_loop_t *loop, const struct xt_sett
 /* Compares passcode with phc (empty: nobody's, the same work): one hash, whatever comes of it. A better one is
  * not made here: how long an answer takes must not tell that the passcode was right where the writer says no.
  * Everything is copied; at most XT_PASSCODE_MAX and XT_PASSCODE_PHC_MAX bytes (a longer phc is nobody's).
- * XT_AGAIN: the queue is full. XT_CLOSED: xt_hashing_stop was called. */
-XT_MUST_USE enum xt_status xt_hashing_verify(struct xt_hashing *hashing,
+ * cell: of the partner who asks; XT_NO_CELL: nobody's. XT_AGAIN: the queue is full, or half of it his. XT_CLOSED: xt_hashing_stop was called. */
+XT_MUST_USE enum xt_status xt_hashing_verify(struct xt_hashing *hashing, uint32_t cell,
                                              const uint8_t pepper[XT_PASSCODE_PEPPER],
                                              struct xt_span phc, struct xt_span passcode,
                                              xt_hashing_callback callback, void *context);
 /* Makes a hash of a new passcode. */
-XT_MUST_USE enum xt_status xt_hashing_make(struct xt_hashing *hashing,
+XT_MUST_USE enum xt_status xt_hashing_make(struct xt_hashing *hashing, uint32_t cell,
                                            const uint8_t pepper[XT_PASSCODE_PEPPER],
                                            struct xt_span passcode, xt_hashing_callback callback,
                                            void *context);

@@ -69,9 +69,11 @@ static void wait_until_idle(void)
     assert_int_equal(xt_hashing_waiting(hashing), 0);
 }
 
+static uint32_t cell = XT_NO_CELL; /* of who asks */
+
 static enum xt_status ask(const char *phc, size_t phc_size, const char *passcode, struct told *told)
 {
-    return xt_hashing_verify(hashing, pepper, xt_span_of(phc, phc_size),
+    return xt_hashing_verify(hashing, cell, pepper, xt_span_of(phc, phc_size),
                              xt_span_of_string(passcode), on_told, told);
 }
 
@@ -80,8 +82,8 @@ static void hash_that_is_made_is_compared_with(void **state)
     (void)state;
     struct told made = {0}, right = {0}, wrong = {0}, nobody = {0};
     begin(2, 16);
-    assert_int_equal(xt_hashing_make(hashing, pepper, xt_span_of_string("246810"), on_told, &made),
-                     XT_OK);
+    assert_int_equal(
+        xt_hashing_make(hashing, cell, pepper, xt_span_of_string("246810"), on_told, &made), XT_OK);
     wait_until_idle();
     assert_int_equal(made.status, XT_OK);
     assert_memory_equal(made.phc, "$argon2id$v=19$m=7168,t=1,p=1,keyid=", 36);
@@ -111,8 +113,8 @@ static void right_passcode_costs_no_more_hashes_than_a_wrong_one(void **state)
     (void)state;
     struct told made = {0}, right = {0}, wrong = {0}, nobody = {0};
     begin(1, 16);
-    assert_int_equal(xt_hashing_make(hashing, pepper, xt_span_of_string("246810"), on_told, &made),
-                     XT_OK);
+    assert_int_equal(
+        xt_hashing_make(hashing, cell, pepper, xt_span_of_string("246810"), on_told, &made), XT_OK);
     wait_until_idle();
     made.phc[made.phc_size] = '\0';
     settings.passcode_passes = 2; /* dearer from now on */
@@ -145,6 +147,30 @@ static void full_queue_is_told_at_once(void **state)
     assert_int_equal(told[QUEUE].times, 0);
     assert_int_equal(ask("", 0, "246810", &told[QUEUE]), XT_OK); /* there is room again */
     wait_until_idle();
+    end();
+}
+
+static void partner_leaves_half_of_the_queue_to_others(void **state)
+{
+    (void)state;
+    enum { QUEUE = 7, SHARE = 4 };
+    struct told told[QUEUE + 1] = {0};
+    begin(1, QUEUE);
+    for (unsigned round = 0; round < 2; round++) { /* what is called back counts no more */
+        cell = 3;
+        for (unsigned i = 0; i < SHARE; i++) {
+            assert_int_equal(ask("", 0, "246810", &told[i]), XT_OK);
+        }
+        assert_int_equal(ask("", 0, "246810", &told[QUEUE]), XT_AGAIN);
+        cell = 4;
+        for (unsigned i = SHARE; i < QUEUE; i++) {
+            assert_int_equal(ask("", 0, "246810", &told[i]), XT_OK);
+        }
+        assert_int_equal(ask("", 0, "246810", &told[QUEUE]), XT_AGAIN);
+        wait_until_idle();
+    }
+    cell = XT_NO_CELL;
+    assert_int_equal(told[QUEUE].times, 0);
     end();
 }
 
@@ -201,6 +227,7 @@ int main(void)
         cmocka_unit_test(hash_that_is_made_is_compared_with),
         cmocka_unit_test(right_passcode_costs_no_more_hashes_than_a_wrong_one),
         cmocka_unit_test(full_queue_is_told_at_once),
+        cmocka_unit_test(partner_leaves_half_of_the_queue_to_others),
         cmocka_unit_test(each_of_many_is_called_back_once),
         cmocka_unit_test(end_calls_back_what_is_not_done),
     };
