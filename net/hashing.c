@@ -38,7 +38,7 @@ struct xt_hashing {
     cpu_set_t processors;       /* of the server */
     unsigned thread_count;
     uv_thread_t threads[XT_HASHING_THREADS_MOST];
-    struct job jobs[XT_HASHING_MOST];
+    struct job *jobs; /* XT_HASHING_MOST, in memory for secrets */
 };
 
 _Static_assert((XT_HASHING_MOST & (XT_HASHING_MOST - 1)) == 0, "numbers of jobs may wrap");
@@ -205,20 +205,27 @@ enum xt_status xt_hashing_open(uv_loop_t *loop, const struct xt_settings *settin
                                struct xt_hashing **opened)
 {
     struct xt_hashing *hashing = calloc(1, sizeof(*hashing));
-    if (hashing == NULL) {
+    struct job *jobs = xt_secret_alloc(XT_HASHING_MOST * sizeof(*jobs));
+    if (hashing == NULL || jobs == NULL) {
+        xt_secret_free(jobs);
+        free(hashing);
         return XT_NO_MEMORY;
     }
+    memset(jobs, 0, XT_HASHING_MOST * sizeof(*jobs));
+    hashing->jobs = jobs;
     hashing->settings = settings;
     /* The worker is on a processor of its own; whoever started it may use all that we may. */
     if (sched_getaffinity(getppid(), sizeof(hashing->processors), &hashing->processors) != 0) {
         (void)sched_getaffinity(0, sizeof(hashing->processors), &hashing->processors);
     }
     if (uv_sem_init(&hashing->published, 0) != 0) {
+        xt_secret_free(jobs);
         free(hashing);
         return XT_NO_MEMORY;
     }
     if (uv_async_init(loop, &hashing->done, on_done) != 0) {
         uv_sem_destroy(&hashing->published);
+        xt_secret_free(jobs);
         free(hashing);
         return XT_NO_MEMORY;
     }
@@ -263,6 +270,7 @@ void xt_hashing_close(struct xt_hashing *hashing)
 {
     if (hashing != NULL) {
         uv_sem_destroy(&hashing->published);
+        xt_secret_free(hashing->jobs);
         free(hashing);
     }
 }
