@@ -10,7 +10,7 @@
  *       -> {"access_token":"...","token_type":"Bearer","expires_in":600,"acr":"2","amr":["pop","pwd","mfa"],
  *           "sub":"<43>"}
  *
- * purpose may be left out; at least one factor, each type once. A signature is base64url of 64 bytes, r | s (P-256)
+ * purpose may be left out (net/authenticate asks for it where a level hangs on it); at least one factor, each type once. A signature is base64url of 64 bytes, r | s (P-256)
  * or as RFC 8032 has it (Ed25519), over the ASCII characters of the challenge, which is for one id, factor,
  * audience and partner (crypto/challenge). audience: as the aud of a token
  * (core/token).

@@ -130,9 +130,9 @@ static const struct setting SETTINGS[] = {
      "# imported takes (512 MiB times passes, some 0.5 s; 64 MiB three times, 0.2 s), and less than\n"
      "# answer_timeout. 0ms: at once."},
     {"passcode", "queue", COUNT, PLACE(passcode_queue), "16", 1, 256,
-     "Passcodes of one worker that are hashed or wait for it; more, and more than half of one partner, are 503 at\n"
-     "# once. 16: nobody waits\n"
-     "# for more than half a second, but behind hashes that cost more."},
+     "Passcodes of one worker that are hashed or wait for it; more, or more than half of them of one\n"
+     "# partner, are 503 at once. 16: nobody waits for more than half a second, but behind hashes\n"
+     "# that cost more."},
 
     {"audit", "sync", AUDIT_SYNC, PLACE(audit_sync), "interval", 0, 0,
      "When the disk must have an answer's entry; no answer leaves before the entry is written to "

@@ -254,6 +254,17 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
 
 /* ---- the request -------------------------------------------------------------------------------- */
 
+/* Whether a purpose of his asks for a level: then he may not leave out which one it is for. */
+static bool needs_purpose(const struct xt_partner *partner)
+{
+    for (unsigned i = 0; i < partner->purpose_count; i++) {
+        if (partner->purposes[i].least_level > 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* What the policy has against it: by the request alone, whoever it is about. */
 static enum xt_problem judge(const struct xt_partner *partner,
                              const struct xt_authenticate_request *request,
@@ -261,7 +272,12 @@ static enum xt_problem judge(const struct xt_partner *partner,
 {
     struct xt_assurance assurance;
     if (request->purpose.size == 0) {
-        return XT_PROBLEM_NONE;
+        if (!needs_purpose(partner)) {
+            return XT_PROBLEM_NONE;
+        }
+        errors->list[errors->count++] =
+            (struct xt_request_error){.pointer = "/purpose", .code = "missing_member"};
+        return XT_PROBLEM_INVALID_REQUEST;
     }
     const struct xt_purpose *purpose = xt_partner_purpose(partner, request->purpose);
     if (purpose == NULL) {

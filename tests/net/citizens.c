@@ -200,7 +200,7 @@ int authenticate_by_device(struct test_client *client, unsigned n, struct test_r
     char challenge[61], factor[512];
     ask_challenge(client, citizen_id(n), "device_key", "portal", challenge);
     write_device_factor(factor, sizeof(factor), n, challenge);
-    return authenticate(client, citizen_id(n), "portal", NULL, factor, response);
+    return authenticate(client, citizen_id(n), "portal", "portal.login", factor, response);
 }
 
 bool wait_until_attempts_are_taken(const struct server *server)

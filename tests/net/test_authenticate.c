@@ -24,8 +24,9 @@ static int begin(void **state)
     if (citizens_make(state) != 0) {
         return 1;
     }
-    server_start_with(&server, "answer_timeout = 1m\n[passcode]\nmemory = 7\nqueue = 4\nanswer_step = 50ms\n",
-                      two_workers);
+    server_start_with(
+        &server, "answer_timeout = 1m\n[passcode]\nmemory = 7\nqueue = 4\nanswer_step = 50ms\n",
+        two_workers);
     if (!wait_until_attempts_are_taken(&server)) {
         return 1;
     }
@@ -76,9 +77,10 @@ static void each_factor_alone_is_level_1(void **state)
         assert_non_null(strstr(response.body, "\"token_type\":\"Bearer\",\"expires_in\":600,"));
         expect(&response, 200, "\"acr\":\"1\",\"amr\":[\"pop\"],\"sub\":\"");
         card_factor(n, factor);
-        (void)authenticate(portal, citizen_id(n), "portal", NULL, factor, &response);
+        (void)authenticate(portal, citizen_id(n), "portal", "portal.login", factor, &response);
         expect(&response, 200, "\"acr\":\"1\",\"amr\":[\"sc\"]");
-        (void)authenticate(portal, citizen_id(n), "portal", NULL, PASSCODE("password"), &response);
+        (void)authenticate(portal, citizen_id(n), "portal", "portal.login", PASSCODE("password"),
+                           &response);
         expect(&response, 200, "\"acr\":\"1\",\"amr\":[\"pwd\"]");
     }
 }
@@ -100,7 +102,7 @@ static void two_factors_are_level_2(void **state)
     card_factor(3, card);
     device_factor(3, device);
     snprintf(both, sizeof(both), "%s,%s," PASSCODE("password"), device, card);
-    (void)authenticate(portal, citizen_id(3), "portal", NULL, both, &response);
+    (void)authenticate(portal, citizen_id(3), "portal", "portal.login", both, &response);
     expect(&response, 200, "\"acr\":\"2\",\"amr\":[\"pop\",\"sc\",\"pwd\",\"mfa\"]");
 }
 
@@ -110,12 +112,15 @@ static void passcode_goes_on_after_it_was_hashed_anew(void **state)
     (void)state;
     struct test_response response;
     for (unsigned i = 0; i < 3; i++) {
-        (void)authenticate(portal, citizen_id(4), "portal", NULL, PASSCODE("password"), &response);
+        (void)authenticate(portal, citizen_id(4), "portal", "portal.login", PASSCODE("password"),
+                           &response);
         expect(&response, 200, "\"amr\":[\"pwd\"]");
     }
-    (void)authenticate(portal, citizen_id(4), "portal", NULL, PASSCODE("passwore"), &response);
+    (void)authenticate(portal, citizen_id(4), "portal", "portal.login", PASSCODE("passwore"),
+                       &response);
     expect(&response, 401, "authentication_failed");
-    (void)authenticate(portal, citizen_id(4), "portal", NULL, PASSCODE("password"), &response);
+    (void)authenticate(portal, citizen_id(4), "portal", "portal.login", PASSCODE("password"),
+                       &response);
     expect(&response, 200, "\"amr\":[\"pwd\"]");
 }
 
@@ -165,7 +170,7 @@ static void is_refused_alike(const char *who, const char *id, const char *audien
                              const char *factors)
 {
     struct test_response response;
-    assert_int_equal(authenticate(portal, id, audience, NULL, factors, &response), 401);
+    assert_int_equal(authenticate(portal, id, audience, "portal.login", factors, &response), 401);
     char *form = form_of(&response);
     if (refusal == NULL) {
         refusal = form;
@@ -219,7 +224,8 @@ static void every_failure_looks_the_same(void **state)
     write_device_factor(factor, sizeof(factor), 10, challenge);
     is_refused_alike("challenge of another partner", citizen_id(10), "portal", factor);
     device_factor(10, factor);
-    assert_int_equal(authenticate(portal, citizen_id(10), "portal", NULL, factor, &response), 200);
+    assert_int_equal(
+        authenticate(portal, citizen_id(10), "portal", "portal.login", factor, &response), 200);
     test_response_release(&response);
     is_refused_alike("challenge that was used", citizen_id(10), "portal", factor);
     free(refusal);
@@ -252,13 +258,15 @@ static void right_factor_waits_after_five_failures(void **state)
     (void)state;
     struct test_response response;
     for (unsigned i = 0; i < 4; i++) {
-        (void)authenticate(portal, citizen_id(16), "portal", NULL, PASSCODE("1"), &response);
+        (void)authenticate(portal, citizen_id(16), "portal", "portal.login", PASSCODE("1"),
+                           &response);
         expect(&response, 401, "authentication_failed");
     }
     assert_int_equal(authenticate_by_device(portal, 16, &response), 200); /* begins anew */
     test_response_release(&response);
     for (unsigned i = 0; i < 5; i++) {
-        (void)authenticate(portal, citizen_id(16), "portal", NULL, PASSCODE("1"), &response);
+        (void)authenticate(portal, citizen_id(16), "portal", "portal.login", PASSCODE("1"),
+                           &response);
         expect(&response, 401, "authentication_failed");
     }
     assert_int_equal(authenticate_by_device(portal, 16, &response), 401);
@@ -287,7 +295,8 @@ static void *call(void *context)
     (void)pthread_barrier_wait(&barrier);
     for (unsigned i = 0; i < caller->times; i++) {
         struct test_response response;
-        int status = authenticate(client, caller->id, "portal", NULL, caller->factors, &response);
+        int status =
+            authenticate(client, caller->id, "portal", "portal.login", caller->factors, &response);
         caller->let_in += status == 200;
         caller->failed += status == 401;
         caller->unknown += status == 503 || status == 0;
@@ -397,6 +406,8 @@ static void purpose_may_ask_for_a_level(void **state)
     device_factor(26, factor);
     (void)authenticate(portal, citizen_id(26), "portal", "portal.pay", factor, &response);
     expect(&response, 403, "level_too_low");
+    (void)authenticate(portal, citizen_id(26), "portal", NULL, factor, &response);
+    expect(&response, 400, "{\"pointer\":\"/purpose\",\"code\":\"missing_member\"}");
     (void)authenticate(portal, citizen_id(26), "portal", "portal.vote", factor, &response);
     expect(&response, 403, "{\"pointer\":\"/purpose\",\"code\":\"not_permitted\"}");
     (void)authenticate(portal, citizen_id(26), "portal", "portal.login", factor, &response);
@@ -408,7 +419,8 @@ static void right_is_needed(void **state)
     (void)state;
     struct test_response response;
     struct test_client *demo = connect_patiently(&server, "demo");
-    (void)authenticate(demo, citizen_id(1), "portal", NULL, PASSCODE("password"), &response);
+    (void)authenticate(demo, citizen_id(1), "portal", "portal.login", PASSCODE("password"),
+                       &response);
     expect(&response, 403, "endpoint_not_permitted");
     assert_true(test_client_request(demo, "POST", "/v1/challenges", FIELDS, "{}", &response));
     expect(&response, 403, "endpoint_not_permitted");
@@ -452,9 +464,10 @@ static void requests_behind_it_are_answered_after_it(void **state)
     char factor[512], body[1024], text[4096];
     struct test_response response;
     device_factor(30, factor);
-    int size =
-        snprintf(body, sizeof(body), "{\"id\":\"%s\",\"audience\":\"portal\",\"factors\":[%s]}",
-                 citizen_id(30), factor);
+    int size = snprintf(
+        body, sizeof(body),
+        "{\"id\":\"%s\",\"audience\":\"portal\",\"purpose\":\"portal.login\",\"factors\":[%s]}",
+        citizen_id(30), factor);
     snprintf(text, sizeof(text),
              "POST /v1/authenticate HTTP/1.1\r\nHost: a\r\n" FIELDS "Content-Length: %d\r\n\r\n%s"
              "GET /.well-known/jwks.json HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -475,9 +488,10 @@ static void clients_that_leave_are_written_down(void **state)
     char factor[512], body[1024], text[2048];
     struct test_response response;
     device_factor(31, factor);
-    int size =
-        snprintf(body, sizeof(body), "{\"id\":\"%s\",\"audience\":\"portal\",\"factors\":[%s]}",
-                 citizen_id(31), factor);
+    int size = snprintf(
+        body, sizeof(body),
+        "{\"id\":\"%s\",\"audience\":\"portal\",\"purpose\":\"portal.login\",\"factors\":[%s]}",
+        citizen_id(31), factor);
     snprintf(text, sizeof(text),
              "POST /v1/authenticate HTTP/1.1\r\nHost: a\r\n" FIELDS "Content-Length: %d\r\n\r\n%s",
              size, body);
@@ -485,7 +499,8 @@ static void clients_that_leave_are_written_down(void **state)
     assert_true(test_client_send_text(hasty, text));
     test_client_close(hasty);
     sleep_ms(300);
-    assert_int_equal(authenticate(portal, citizen_id(31), "portal", NULL, factor, &response), 401);
+    assert_int_equal(
+        authenticate(portal, citizen_id(31), "portal", "portal.login", factor, &response), 401);
     test_response_release(&response); /* it was used */
 }
 
@@ -496,7 +511,8 @@ static void passcode_stands_nowhere(void **state)
     (void)state;
     struct test_response response;
     char command[700];
-    (void)authenticate(portal, citizen_id(51), "portal", NULL, PASSCODE(SECRET), &response);
+    (void)authenticate(portal, citizen_id(51), "portal", "portal.login", PASSCODE(SECRET),
+                       &response);
     expect(&response, 401, "authentication_failed");
     assert_true(test_client_request(portal, "POST", "/v1/authenticate", FIELDS,
                                     "{\"id\":\"" SECRET "\",\"x\":\"" SECRET "\"}", &response));
