@@ -226,12 +226,17 @@ static void count_attempt(const struct xt_call *call, bool passed)
     }
 }
 
+static void note(const struct xt_deferred *deferred, struct xt_call *call)
+{
+    const struct attempt *attempt = deferred->memory;
+    xt_call_note_subject(call, attempt->subject);
+    call->entry.purpose = xt_span_of_string(attempt->purpose);
+}
+
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
 {
     const struct attempt *attempt = deferred->memory;
     struct xt_service *service = call->service;
-    xt_call_note_subject(call, attempt->subject);
-    call->entry.purpose = xt_span_of_string(attempt->purpose);
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
@@ -329,7 +334,7 @@ static void log_damage(const struct xt_call *call, enum xt_status status)
 static void try(struct xt_call *call, const struct xt_authenticate_request *request,
                 struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct attempt), finish};
+    static const struct xt_deferred_kind kind = {sizeof(struct attempt), finish, note};
     struct xt_service *service = call->service;
     struct xt_register people;
     struct held held;

@@ -33,8 +33,8 @@ static void release(struct xt_deferred *deferred)
     xt_pool_give(&desk->blocks, deferred);
 }
 
-/* Who asked, as far as he is still known. */
-static void name_partner(const struct xt_deferred *deferred, struct xt_call *call)
+/* Who asked, as far as he is still known, and about what. */
+static void describe(const struct xt_deferred *deferred, struct xt_call *call)
 {
     const struct xt_service *service = call->service;
     const struct xt_partner *partner =
@@ -44,6 +44,9 @@ static void name_partner(const struct xt_deferred *deferred, struct xt_call *cal
     call->entry.partner = xt_span_of_string(deferred->partner);
     call->allowance =
         partner == NULL || service->rates == NULL ? NULL : xt_rates_of(service->rates, partner);
+    if (deferred->kind->note != NULL) {
+        deferred->kind->note(deferred, call);
+    }
 }
 
 /* Nobody is answered, so nobody is kept waiting: but what was done is in the log. Between the turns of
@@ -62,7 +65,7 @@ static void conclude(struct xt_deferred *deferred)
                         service->monotonic_ns);
     xt_random(random, sizeof(random));
     xt_answer_id_make(service->unix_ms, random, call.answer_id);
-    name_partner(deferred, &call);
+    describe(deferred, &call);
     deferred->kind->finish(deferred, &call, &answer);
     if (service->trail != NULL && !service->trail->ended) {
         (void)!xt_call_log(&call,
@@ -156,7 +159,7 @@ void xt_deferred_leave(struct xt_deferred *deferred)
 void xt_deferred_finish(struct xt_deferred *deferred, struct xt_call *call,
                         struct xt_answer *answer)
 {
-    name_partner(deferred, call);
+    describe(deferred, call);
     if (deferred->ready) {
         deferred->kind->finish(deferred, call, answer);
         deferred->finished = true;

@@ -40,6 +40,9 @@ struct xt_deferred_kind {
      * that waits. The partner is in call->entry, and in call->allowance while he is known. Without a client
      * the answer goes nowhere, and call->request has nothing in it. */
     void (*finish)(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer);
+    /* NULL: nothing. Fills the call's entry with what the request is about, whatever comes of it: before finish,
+     * and of one that is late before its 503. */
+    void (*note)(const struct xt_deferred *deferred, struct xt_call *call);
 };
 
 struct xt_deferred {

@@ -17,17 +17,21 @@ static void answer_done(struct xt_answer *answer)
         (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_span_of_string("{}")};
 }
 
-static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
+static void note(const struct xt_deferred *deferred, struct xt_call *call)
 {
     const struct revocation *revocation = deferred->memory;
     xt_call_note_subject(call, (struct xt_id){.kind = XT_ID_PERSONAL, .value = revocation->number});
+}
+
+static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
+{
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
     answer_done(answer); /* a conflict: it is over already */
 }
 
-static const struct xt_deferred_kind kind = {.size = sizeof(struct revocation), .finish = finish};
+static const struct xt_deferred_kind kind = {sizeof(struct revocation), finish, note};
 
 static void send_event(struct xt_deferred *deferred, const struct xt_token *token)
 {

@@ -41,9 +41,18 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
         .status = 200, .type = XT_TYPE_JSON, .body = xt_span_of(call->service->scratch, 4)};
 }
 
+static unsigned noted;
+
+static void note(const struct xt_deferred *deferred, struct xt_call *call)
+{
+    const struct memory *memory = deferred->memory;
+    call->entry.purpose = xt_span_of(memory->text, sizeof(memory->text));
+    noted++;
+}
+
 static void handle_later(struct xt_call *call, struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct memory), finish};
+    static const struct xt_deferred_kind kind = {sizeof(struct memory), finish, note};
     struct xt_deferred *deferred = xt_deferred_open(call, &kind, answer);
     if (deferred == NULL) {
         return;
@@ -80,7 +89,7 @@ static void open_site(struct xt_writer_channel *writer)
     void *state = NULL;
     assert_int_equal(rig_open(&state), 0);
     assert_int_equal(xt_deferred_desk_open(desk_loop, &rig.service, writer, &desk), XT_OK);
-    pending_count = finished = without_client = 0;
+    pending_count = finished = without_client = noted = 0;
     mode = WAITS;
 }
 
@@ -216,6 +225,7 @@ static void late_answer_is_503_and_the_work_ends_by_itself(void **state)
     assert_non_null(strstr(output, "Retry-After: 1"));
     assert_non_null(strstr(output, "\r\n\r\n\"now\"")); /* the connection goes on */
     assert_int_equal(finished, 0);
+    assert_int_equal(noted, 1); /* the audit log knows whom it was about */
     assert_int_equal(xt_deferred_waiting(desk), 1);
     xt_deferred_done(pending[0], XT_OK);
     assert_int_equal(finished, 1);
