@@ -18,8 +18,10 @@
  * still name such a partner where there is one, and tell the register what it likes in his name, or count attempts
  * that nobody made. Sequence
  * numbers that the audit log lacks are a sign of it and no proof, since it writes its entries itself. What undoes
- * such events is live/ from a backup of before, or an empty one and the registry's events once more; an import
- * anew does not.
+ * such events is live/ from a backup of before; an import anew does not. An empty live/ and the registry's events
+ * once more does as well, but loses the pepper and with it every passcode hashed here, devices and locks that were
+ * set since the import, failures in a row (whoever was stopped may guess anew), what was revoked, and the key of
+ * `sub`: partners then know nobody again.
  * The register: registry events are applied over the generation on record, which this process opens at its
  * start and after every generation_served; for that it keeps the master keys, and takes those that come
  * after them. Until it is open they are refused (XT_BUSY).
