@@ -142,16 +142,18 @@ static void on_made(void *context, const struct xt_hashing_result *result)
     if (result->status != XT_OK) {
         xt_deferred_done(deferred, result->status); /* nothing was told */
     } else {
-        send_change(deferred, result->phc);
+        const struct change *change = deferred->memory;
+        send_change(deferred, change->passed ? result->phc : xt_span_of(NULL, 0));
     }
 }
 
-/* What was shown is checked: now the new passcode, or nothing more. */
+/* What was shown is checked: now the new passcode, or nothing more. It is hashed in vain, too: that a wrong old
+ * one takes less time would tell of a right one where the writer says no. */
 static enum xt_status go_on(struct xt_service *service, struct xt_deferred *deferred)
 {
     const struct change *change = deferred->memory;
     uint8_t pepper[XT_KEY_BYTES];
-    if (!change->passed || change->passcode_size == 0) {
+    if (change->passcode_size == 0) {
         send_change(deferred, xt_span_of(NULL, 0));
         return XT_OK;
     }
@@ -160,7 +162,7 @@ static enum xt_status go_on(struct xt_service *service, struct xt_deferred *defe
     }
     xt_live_pepper(service->live, pepper);
     enum xt_status status =
-        xt_hashing_make(service->hashing, pepper,
+        xt_hashing_make(service->hashing, deferred->cell, pepper,
                         xt_span_of(change->passcode, change->passcode_size), on_made, deferred);
     xt_wipe(pepper, sizeof(pepper));
     return status;
@@ -186,8 +188,8 @@ static enum xt_status compare_passcode(struct xt_service *service,
 {
     uint8_t pepper[XT_KEY_BYTES];
     xt_live_pepper(service->live, pepper);
-    enum xt_status status =
-        xt_hashing_verify(service->hashing, pepper, phc, shown->passcode, on_verified, deferred);
+    enum xt_status status = xt_hashing_verify(service->hashing, deferred->cell, pepper, phc,
+                                              shown->passcode, on_verified, deferred);
     xt_wipe(pepper, sizeof(pepper));
     return status;
 }
@@ -267,18 +269,26 @@ static void answer_account(struct xt_call *call, uint64_t number, struct xt_answ
     *answer = (struct xt_answer){.status = 200, .type = XT_TYPE_JSON, .body = xt_written(&writer)};
 }
 
+static void note(const struct xt_deferred *deferred, struct xt_call *call)
+{
+    const struct change *change = deferred->memory;
+    xt_call_note_subject(call, (struct xt_id){.kind = XT_ID_PERSONAL, .value = change->number});
+    call->entry.event = (uint8_t)change->type;
+}
+
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
 {
     const struct change *change = deferred->memory;
     enum xt_attempt attempt = deferred->outcome.attempt;
-    xt_call_note_subject(call, (struct xt_id){.kind = XT_ID_PERSONAL, .value = change->number});
-    call->entry.event = (uint8_t)change->type;
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
     if (deferred->status == XT_DENIED) {
         xt_call_refuse(call, xt_problem_of_conflict(deferred->outcome.conflict), NULL, answer);
-    } else if (!change->passed || (attempt != XT_ATTEMPT_NONE && attempt != XT_ATTEMPT_PASSED)) {
+    } else if (change->passed && change->proof.factors != 0 && attempt == XT_ATTEMPT_NONE) {
+        /* Of an attempt that nobody knows any more: it may be done. */
+        xt_call_refuse(call, XT_PROBLEM_OUTCOME_UNKNOWN, NULL, answer);
+    } else if (!change->passed || (change->proof.factors != 0 && attempt != XT_ATTEMPT_PASSED)) {
         xt_call_refuse(call, XT_PROBLEM_AUTHENTICATION_FAILED, NULL, answer);
     } else {
         call->entry.sequence = deferred->outcome.sequence;
@@ -326,7 +336,7 @@ static enum xt_status find_person(struct xt_call *call, struct xt_id id, struct 
 static void begin(struct xt_call *call, enum xt_account_action action,
                   const struct xt_account_request *request, struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct change), finish};
+    static const struct xt_deferred_kind kind = {sizeof(struct change), finish, note};
     static struct xt_person person; /* large; one request at a time */
     struct xt_service *service = call->service;
     enum xt_status status = find_person(call, request->id, &person);
@@ -348,6 +358,7 @@ static void begin(struct xt_call *call, enum xt_account_action action,
     begin_change(action, request, person.number, change);
     status = check_shown(call, &request->shown, &person, change);
     if (status == XT_OK && (request->shown.factors & XT_FACTOR_PASSCODE) != 0) {
+        xt_deferred_hold(deferred, service->settings->passcode_step_ms);
         status = compare_passcode(service, &request->shown, person.passcode_hash, deferred);
     } else if (status == XT_OK) {
         status = go_on(service, deferred);

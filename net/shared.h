@@ -179,6 +179,7 @@ struct xt_counters {
     struct xt_counter bytes_in[XT_ENTRANCE_COUNT], bytes_out[XT_ENTRANCE_COUNT]; /* on the wire */
     struct xt_counter shed[XT_SHED_COUNT];
     struct xt_counter log_suppressed; /* lines */
+    struct xt_counter hashes;         /* of passcodes, computed */
     struct xt_counter audit_entries, audit_bytes;
     struct xt_counter audit_syncs, audit_sync_ns; /* waits for the disk, and the time of them */
     struct xt_audit_progress audit;               /* what of the log is durable, for checkpoints */

@@ -181,8 +181,11 @@ static void on_sweep(uv_timer_t *timer)
         xt_counter_set(&worker->service.counters->now.deferred,
                        xt_deferred_waiting(worker->deferred));
         if (worker->hashing != NULL) {
+            uint64_t hashes = xt_hashing_count(worker->hashing);
             xt_counter_set(&worker->service.counters->now.hashing,
                            xt_hashing_waiting(worker->hashing));
+            xt_counter_add(&worker->service.counters->hashes, hashes - worker->hashes);
+            worker->hashes = hashes;
         }
         xt_counter_set(&worker->service.counters->now.writer_queue,
                        xt_writer_channel_waiting(worker->writer));
@@ -239,16 +242,17 @@ static enum xt_status open_handles(struct xt_worker *worker, struct xt_failure *
 {
     uv_loop_t *loop = &worker->loop;
     worker->control.data = worker->sweep.data = worker->terminate.data = worker;
-    bool fine = uv_loop_init(loop) == 0 && uv_timer_init(loop, &worker->sweep) == 0 &&
-                uv_signal_init(loop, &worker->terminate) == 0 &&
-                uv_poll_init(loop, &worker->control, worker->channel) == 0 &&
-                uv_timer_start(&worker->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0 &&
-                uv_signal_start(&worker->terminate, on_terminate, SIGTERM) == 0 &&
-                uv_poll_start(&worker->control, UV_READABLE, on_control) == 0 &&
-                xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK &&
-                xt_events_open(loop, &worker->service, worker->writer, &worker->events) == XT_OK &&
-                xt_batch_open(loop, &worker->service, &worker->batch) == XT_OK &&
-                xt_deferred_desk_open(loop, &worker->service, worker->writer, &worker->deferred) == XT_OK;
+    bool fine =
+        uv_loop_init(loop) == 0 && uv_timer_init(loop, &worker->sweep) == 0 &&
+        uv_signal_init(loop, &worker->terminate) == 0 &&
+        uv_poll_init(loop, &worker->control, worker->channel) == 0 &&
+        uv_timer_start(&worker->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0 &&
+        uv_signal_start(&worker->terminate, on_terminate, SIGTERM) == 0 &&
+        uv_poll_start(&worker->control, UV_READABLE, on_control) == 0 &&
+        xt_writer_channel_open(loop, -1, &worker->writer) == XT_OK &&
+        xt_events_open(loop, &worker->service, worker->writer, &worker->events) == XT_OK &&
+        xt_batch_open(loop, &worker->service, &worker->batch) == XT_OK &&
+        xt_deferred_desk_open(loop, &worker->service, worker->writer, &worker->deferred) == XT_OK;
     return fine ? XT_OK : xt_fail(failure, XT_IO, "cannot start a loop: no memory or descriptors");
 }
 

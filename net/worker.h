@@ -47,6 +47,7 @@ struct xt_worker {
     struct xt_batch_desk *batch;
     struct xt_deferred_desk *deferred;
     struct xt_hashing *hashing; /* NULL: it could not be started */
+    uint64_t hashes;            /* of it, counted already */
     struct xt_audit_trail trail;
     int channel; /* to the supervisor; closed by the end of the process only */
     uv_poll_t control;

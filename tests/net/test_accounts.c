@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "tests/net/citizens.h"
+#include "tests/net/prometheus.h"
 #include "tests/test.h"
 
 #define PASSCODE(value) "{\"type\":\"passcode\",\"value\":\"" value "\"}"
@@ -21,7 +22,8 @@ static int begin(void **state)
     if (citizens_make(state) != 0) {
         return 1;
     }
-    server_start_with(&server, "answer_timeout = 10s\n[passcode]\nmemory = 7\n", two_workers);
+    server_start_with(&server, "answer_timeout = 10s\n[passcode]\nmemory = 7\nanswer_step = 50ms\n",
+                      two_workers);
     if (!wait_until_attempts_are_taken(&server)) {
         return 1;
     }
@@ -72,7 +74,7 @@ static void must_not(const char *action, unsigned n, const char *members, int st
 static int status_with(unsigned n, const char *factors)
 {
     struct test_response response;
-    int status = authenticate(portal, citizen_id(n), "portal", NULL, factors, &response);
+    int status = authenticate(portal, citizen_id(n), "portal", "portal.login", factors, &response);
     test_response_release(&response);
     return status;
 }
@@ -196,6 +198,50 @@ static void a_passcode_is_changed_by_the_old_one(void **state)
     assert_int_equal(status_with(5, PASSCODE("975310")), 200);
 }
 
+static unsigned hashes_so_far(void)
+{
+    struct scrape scrape;
+    struct test_response response;
+    struct test_client *client = connect_plain(server.admin_port);
+    assert_true(test_client_request(client, "GET", "/metrics", NULL, NULL, &response));
+    scrape_read(&scrape, response.body);
+    test_response_release(&response);
+    test_client_close(client);
+    double count = value_of(&scrape, "xacthuc_passcode_hashes_total");
+    scrape_free(&scrape);
+    return (unsigned)count;
+}
+
+/* Workers count once a second: until nothing more has come for three. */
+static unsigned hashes_at_rest(void)
+{
+    unsigned before = hashes_so_far(), now = before, same = 0;
+    for (unsigned i = 0; i < 100 && same < 12; i++) {
+        sleep_ms(250);
+        now = hashes_so_far();
+        same = now == before ? same + 1 : 0;
+        before = now;
+    }
+    return now;
+}
+
+/* Whoever may not be let in now could read off the time that his guess was right. */
+static void a_wrong_old_passcode_takes_as_many_hashes_as_a_right_one(void **state)
+{
+    (void)state;
+    unsigned before = hashes_at_rest();
+    must_not("passcode", 6, ",\"passcode\":\"246810\",\"factors\":[" PASSCODE("passwore") "]", 401,
+             "authentication_failed");
+    unsigned wrong = hashes_at_rest() - before;
+    must("passcode", 6, ",\"passcode\":\"246810\",\"factors\":[" PASSCODE("password") "]",
+         "\"passcode\":true}");
+    unsigned right = hashes_at_rest() - before - wrong;
+    assert_int_equal(wrong, 2);
+    assert_int_equal(right, 2);
+    assert_int_equal(status_with(6, PASSCODE("passwore")), 401);
+    assert_int_equal(status_with(6, PASSCODE("246810")), 200);
+}
+
 static void locks_are_told_with_who_and_when(void **state)
 {
     (void)state;
@@ -310,6 +356,7 @@ int main(void)
         cmocka_unit_test(what_is_shown_must_be_his_and_for_this),
         cmocka_unit_test(failures_here_count_with_those_elsewhere),
         cmocka_unit_test(a_passcode_is_changed_by_the_old_one),
+        cmocka_unit_test(a_wrong_old_passcode_takes_as_many_hashes_as_a_right_one),
         cmocka_unit_test(locks_are_told_with_who_and_when),
         cmocka_unit_test(the_dead_get_nothing),
         cmocka_unit_test(requests_are_strict),
