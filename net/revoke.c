@@ -28,7 +28,11 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
-    answer_done(answer); /* a conflict: it is over already */
+    if (deferred->status == XT_DENIED) { /* what is over already is none: this one goes on */
+        xt_call_refuse(call, xt_problem_of_conflict(deferred->outcome.conflict), NULL, answer);
+        return;
+    }
+    answer_done(answer);
 }
 
 static const struct xt_deferred_kind kind = {sizeof(struct revocation), finish, note};
