@@ -336,7 +336,7 @@ static enum xt_status find_person(struct xt_call *call, struct xt_id id, struct 
 static void begin(struct xt_call *call, enum xt_account_action action,
                   const struct xt_account_request *request, struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct change), finish, note};
+    static const struct xt_deferred_kind kind = {sizeof(struct change), finish, note, NULL};
     static struct xt_person person; /* large; one request at a time */
     struct xt_service *service = call->service;
     enum xt_status status = find_person(call, request->id, &person);

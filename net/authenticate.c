@@ -20,6 +20,7 @@
 #include "net/caller.h"
 #include "net/deferred.h"
 #include "net/hashing.h"
+#include "net/rehash.h"
 #include "net/route.h"
 #include "net/token_answer.h"
 #include "store/live_account.h"
@@ -35,7 +36,9 @@ _Static_assert(XT_CHALLENGE_NONCE == XT_ACCOUNT_ID, "the writer takes them");
 struct attempt {
     struct xt_id subject; /* the person whom the id names, or of nobody the id */
     struct xt_account_proof proof;
-    bool passed; /* so far */
+    bool passed;             /* so far */
+    bool outdated;           /* his passcode's hash is to be made anew, if he passes */
+    struct xt_rehash rehash; /* .. then */
     uint8_t certificate[XT_SHA256];
     char audience[XT_TOKEN_TEXT_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
 };
@@ -192,6 +195,7 @@ static void on_hashed(void *context, const struct xt_hashing_result *result)
         return;
     }
     attempt->passed = attempt->passed && result->status == XT_OK;
+    attempt->outdated = attempt->passed && result->outdated;
     send_attempt(deferred);
 }
 
@@ -224,6 +228,19 @@ static void count_attempt(const struct xt_call *call, bool passed)
         xt_counter_add(&counters->events, 1);
         xt_counter_add(&counters->misses, !passed);
     }
+}
+
+/* A better hash is not made before the writer has let him pass. */
+static bool decided(struct xt_deferred *deferred, const struct xt_service *service)
+{
+    struct attempt *attempt = deferred->memory;
+    if (!attempt->outdated || deferred->outcome.attempt != XT_ATTEMPT_PASSED) {
+        return false;
+    }
+    attempt->rehash.deferred = deferred;
+    attempt->rehash.number = attempt->subject.value;
+    memcpy(attempt->rehash.digest, attempt->proof.digests[PASSCODE], XT_ACCOUNT_DIGEST);
+    return xt_rehash_begin(&attempt->rehash, service);
 }
 
 static void note(const struct xt_deferred *deferred, struct xt_call *call)
@@ -313,6 +330,10 @@ static void begin_attempt(const struct xt_call *call, const struct xt_authentica
     if (request->purpose.size > 0) {
         copy_text(attempt->purpose, sizeof(attempt->purpose), request->purpose);
     }
+    if (request->passcode.size > 0) {
+        memcpy(attempt->rehash.passcode, request->passcode.data, request->passcode.size);
+        attempt->rehash.passcode_size = request->passcode.size;
+    }
 }
 
 /* The register did not give what it must: the operator has to know. */
@@ -334,7 +355,7 @@ static void log_damage(const struct xt_call *call, enum xt_status status)
 static void try(struct xt_call *call, const struct xt_authenticate_request *request,
                 struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct attempt), finish, note};
+    static const struct xt_deferred_kind kind = {sizeof(struct attempt), finish, note, decided};
     struct xt_service *service = call->service;
     struct xt_register people;
     struct held held;

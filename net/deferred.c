@@ -225,6 +225,10 @@ static void on_answer(void *context, const struct xt_writer_answer *answer)
 {
     struct xt_deferred *deferred = context;
     deferred->outcome = *answer;
+    if (answer->status == XT_OK && deferred->kind->decided != NULL &&
+        deferred->kind->decided(deferred, deferred->desk->service)) {
+        return;
+    }
     xt_deferred_done(deferred, answer->status);
 }
 
@@ -239,6 +243,21 @@ void xt_deferred_send(struct xt_deferred *deferred, const struct xt_event *event
         return;
     }
     deferred->was_sent = true;
+}
+
+static void on_another(void *context, const struct xt_writer_answer *answer)
+{
+    (void)answer;
+    xt_deferred_done(context, XT_OK);
+}
+
+void xt_deferred_send_also(struct xt_deferred *deferred, const struct xt_event *event)
+{
+    struct xt_writer_channel *writer = deferred->desk->writer;
+    if (writer == NULL ||
+        xt_writer_send_for(writer, deferred->partner, event, on_another, deferred) != XT_OK) {
+        xt_deferred_done(deferred, XT_OK);
+    }
 }
 
 bool xt_deferred_refuse(const struct xt_deferred *deferred, struct xt_call *call,

@@ -43,6 +43,9 @@ struct xt_deferred_kind {
     /* NULL: nothing. Fills the call's entry with what the request is about, whatever comes of it: before finish,
      * and of one that is late before its 503. */
     void (*note)(const struct xt_deferred *deferred, struct xt_call *call);
+    /* NULL: nothing. The writer has taken the event (XT_OK), its outcome is there. true: something follows from it,
+     * and xt_deferred_done after that. */
+    bool (*decided)(struct xt_deferred *deferred, const struct xt_service *service);
 };
 
 struct xt_deferred {
@@ -84,6 +87,10 @@ void xt_deferred_hold(struct xt_deferred *deferred, uint32_t step_ms);
 /* Sends an event to the writer in the partner's name; it is done once that is answered, with its status:
  * XT_CLOSED, the writer is gone; XT_AGAIN, it has too much to do. The event is copied. */
 void xt_deferred_send(struct xt_deferred *deferred, const struct xt_event *event);
+
+/* Once the writer has decided: sends another event and is done after it with XT_OK and the outcome of the first,
+ * whatever becomes of this one. */
+void xt_deferred_send_also(struct xt_deferred *deferred, const struct xt_event *event);
 
 /* It is done; it may be gone when this returns. */
 void xt_deferred_done(struct xt_deferred *deferred, enum xt_status status);

@@ -35,7 +35,7 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
     answer_done(answer);
 }
 
-static const struct xt_deferred_kind kind = {sizeof(struct revocation), finish, note};
+static const struct xt_deferred_kind kind = {sizeof(struct revocation), finish, note, NULL};
 
 static void send_event(struct xt_deferred *deferred, const struct xt_token *token)
 {

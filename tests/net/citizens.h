@@ -56,4 +56,7 @@ int authenticate_by_device(struct test_client *client, unsigned n, struct test_r
 /* Waits until attempts are taken: the writer opens what is served a moment after the first start. */
 bool wait_until_attempts_are_taken(const struct server *server);
 
+/* xacthuc_passcode_hashes_total once none waits and no more have come for two seconds: workers count once a second. */
+unsigned hashes_at_rest(const struct server *server);
+
 #endif

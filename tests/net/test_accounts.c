@@ -3,7 +3,6 @@
 #include <string.h>
 
 #include "tests/net/citizens.h"
-#include "tests/net/prometheus.h"
 #include "tests/test.h"
 
 #define PASSCODE(value) "{\"type\":\"passcode\",\"value\":\"" value "\"}"
@@ -198,44 +197,17 @@ static void a_passcode_is_changed_by_the_old_one(void **state)
     assert_int_equal(status_with(5, PASSCODE("975310")), 200);
 }
 
-static unsigned hashes_so_far(void)
-{
-    struct scrape scrape;
-    struct test_response response;
-    struct test_client *client = connect_plain(server.admin_port);
-    assert_true(test_client_request(client, "GET", "/metrics", NULL, NULL, &response));
-    scrape_read(&scrape, response.body);
-    test_response_release(&response);
-    test_client_close(client);
-    double count = value_of(&scrape, "xacthuc_passcode_hashes_total");
-    scrape_free(&scrape);
-    return (unsigned)count;
-}
-
-/* Workers count once a second: until nothing more has come for three. */
-static unsigned hashes_at_rest(void)
-{
-    unsigned before = hashes_so_far(), now = before, same = 0;
-    for (unsigned i = 0; i < 100 && same < 12; i++) {
-        sleep_ms(250);
-        now = hashes_so_far();
-        same = now == before ? same + 1 : 0;
-        before = now;
-    }
-    return now;
-}
-
 /* Whoever may not be let in now could read off the time that his guess was right. */
 static void a_wrong_old_passcode_takes_as_many_hashes_as_a_right_one(void **state)
 {
     (void)state;
-    unsigned before = hashes_at_rest();
+    unsigned before = hashes_at_rest(&server);
     must_not("passcode", 6, ",\"passcode\":\"246810\",\"factors\":[" PASSCODE("passwore") "]", 401,
              "authentication_failed");
-    unsigned wrong = hashes_at_rest() - before;
+    unsigned wrong = hashes_at_rest(&server) - before;
     must("passcode", 6, ",\"passcode\":\"246810\",\"factors\":[" PASSCODE("password") "]",
          "\"passcode\":true}");
-    unsigned right = hashes_at_rest() - before - wrong;
+    unsigned right = hashes_at_rest(&server) - before - wrong;
     assert_int_equal(wrong, 2);
     assert_int_equal(right, 2);
     assert_int_equal(status_with(6, PASSCODE("passwore")), 401);

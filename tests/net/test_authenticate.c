@@ -124,6 +124,29 @@ static void passcode_goes_on_after_it_was_hashed_anew(void **state)
     expect(&response, 200, "\"amr\":[\"pwd\"]");
 }
 
+/* A second hash is made only behind a success, and once: whose account waits cannot be told by it that the guess
+ * was right. */
+static void hash_is_made_anew_only_after_the_verdict(void **state)
+{
+    (void)state;
+    static const char *const tries[] = {PASSCODE("passwore"), PASSCODE("password"),
+                                        PASSCODE("password")};
+    struct test_response response;
+    unsigned before = hashes_at_rest(&server);
+    for (unsigned i = 0; i < 3; i++) {
+        (void)authenticate(portal, citizen_id(33), "portal", "portal.login", tries[i], &response);
+        expect(&response, i == 0 ? 401 : 200, "");
+    }
+    unsigned after = hashes_at_rest(&server);
+    assert_int_equal(after - before, 4); /* one each, and one behind the first success */
+    for (unsigned i = 0; i < 6; i++) {
+        (void)authenticate(portal, citizen_id(34), "portal", "portal.login",
+                           i < 5 ? tries[0] : tries[1], &response);
+        expect(&response, 401, "authentication_failed");
+    }
+    assert_int_equal(hashes_at_rest(&server) - after, 6); /* the last was right, and it waits */
+}
+
 static void subject_of(const char *partner, unsigned n, char sub[64])
 {
     struct test_response response;
@@ -562,6 +585,7 @@ int main(void)
         cmocka_unit_test(each_factor_alone_is_level_1),
         cmocka_unit_test(two_factors_are_level_2),
         cmocka_unit_test(passcode_goes_on_after_it_was_hashed_anew),
+        cmocka_unit_test(hash_is_made_anew_only_after_the_verdict),
         cmocka_unit_test(subject_is_another_for_each_partner),
         cmocka_unit_test(every_failure_looks_the_same),
         cmocka_unit_test(no_passcode_is_answered_before_its_step),

@@ -52,7 +52,7 @@ static void note(const struct xt_deferred *deferred, struct xt_call *call)
 
 static void handle_later(struct xt_call *call, struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct memory), finish, note};
+    static const struct xt_deferred_kind kind = {sizeof(struct memory), finish, note, NULL};
     struct xt_deferred *deferred = xt_deferred_open(call, &kind, answer);
     if (deferred == NULL) {
         return;
