@@ -192,7 +192,7 @@ static void send_question(struct xt_deferred *deferred, const struct asked *aske
 
 static void ask(struct xt_call *call, const struct asked *asked, struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct question), finish_question};
+    static const struct xt_deferred_kind kind = {sizeof(struct question), finish_question, NULL, NULL};
     struct xt_register people;
     struct xt_id subject;
     uint8_t random[AUTH_REQ_ID];
@@ -325,7 +325,7 @@ static void finish_taking(struct xt_deferred *deferred, struct xt_call *call,
 static void take(struct xt_call *call, const struct xt_backchannel *request,
                  struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct taking), finish_taking};
+    static const struct xt_deferred_kind kind = {sizeof(struct taking), finish_taking, NULL, NULL};
     uint8_t body[XT_ACCOUNT_BODY_MAX];
     struct xt_event event;
     struct xt_deferred *deferred = xt_deferred_open(call, &kind, answer);

@@ -184,7 +184,7 @@ static void send_decision(struct xt_call *call, const struct xt_decision_request
                           struct xt_id subject, const struct xt_account_proof *proof,
                           struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct deciding), finish};
+    static const struct xt_deferred_kind kind = {sizeof(struct deciding), finish, NULL, NULL};
     uint8_t body[XT_ACCOUNT_BODY_MAX];
     struct xt_event event;
     struct xt_assurance assurance;
