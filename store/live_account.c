@@ -82,7 +82,7 @@ static enum xt_status look(struct xt_live *live, struct attempt *attempt)
 
 static enum xt_attempt decide(const struct xt_live *live, const struct attempt *attempt)
 {
-    if (xt_throttle_wait_ms(&attempt->record.throttle, live->time_ms) != 0) {
+    if (xt_live_throttle_wait(&attempt->record, live->time_ms) != 0) {
         return XT_ATTEMPT_THROTTLED;
     }
     if (attempt->subject != XT_SUBJECT_PERSON || !xt_live_account_is_open(attempt->person) ||
@@ -98,6 +98,9 @@ static enum xt_attempt decide(const struct xt_live *live, const struct attempt *
 static int count_failure(struct xt_live *live, struct attempt *attempt)
 {
     xt_throttle_failed(&attempt->record.throttle, live->time_ms);
+    if ((attempt->told->proof.factors & XT_FACTOR_PASSCODE) != 0) {
+        xt_throttle_failed(&attempt->record.passcode, live->time_ms);
+    }
     attempt->record.nobody = attempt->subject != XT_SUBJECT_PERSON;
     return xt_live_throttle_put(live, attempt->told->subject, &attempt->record);
 }
@@ -121,7 +124,7 @@ static int take_attempt(struct xt_live *live, const struct xt_account_event *tol
     if (outcome->attempt != XT_ATTEMPT_PASSED) {
         return end_attempt(live, &attempt, outcome->attempt);
     }
-    int code = xt_live_throttle_forget(live, told->subject);
+    int code = xt_live_throttle_passed(live, told->subject, told->proof.factors, &attempt.record);
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
 }
 
@@ -150,16 +153,17 @@ static int reset_attempts(struct xt_live *live, const struct xt_account_event *t
 }
 
 static int write_change(struct xt_live *live, const struct xt_account_event *told, unsigned before,
-                        const struct xt_person *person, uint64_t at_ms)
+                        struct attempt *shown, uint64_t at_ms)
 {
-    unsigned after = person->locks;
+    unsigned after = shown->person->locks;
     int code = xt_live_write_account(live);
     if (code == 0) {
         code = xt_live_note_locks(live, told->subject.value, before, after, at_ms, told->actor);
     }
-    bool shown = told->proof.factors != 0;
-    if (code == 0 && (shown || resets_attempts(told->type))) {
+    if (code == 0 && resets_attempts(told->type)) {
         code = xt_live_throttle_forget(live, told->subject);
+    } else if (code == 0 && told->proof.factors != 0) {
+        code = xt_live_throttle_passed(live, told->subject, told->proof.factors, &shown->record);
     }
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
 }
@@ -204,7 +208,7 @@ static int change_person(struct xt_live *live, const struct xt_account_event *to
     unsigned before = shown.subject == XT_SUBJECT_PERSON ? shown.person->locks : 0;
     enum xt_conflict conflict = xt_account_event_apply(told, shown.subject, shown.person);
     return conflict != XT_CONFLICT_NONE ? xt_live_refuse(outcome, conflict)
-                                        : write_change(live, told, before, shown.person, at_ms);
+                                        : write_change(live, told, before, &shown, at_ms);
 }
 
 /* ---- tokens ------------------------------------------------------------------------------------ */
@@ -265,6 +269,13 @@ int xt_live_take_account(struct xt_live *live, const struct xt_event *event,
 
 /* ---- events of the register -------------------------------------------------------------------- */
 
+static void keep_worse(struct xt_throttle *count, const struct xt_throttle *other)
+{
+    if (other->failures > count->failures) {
+        *count = *other;
+    }
+}
+
 /* Failures go along, so that a new number is no fresh start; if somebody has guessed at it already, the worse of
  * the two counts. What cannot be read is left behind. */
 static int move_failures(struct xt_live *live, uint64_t from, uint64_t to)
@@ -276,9 +287,9 @@ static int move_failures(struct xt_live *live, uint64_t from, uint64_t to)
     if (xt_live_throttle_get(live, old, &moved) != XT_OK || !moved.there) {
         return 0;
     }
-    if (xt_live_throttle_get(live, new, &there) == XT_OK &&
-        there.throttle.failures > moved.throttle.failures) {
-        moved.throttle = there.throttle;
+    if (xt_live_throttle_get(live, new, &there) == XT_OK) {
+        keep_worse(&moved.throttle, &there.throttle);
+        keep_worse(&moved.passcode, &there.passcode);
     }
     moved.nobody = false;
     int code = xt_live_throttle_put(live, new, &moved);

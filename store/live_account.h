@@ -17,7 +17,8 @@
  *                                                   -> unusable      a failure
  *   a challenge that was used before, or is over    -> used          a failure
  *   the worker found it wrong                       -> failed        a failure
- *   else                                            -> passed        failures begin anew
+ *   else                                            -> passed        failures begin anew; those with a passcode only
+ *                                                                  where it was shown
  *   Its challenges are used up in every case. Every attempt is committed and has its line in the log, so that
  *   none of these takes another time than the others. An account that is stopped (core/throttle) begins anew by
  *   activated, passcode_set or unlocked.
@@ -72,7 +73,8 @@ void xt_live_factor_digest(const struct xt_live *live, enum xt_factor factor, st
 
 /* ---- readers; XT_NOT_FOUND: nothing is there; XT_CORRUPT, XT_IO ---------------------------------- */
 
-/* Failed attempts at an id: resolved to a person's number, or, of nobody, as asked. Nothing is zero, and XT_OK. */
+/* Failed attempts at an id: resolved to a person's number, or, of nobody, as asked: of all and of those with a
+ * passcode the more. Nothing is zero, and XT_OK. */
 XT_MUST_USE enum xt_status xt_live_throttle(const struct xt_live *live, struct xt_id subject,
                                             struct xt_throttle *throttle);
 

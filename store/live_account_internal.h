@@ -1,7 +1,8 @@
 /* store/live_account_internal: what the parts of store/live_account share. Private to it and to its tests.
  *
  *   in `state`                 key            fields
- *   XT_LIVE_THROTTLE           subject 6      failures 4 | last 8 | nobody 1
+ *   XT_LIVE_THROTTLE           subject 6      failures 4 | last 8, of all; the same of
+ *                                             those with a passcode | nobody 1
  *   XT_LIVE_NONCE              nonce 16       expires 8
  *   XT_LIVE_REVOKED_TOKEN      jti 16         expires 8
  *   XT_LIVE_LOCK_FACTS         number 5       reason 1 | at 8 | actor size 1 | actor, each
@@ -31,15 +32,23 @@ XT_MUST_USE int xt_live_put_until(struct xt_live *live, enum xt_live_kind kind, 
 
 /* ---- throttles -------------------------------------------------------------------------------- */
 
+/* Failures in a row are counted twice: of all attempts, and of those in which a passcode was shown, which only one that
+ * passes with the passcode ends: whoever has the device alone could else guess at it for ever (NIST SP 800-63B-4,
+ * section 3.2.2: by authenticator). */
 struct xt_live_throttle_record {
-    struct xt_throttle throttle;
+    struct xt_throttle throttle, passcode;
     bool there, nobody;
 };
+/* The longer of both waits, as xt_throttle_wait_ms. */
+uint64_t xt_live_throttle_wait(const struct xt_live_throttle_record *record, uint64_t now_ms);
 /* Nothing: XT_OK, and not there. */
 XT_MUST_USE enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id subject,
                                                 struct xt_live_throttle_record *record);
 XT_MUST_USE int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
                                      const struct xt_live_throttle_record *record);
+/* An attempt passed that showed these factors. */
+XT_MUST_USE int xt_live_throttle_passed(struct xt_live *live, struct xt_id subject,
+                                        unsigned factors, struct xt_live_throttle_record *record);
 XT_MUST_USE int xt_live_throttle_forget(struct xt_live *live, struct xt_id subject);
 
 /* ---- proofs ----------------------------------------------------------------------------------- */

@@ -21,6 +21,25 @@ void xt_live_factor_digest(const struct xt_live *live, enum xt_factor factor, st
 
 /* ---- throttles --------------------------------------------------------------------------------- */
 
+static void take_count(struct xt_taker *taker, struct xt_throttle *count)
+{
+    count->failures = (uint32_t)xt_take(taker, 4);
+    count->last_ms = xt_take(taker, 8);
+}
+
+static void write_count(struct xt_writer *writer, const struct xt_throttle *count)
+{
+    xt_put(writer, count->failures, 4);
+    xt_put(writer, count->last_ms, 8);
+}
+
+uint64_t xt_live_throttle_wait(const struct xt_live_throttle_record *record, uint64_t now_ms)
+{
+    uint64_t all = xt_throttle_wait_ms(&record->throttle, now_ms);
+    uint64_t passcode = xt_throttle_wait_ms(&record->passcode, now_ms);
+    return all > passcode ? all : passcode;
+}
+
 enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id subject,
                                     struct xt_live_throttle_record *record)
 {
@@ -35,8 +54,8 @@ enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id sub
         return status == XT_NOT_FOUND ? XT_OK : status;
     }
     struct xt_taker taker = xt_taker_over(xt_span_of(fields, size));
-    record->throttle.failures = (uint32_t)xt_take(&taker, 4);
-    record->throttle.last_ms = xt_take(&taker, 8);
+    take_count(&taker, &record->throttle);
+    take_count(&taker, &record->passcode);
     record->nobody = xt_take(&taker, 1) != 0;
     record->there = true;
     return xt_taken_all(&taker) ? XT_OK : XT_CORRUPT;
@@ -47,10 +66,10 @@ int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
                          const struct xt_live_throttle_record *record)
 {
     uint8_t key[XT_SUBJECT_KEY];
-    uint8_t fields[13];
+    uint8_t fields[25];
     struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
-    xt_put(&writer, record->throttle.failures, 4);
-    xt_put(&writer, record->throttle.last_ms, 8);
+    write_count(&writer, &record->throttle);
+    write_count(&writer, &record->passcode);
     xt_put(&writer, record->nobody, 1);
     xt_live_subject_key(subject, key);
     struct xt_span name = xt_span_of(key, sizeof(key));
@@ -59,6 +78,18 @@ int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
                ? xt_live_put_due(live, XT_LIVE_THROTTLE, name,
                                  record->throttle.last_ms + XT_LIVE_NOBODY_MS)
                : code;
+}
+
+int xt_live_throttle_passed(struct xt_live *live, struct xt_id subject, unsigned factors,
+                            struct xt_live_throttle_record *record)
+{
+    xt_throttle_succeeded(&record->throttle);
+    record->nobody = false;
+    if ((factors & XT_FACTOR_PASSCODE) != 0) {
+        xt_throttle_succeeded(&record->passcode);
+    }
+    return record->passcode.failures == 0 ? xt_live_throttle_forget(live, subject)
+                                          : xt_live_throttle_put(live, subject, record);
 }
 
 int xt_live_throttle_forget(struct xt_live *live, struct xt_id subject)
@@ -73,7 +104,8 @@ enum xt_status xt_live_throttle(const struct xt_live *live, struct xt_id subject
 {
     struct xt_live_throttle_record record;
     enum xt_status status = xt_live_throttle_get(live, subject, &record);
-    *throttle = record.throttle;
+    *throttle =
+        record.passcode.failures > record.throttle.failures ? record.passcode : record.throttle;
     return status;
 }
 

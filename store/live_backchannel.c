@@ -172,7 +172,7 @@ static enum xt_status proof_counts(struct xt_live *live, const struct xt_account
         status = load_open(live, request, &person);
     }
     *counts = status == XT_OK && !used && person != NULL &&
-              xt_throttle_wait_ms(&record.throttle, live->time_ms) == 0 &&
+              xt_live_throttle_wait(&record, live->time_ms) == 0 &&
               xt_live_proof_is_his(live, &told->proof, person);
     return status;
 }

@@ -57,6 +57,7 @@ static enum xt_status read_throttle(struct xt_span fields, struct due *due)
     struct xt_taker taker = xt_taker_over(fields);
     (void)xt_take(&taker, 4);
     uint64_t last_ms = xt_take(&taker, 8);
+    (void)xt_take_bytes(&taker, 12); /* of passcodes: of one of those */
     bool nobody = xt_take(&taker, 1) != 0;
     due->until_ms = nobody ? last_ms + XT_LIVE_NOBODY_MS : 0;
     return xt_taken_all(&taker) ? XT_OK : XT_CORRUPT;

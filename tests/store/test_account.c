@@ -262,6 +262,56 @@ static void a_success_an_unlocking_or_a_new_passcode_begin_anew(void **state)
     in_child(reset_each_way);
 }
 
+/* Without a challenge. */
+static struct xt_account_event guess(unsigned person, bool passed)
+{
+    struct xt_account_event event = about(XT_ACCOUNT_ATTEMPT, person);
+    event.passed = passed;
+    add_factor(&event.proof, XT_FACTOR_PASSCODE, PHC);
+    return event;
+}
+
+static void guess_between_successes(void)
+{
+    open_accounts();
+    make_account(1);
+    struct xt_account_event wrong = guess(1, false);
+    struct xt_account_event right = guess(1, true);
+    struct xt_account_event device = about(XT_ACCOUNT_DEVICE_ADDED, 1);
+    for (unsigned i = 0; i < 3; i++) {
+        assert_int_equal(tell(&wrong).attempt, XT_ATTEMPT_FAILED);
+        assert_int_equal(try(1, true), XT_ATTEMPT_PASSED); /* with the device */
+        assert_int_equal(failures_of(id_of(1)), i + 1);
+    }
+    device.device_id = xt_span_of_string("tablet");
+    device.key = xt_span_of_string("another key");
+    device.proof = attempt(1, true).proof; /* nor does a change with it */
+    assert_int_equal(tell(&device).attempt, XT_ATTEMPT_PASSED);
+    assert_int_equal(failures_of(id_of(1)), 3);
+    assert_int_equal(tell(&right).attempt, XT_ATTEMPT_PASSED);
+    assert_int_equal(failures_of(id_of(1)), 0);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(try(1, true), XT_ATTEMPT_PASSED);
+        assert_int_equal(tell(&wrong).attempt, XT_ATTEMPT_FAILED);
+    }
+    assert_int_equal(try(1, true), XT_ATTEMPT_THROTTLED); /* both wait */
+    assert_int_equal(tell(&right).attempt, XT_ATTEMPT_THROTTLED);
+    assert_int_equal(wait_of(id_of(1)), XT_THROTTLE_FIRST_MS);
+    change_by_register(EVENT("a", "number_replaced", "1", "{\"new_id\":\"001090000901\"}"));
+    assert_int_equal(failures_of(id_of(901)), 5);
+    struct xt_account_event passcode = about(XT_ACCOUNT_PASSCODE_SET, 901);
+    passcode.passcode = xt_span_of_string(PHC);
+    must(&passcode);
+    assert_int_equal(failures_of(id_of(901)), 0);
+    close_accounts();
+}
+
+static void a_device_does_not_make_up_for_wrong_passcodes(void **state)
+{
+    (void)state;
+    in_child(guess_between_successes);
+}
+
 static void use_challenges(void)
 {
     open_accounts();
@@ -803,6 +853,7 @@ int main(void)
         WITH_PEOPLE(a_new_number_takes_failures_and_locks_along),
         WITH_PEOPLE(a_hundred_failures_stop_an_account_until_it_is_reset),
         WITH_PEOPLE(a_success_an_unlocking_or_a_new_passcode_begin_anew),
+        WITH_PEOPLE(a_device_does_not_make_up_for_wrong_passcodes),
         WITH_PEOPLE(a_challenge_counts_once),
         WITH_PEOPLE(a_challenge_shown_too_early_is_used_up_and_not_counted),
         WITH_PEOPLE(what_is_not_his_any_more_is_a_failure),
