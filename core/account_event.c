@@ -201,8 +201,13 @@ static bool read_subject(struct xt_taker *taker, struct xt_id *subject)
     return sound && (kind == XT_ID_PERSONAL || subject->value < XT_WIRE_NINE_DIGITS_END);
 }
 
-/* Of a challenge that was signed there is a nonce; a passcode needs none. */
-static bool read_proof(struct xt_taker *taker, struct xt_account_proof *proof)
+/* A challenge for each factor that signs one; a passcode needs none. */
+static unsigned challenges_of(unsigned factors)
+{
+    return ((factors & XT_FACTOR_DEVICE_KEY) != 0) + ((factors & XT_FACTOR_CARD_CHIP) != 0);
+}
+
+static bool read_factors(struct xt_taker *taker, struct xt_account_proof *proof)
 {
     proof->factors = (unsigned)xt_take(taker, 1);
     if (proof->factors == 0 || proof->factors >= 1U << XT_FACTOR_COUNT) {
@@ -220,6 +225,11 @@ static bool read_proof(struct xt_taker *taker, struct xt_account_proof *proof)
         sound = read_expiry(taker, &proof->nonces[i].expires_ms);
     }
     return sound && !taker->bad;
+}
+
+static bool read_proof(struct xt_taker *taker, struct xt_account_proof *proof)
+{
+    return read_factors(taker, proof) && proof->nonce_count == challenges_of(proof->factors);
 }
 
 static bool read_shown(struct xt_taker *taker, struct xt_account_proof *proof)
@@ -285,6 +295,7 @@ static bool read_change(struct xt_taker *taker, struct xt_account_event *event)
     }
 }
 
+/* What was signed is told by its id, which is given once; there may be a challenge as well. */
 static bool read_consent(struct xt_taker *taker, struct xt_account_event *event)
 {
     bool sound = read_number(taker, &event->subject);
@@ -292,7 +303,7 @@ static bool read_consent(struct xt_taker *taker, struct xt_account_event *event)
     sound = sound && read_expiry(taker, &event->expires_ms);
     event->attributes = (uint32_t)xt_take(taker, 4);
     return sound && event->attributes != 0 && read_name(taker, &event->partner) &&
-           read_name(taker, &event->purpose) && read_proof(taker, &event->proof) &&
+           read_name(taker, &event->purpose) && read_factors(taker, &event->proof) &&
            event->proof.factors == XT_FACTOR_DEVICE_KEY;
 }
 

@@ -108,7 +108,8 @@ struct xt_account_event {
  *   backchannel_decided  id 16 | approved 1 | acr 1 | proof
  *   backchannel_taken    id 16
  *   passcode_rehashed    number 5 | digest 16 | the rest: PHC text
- *   proof: factors 1 | a digest 16 each | nonces 1 | nonce 16, expires 8 each
+ *   proof: factors 1 | a digest 16 each | nonces 1 | nonce 16, expires 8 each: one for each of device_key and
+ *          card_chip; of a consent any number
  *
  * There is one way to write an event, and the decoder takes nothing else. */
 #define XT_ACCOUNT_BODY_MAX 2048

@@ -216,17 +216,14 @@ static int change_person(struct xt_live *live, const struct xt_account_event *to
 static int revoke_token(struct xt_live *live, const struct xt_account_event *told,
                         struct xt_live_outcome *outcome)
 {
-    uint8_t fields[8];
-    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
     if (told->expires_ms > live->time_ms + XT_LIVE_TOKEN_MOST_MS) {
         return xt_live_refuse(outcome, XT_CONFLICT_EXPIRED);
     }
     if (told->expires_ms <= live->time_ms) {
         return 0; /* over by itself */
     }
-    xt_put(&writer, told->expires_ms, 8);
-    return xt_live_put_until(live, XT_LIVE_REVOKED_TOKEN, xt_span_of(told->id, XT_ACCOUNT_ID),
-                             xt_written(&writer), told->expires_ms);
+    return xt_live_put_expiry(live, XT_LIVE_REVOKED_TOKEN, xt_span_of(told->id, XT_ACCOUNT_ID),
+                              told->expires_ms);
 }
 
 enum xt_status xt_live_token_is_revoked(const struct xt_live *live,

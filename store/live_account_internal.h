@@ -30,6 +30,10 @@ XT_MUST_USE int xt_live_put_due(struct xt_live *live, enum xt_live_kind kind, st
 XT_MUST_USE int xt_live_put_until(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
                                   struct xt_span fields, uint64_t at_ms);
 
+/* A record that says no more than until when; who tells it again cannot make that earlier. */
+XT_MUST_USE int xt_live_put_expiry(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                                   uint64_t expires_ms);
+
 /* ---- throttles -------------------------------------------------------------------------------- */
 
 /* Failures in a row are counted twice: of all attempts, and of those in which a passcode was shown, which only one that

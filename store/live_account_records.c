@@ -141,15 +141,11 @@ int xt_live_proof_use_up(struct xt_live *live, const struct xt_account_proof *pr
     int code = 0;
     for (unsigned i = 0; code == 0 && i < proof->nonce_count; i++) {
         uint64_t expires_ms = proof->nonces[i].expires_ms;
-        uint8_t fields[8];
-        struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
         if (expires_ms <= live->time_ms || expires_ms > live->time_ms + XT_LIVE_NONCE_MOST_MS) {
             continue;
         }
-        xt_put(&writer, expires_ms, 8);
-        code = xt_live_put_until(live, XT_LIVE_NONCE,
-                                 xt_span_of(proof->nonces[i].bytes, XT_ACCOUNT_ID),
-                                 xt_written(&writer), expires_ms);
+        code = xt_live_put_expiry(live, XT_LIVE_NONCE,
+                                  xt_span_of(proof->nonces[i].bytes, XT_ACCOUNT_ID), expires_ms);
     }
     return code;
 }

@@ -41,6 +41,23 @@ int xt_live_put_until(struct xt_live *live, enum xt_live_kind kind, struct xt_sp
     return code == 0 ? xt_live_put_due(live, kind, key, at_ms) : code;
 }
 
+int xt_live_put_expiry(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
+                       uint64_t expires_ms)
+{
+    uint8_t there[XT_LIVE_RECORD_MAX];
+    uint8_t fields[8];
+    size_t size;
+    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
+    if (xt_live_get(live, kind, key, there, &size, NULL) == XT_OK && size == sizeof(fields)) {
+        struct xt_taker taker = xt_taker_over(xt_span_of(there, size));
+        if (xt_take(&taker, 8) >= expires_ms) {
+            return 0;
+        }
+    }
+    xt_put(&writer, expires_ms, 8);
+    return xt_live_put_until(live, kind, key, xt_written(&writer), expires_ms);
+}
+
 /* ---- one record -------------------------------------------------------------------------------- */
 
 /* A record that is due, and until when it is good: 0 is for good. Whatever does not open stays where it is: the

@@ -16,6 +16,11 @@ static struct xt_span text(const char *chars)
     return xt_span_of_string(chars);
 }
 
+static unsigned challenges_of(unsigned factors)
+{
+    return (factors >> 1 & 1U) + (factors >> 2);
+}
+
 static struct xt_account_proof proof_of(unsigned factors, unsigned nonces)
 {
     struct xt_account_proof proof = {.factors = factors, .nonce_count = nonces};
@@ -127,7 +132,7 @@ static void a_change_of_somebody_who_was_there_needs_no_proof(void **state)
     for (unsigned type = XT_ACCOUNT_DEVICE_ADDED; type <= XT_ACCOUNT_PASSCODE_SET; type++) {
         struct xt_account_event event = sample((enum xt_account_type)type);
         for (unsigned factors = 0; factors < 1U << XT_FACTOR_COUNT; factors++) {
-            event.proof = proof_of(factors, factors == 0 ? 0 : 1);
+            event.proof = proof_of(factors, challenges_of(factors));
             assert_true(is_taken(&event));
         }
     }
@@ -206,6 +211,9 @@ SPOIL(no_device, event->device_id = xt_span_of(NULL, 0))
 SPOIL(a_control_character, event->device_id = xt_span_of_string("a\nb"))
 SPOIL(another_hash, event->passcode = xt_span_of_string("$2b$12$abc"))
 SPOIL(no_hash, event->passcode = xt_span_of(NULL, 0))
+SPOIL(a_key_without_a_challenge, event->proof.nonce_count = 0)
+SPOIL(a_challenge_too_many, event->proof.nonce_count = 2)
+SPOIL(a_card_without_a_challenge, event->proof.nonce_count = 1)
 SPOIL(no_factor, event->proof.factors = 0)
 SPOIL(a_factor_too_many, event->proof.factors = 8)
 SPOIL(after_all_days, event->expires_ms = XT_ACCOUNT_TIME_MAX + 1)
@@ -245,6 +253,12 @@ static void what_no_sender_may_say_is_no_event(void **state)
     refuse(XT_ACCOUNT_PASSCODE_REHASHED, another_hash);
     refuse(XT_ACCOUNT_PASSCODE_REHASHED, no_hash);
     refuse(XT_ACCOUNT_PASSCODE_REHASHED, a_13th_digit);
+    for (unsigned i = 0; i < 2; i++) {
+        enum xt_account_type type = i == 0 ? XT_ACCOUNT_ATTEMPT : XT_ACCOUNT_DEVICE_ADDED;
+        refuse(type, a_key_without_a_challenge);
+        refuse(type, a_challenge_too_many);
+    }
+    refuse(XT_ACCOUNT_BACKCHANNEL_DECIDED, a_card_without_a_challenge);
     refuse(XT_ACCOUNT_ATTEMPT, no_factor);
     refuse(XT_ACCOUNT_ATTEMPT, a_factor_too_many);
     refuse(XT_ACCOUNT_TOKEN_REVOKED, after_all_days);

@@ -437,6 +437,7 @@ static struct xt_account_event sample(enum xt_account_type type)
     told.attributes = 1;
     told.expires_ms = clock_now() + 60000;
     told.proof.factors = XT_FACTOR_DEVICE_KEY;
+    told.proof.nonce_count = 1;
     told.approved = true;
     told.acr = 1;
     xt_random(told.id, sizeof(told.id));
