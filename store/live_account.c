@@ -62,11 +62,21 @@ struct attempt {
     bool used;
 };
 
+/* Of all others the count is not even read: an account can be locked when that is damaged. */
+static bool counts_attempts(const struct xt_account_event *told)
+{
+    return told->type == XT_ACCOUNT_ATTEMPT || told->proof.factors != 0 ||
+           (told->type == XT_ACCOUNT_UNLOCKED && told->reason == 0);
+}
+
 /* Everything that may refuse the event itself. A CMND is only told of where it names nobody. */
 static enum xt_status look(struct xt_live *live, struct attempt *attempt)
 {
     const struct xt_account_event *told = attempt->told;
-    enum xt_status status = xt_live_throttle_get(live, told->subject, &attempt->record);
+    enum xt_status status = XT_OK;
+    if (counts_attempts(told)) {
+        status = xt_live_throttle_get(live, told->subject, &attempt->record);
+    }
     if (status == XT_OK) {
         status = xt_live_proof_is_used(live, &told->proof, &attempt->used);
     }

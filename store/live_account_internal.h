@@ -79,7 +79,7 @@ XT_MUST_USE enum xt_status xt_live_ids_get(const struct xt_live *live, enum xt_l
                                            struct xt_id subject, struct xt_live_ids *ids);
 XT_MUST_USE int xt_live_ids_put(struct xt_live *live, enum xt_live_kind kind, struct xt_id subject,
                                 const struct xt_live_ids *ids);
-/* Takes one out, if it is there. */
+/* Takes one out, if it is there. A list that does not open stays as it is: the check of the store finds it. */
 XT_MUST_USE int xt_live_ids_drop(struct xt_live *live, enum xt_live_kind kind, struct xt_id subject,
                                  const uint8_t id[XT_ACCOUNT_ID]);
 

@@ -1,4 +1,5 @@
 /* Small records of accounts: throttles, nonces, lists of ids, facts of locks. */
+#include <errno.h>
 #include <lmdb.h>
 
 #include "core/little_endian.h"
@@ -221,7 +222,7 @@ int xt_live_ids_drop(struct xt_live *live, enum xt_live_kind kind, struct xt_id 
     struct xt_live_ids ids;
     enum xt_status status = xt_live_ids_get(live, kind, subject, &ids);
     if (status != XT_OK) {
-        return MDB_CORRUPTED;
+        return status == XT_IO ? EIO : 0;
     }
     for (unsigned i = 0; i < ids.count; i++) {
         if (memcmp(ids.ids[i], id, XT_ACCOUNT_ID) == 0) {

@@ -660,6 +660,54 @@ static void what_is_over_is_swept_away_in_steps(void **state)
     in_child(sweep_much);
 }
 
+/* A record of this kind that holds no such thing. */
+static void damage(enum xt_live_kind kind, unsigned person)
+{
+    uint8_t key[XT_SUBJECT_KEY];
+    xt_live_subject_key(id_of(person), key);
+    int code = xt_live_begin_write(live);
+    live->active = code == 0;
+    code = code == 0 ? xt_live_put(live, kind, xt_span_of(key, sizeof(key)), xt_span_of_string("x"))
+                     : code;
+    assert_int_equal(xt_live_end_write(live, code), 0);
+    live->active = false;
+}
+
+static void damage_records(void)
+{
+    open_accounts();
+    make_account(1);
+    struct xt_account_event consent = about(XT_ACCOUNT_CONSENT_GIVEN, 1);
+    consent.partner = consent.purpose = xt_span_of_string("bank");
+    consent.attributes = 1;
+    consent.expires_ms = now_ms + 60 * SECOND;
+    add_factor(&consent.proof, XT_FACTOR_DEVICE_KEY, KEY);
+    must(&consent);
+    damage(XT_LIVE_CONSENTS_OF, 1);
+    now_ms += 300 * SECOND;
+    sweep_all();
+    struct xt_consent gone;
+    assert_int_equal(xt_live_begin_look(live), XT_OK);
+    assert_int_equal(xt_live_consent(live, consent.id, &gone), XT_NOT_FOUND);
+    xt_live_end_look(live);
+    damage(XT_LIVE_THROTTLE, 1);
+    struct xt_account_event device = attempt(1, true);
+    assert_int_equal(tell(&device).status, XT_CORRUPT);
+    struct xt_account_event lock = about(XT_ACCOUNT_LOCKED, 1);
+    lock.reason = XT_LOCK_HOLDER;
+    must(&lock);
+    lock.type = XT_ACCOUNT_UNLOCKED; /* which begins to count anew */
+    must(&lock);
+    assert_int_equal(try(1, true), XT_ATTEMPT_PASSED);
+    close_accounts();
+}
+
+static void a_damaged_record_stops_nothing_but_what_needs_it(void **state)
+{
+    (void)state;
+    in_child(damage_records);
+}
+
 /* ---- tokens and keys ---------------------------------------------------------------------------- */
 
 static bool is_revoked(const uint8_t jti[XT_ACCOUNT_ID])
@@ -874,6 +922,7 @@ int main(void)
         WITH_PEOPLE(an_attempt_sent_again_is_not_counted_again),
         WITH_PEOPLE(failures_at_a_number_that_nobody_has_go_after_a_day),
         WITH_PEOPLE(what_is_over_is_swept_away_in_steps),
+        WITH_PEOPLE(a_damaged_record_stops_nothing_but_what_needs_it),
         WITH_PEOPLE(a_revoked_token_is_remembered_until_it_is_over),
         WITH_PEOPLE(a_person_has_another_name_for_each_partner),
         WITH_PEOPLE(a_new_master_key_changes_nothing_for_accounts),
