@@ -283,12 +283,16 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
-    if (deferred->status == XT_DENIED) {
-        xt_call_refuse(call, xt_problem_of_conflict(deferred->outcome.conflict), NULL, answer);
-    } else if (change->passed && change->proof.factors != 0 && attempt == XT_ATTEMPT_NONE) {
+    enum xt_conflict conflict = deferred->outcome.conflict;
+    bool in_vain = attempt == XT_ATTEMPT_IN_VAIN;
+    bool shown = change->proof.factors != 0;
+    if ((in_vain && conflict == XT_CONFLICT_NONE) ||
+        (change->passed && shown && attempt == XT_ATTEMPT_NONE && deferred->status != XT_DENIED)) {
         /* Of an attempt that nobody knows any more: it may be done. */
         xt_call_refuse(call, XT_PROBLEM_OUTCOME_UNKNOWN, NULL, answer);
-    } else if (!change->passed || (change->proof.factors != 0 && attempt != XT_ATTEMPT_PASSED)) {
+    } else if (in_vain || deferred->status == XT_DENIED) {
+        xt_call_refuse(call, xt_problem_of_conflict(conflict), NULL, answer);
+    } else if (!change->passed || (shown && attempt != XT_ATTEMPT_PASSED)) {
         xt_call_refuse(call, XT_PROBLEM_AUTHENTICATION_FAILED, NULL, answer);
     } else {
         call->entry.sequence = deferred->outcome.sequence;

@@ -82,6 +82,7 @@ enum xt_attempt {
     XT_ATTEMPT_UNUSABLE,
     XT_ATTEMPT_USED,
     XT_ATTEMPT_THROTTLED,
+    XT_ATTEMPT_IN_VAIN, /* it passed; the change that it was shown for cannot be made: `conflict`, not in duplicates */
     XT_ATTEMPT_COUNT
 };
 

@@ -122,6 +122,13 @@ static int end_attempt(struct xt_live *live, struct attempt *attempt, enum xt_at
     return code == 0 ? xt_live_proof_use_up(live, &attempt->told->proof) : code;
 }
 
+static int pass_attempt(struct xt_live *live, struct attempt *attempt)
+{
+    const struct xt_account_event *told = attempt->told;
+    int code = xt_live_throttle_passed(live, told->subject, told->proof.factors, &attempt->record);
+    return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
+}
+
 static int take_attempt(struct xt_live *live, const struct xt_account_event *told,
                         struct xt_live_outcome *outcome)
 {
@@ -134,8 +141,7 @@ static int take_attempt(struct xt_live *live, const struct xt_account_event *tol
     if (outcome->attempt != XT_ATTEMPT_PASSED) {
         return end_attempt(live, &attempt, outcome->attempt);
     }
-    int code = xt_live_throttle_passed(live, told->subject, told->proof.factors, &attempt.record);
-    return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
+    return pass_attempt(live, &attempt);
 }
 
 /* ---- changes ----------------------------------------------------------------------------------- */
@@ -192,7 +198,9 @@ static bool may_rehash(const struct xt_live *live, const struct xt_account_event
     return may;
 }
 
-/* What the person showed for a change counts as an attempt: where it does not pass, that is all that is done. */
+/* What the person showed for a change counts as an attempt: where it does not pass, that is all that is done. Where
+ * it passes and the change cannot be made (a device that he has) it was an attempt as well: else the refusal told that
+ * it was right, as often as somebody likes. */
 static int change_person(struct xt_live *live, const struct xt_account_event *told, uint64_t at_ms,
                          struct xt_live_outcome *outcome)
 {
@@ -205,11 +213,11 @@ static int change_person(struct xt_live *live, const struct xt_account_event *to
     if (resets) {
         return reset_attempts(live, told, &shown, outcome);
     }
-    if (told->proof.factors != 0) {
-        outcome->attempt = decide(live, &shown);
-        if (outcome->attempt != XT_ATTEMPT_PASSED) {
-            return end_attempt(live, &shown, outcome->attempt);
-        }
+    bool tried = told->proof.factors != 0;
+    enum xt_attempt how = tried ? decide(live, &shown) : XT_ATTEMPT_PASSED;
+    outcome->attempt = tried ? how : XT_ATTEMPT_NONE;
+    if (how != XT_ATTEMPT_PASSED) {
+        return end_attempt(live, &shown, how);
     }
     if (told->type == XT_ACCOUNT_PASSCODE_REHASHED && shown.subject == XT_SUBJECT_PERSON &&
         !may_rehash(live, told, shown.person)) {
@@ -217,6 +225,11 @@ static int change_person(struct xt_live *live, const struct xt_account_event *to
     }
     unsigned before = shown.subject == XT_SUBJECT_PERSON ? shown.person->locks : 0;
     enum xt_conflict conflict = xt_account_event_apply(told, shown.subject, shown.person);
+    if (conflict != XT_CONFLICT_NONE && tried) {
+        outcome->attempt = XT_ATTEMPT_IN_VAIN;
+        outcome->conflict = conflict;
+        return pass_attempt(live, &shown);
+    }
     return conflict != XT_CONFLICT_NONE ? xt_live_refuse(outcome, conflict)
                                         : write_change(live, told, before, &shown, at_ms);
 }

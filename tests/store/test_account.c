@@ -505,6 +505,36 @@ static void what_is_shown_for_a_change_counts_as_an_attempt(void **state)
     in_child(change_with_a_proof);
 }
 
+static void show_for_what_cannot_be(void)
+{
+    open_accounts();
+    make_account(1);
+    assert_int_equal(try(1, false), XT_ATTEMPT_FAILED);
+    struct xt_account_event event = about(XT_ACCOUNT_DEVICE_ADDED, 1);
+    event.device_id = xt_span_of_string("phone");
+    event.key = xt_span_of_string("another key");
+    event.proof = attempt(1, true).proof;
+    struct xt_live_outcome outcome = tell(&event);
+    assert_int_equal(outcome.status, XT_OK);
+    assert_int_equal(outcome.attempt, XT_ATTEMPT_IN_VAIN);
+    assert_int_equal(outcome.conflict, XT_CONFLICT_DEVICE_KNOWN);
+    assert_int_equal(look_at(1)->device_count, 1);
+    assert_int_equal(failures_of(id_of(1)), 0); /* it passed */
+    outcome = tell(&event);                     /* its challenge is used up */
+    assert_int_equal(outcome.attempt, XT_ATTEMPT_USED);
+    assert_int_equal(outcome.conflict, XT_CONFLICT_NONE);
+    assert_int_equal(failures_of(id_of(1)), 1);
+    event.proof = (struct xt_account_proof){.factors = 0}; /* he is there: nothing is tried */
+    must_not(&event, XT_CONFLICT_DEVICE_KNOWN);
+    close_accounts();
+}
+
+static void what_was_shown_for_a_change_that_cannot_be_made_is_an_attempt(void **state)
+{
+    (void)state;
+    in_child(show_for_what_cannot_be);
+}
+
 /* All at once, in one group: what was told first counts first. */
 static void attempt_in_one_group(void)
 {
@@ -918,6 +948,7 @@ int main(void)
         WITH_PEOPLE(what_is_not_his_any_more_is_a_failure),
         WITH_PEOPLE(a_better_hash_takes_the_place_of_the_one_that_was_compared),
         WITH_PEOPLE(what_is_shown_for_a_change_counts_as_an_attempt),
+        WITH_PEOPLE(what_was_shown_for_a_change_that_cannot_be_made_is_an_attempt),
         WITH_PEOPLE(a_group_of_attempts_is_decided_in_its_order),
         WITH_PEOPLE(an_attempt_sent_again_is_not_counted_again),
         WITH_PEOPLE(failures_at_a_number_that_nobody_has_go_after_a_day),
