@@ -40,7 +40,7 @@
 #define XT_LIVE_CONSENT_MOST_MS (366ULL * 24 * 3600 * 1000)
 #define XT_LIVE_REQUEST_MOST_MS (3600ULL * 1000)
 #define XT_LIVE_CONSENTS_MAX 64 /* of a person, that are not over */
-#define XT_LIVE_REQUESTS_MAX 8  /* of a person, that are not over */
+#define XT_LIVE_REQUESTS_MAX 8  /* of a person, that are pending */
 #define XT_LIVE_NOBODY_MS                                                                          \
     (24ULL * 3600 * 1000)            /* failures at a number that nobody has are kept so long */
 #define XT_LIVE_DUE_LATE_MS 60000ULL /* a clock that goes back by less brings nothing back */
@@ -127,7 +127,8 @@ struct xt_backchannel {
 XT_MUST_USE enum xt_status xt_live_backchannel(const struct xt_live *live,
                                                const uint8_t id[XT_ACCOUNT_ID],
                                                struct xt_backchannel *request);
-/* Ids of what somebody was asked, the newest last, decided ones and those that are over included. */
+/* Ids of what somebody was asked, the newest last; decided ones and those that are over until there is a newer one in
+ * their place. */
 XT_MUST_USE enum xt_status xt_live_backchannels(const struct xt_live *live, struct xt_id subject,
                                                 uint8_t ids[XT_LIVE_REQUESTS_MAX][XT_ACCOUNT_ID],
                                                 unsigned *count);

@@ -100,6 +100,20 @@ enum xt_status xt_live_backchannels(const struct xt_live *live, struct xt_id sub
     return status;
 }
 
+/* Takes out what is decided, over or gone: it keeps its record, and takes up no place in the list. */
+static void keep_pending(const struct xt_live *live, struct xt_live_ids *list)
+{
+    unsigned count = 0;
+    for (unsigned i = 0; i < list->count; i++) {
+        struct xt_backchannel request;
+        if (xt_live_backchannel(live, list->ids[i], &request) == XT_OK &&
+            request.state == XT_BACKCHANNEL_PENDING && request.expires_ms > live->time_ms) {
+            memmove(list->ids[count++], list->ids[i], XT_ACCOUNT_ID);
+        }
+    }
+    list->count = count;
+}
+
 /* ---- asked ------------------------------------------------------------------------------------- */
 
 static int ask(struct xt_live *live, const struct xt_account_event *told,
@@ -123,6 +137,9 @@ static int ask(struct xt_live *live, const struct xt_account_event *told,
     if (told->expires_ms <= live->time_ms ||
         told->expires_ms > live->time_ms + XT_LIVE_REQUEST_MOST_MS) {
         return xt_live_refuse(outcome, XT_CONFLICT_EXPIRED);
+    }
+    if (list.count >= XT_LIVE_REQUESTS_MAX) {
+        keep_pending(live, &list);
     }
     if (list.count >= XT_LIVE_REQUESTS_MAX) {
         return xt_live_refuse(outcome, XT_CONFLICT_TOO_MANY);

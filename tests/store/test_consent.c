@@ -272,6 +272,37 @@ static void a_denied_request_and_one_that_is_over_give_nothing(void **state)
     in_child(deny);
 }
 
+static void ask_often(void)
+{
+    open_accounts();
+    make_account(1);
+    for (uint8_t id = 1; id <= 3 * XT_LIVE_REQUESTS_MAX; id++) {
+        struct xt_account_event asked = ask(1, id);
+        struct xt_account_event denied = answer(id, false);
+        must(&asked);
+        must(&denied);
+    }
+    for (uint8_t id = 101; id <= 100 + XT_LIVE_REQUESTS_MAX; id++) {
+        struct xt_account_event asked = ask(1, id);
+        must(&asked);
+    }
+    struct xt_account_event more = ask(1, 90);
+    must_not(&more, XT_CONFLICT_TOO_MANY);
+    assert_int_equal(count_requests(id_of(1)), XT_LIVE_REQUESTS_MAX);
+    struct xt_account_event known = ask(1, 3 * XT_LIVE_REQUESTS_MAX);
+    must_not(&known, XT_CONFLICT_REQUEST_KNOWN); /* it is there until it is over */
+    now_ms += 300 * SECOND;                      /* over, and not swept away yet */
+    more = ask(1, 91);
+    must(&more);
+    close_accounts();
+}
+
+static void only_pending_requests_take_up_a_place(void **state)
+{
+    (void)state;
+    in_child(ask_often);
+}
+
 static void approve_wrongly(void)
 {
     open_accounts();
@@ -344,6 +375,7 @@ int main(void)
         WITH_PEOPLE(a_consent_needs_a_device_of_his_and_an_open_account),
         WITH_PEOPLE(a_request_is_decided_once_and_taken_once),
         WITH_PEOPLE(a_denied_request_and_one_that_is_over_give_nothing),
+        WITH_PEOPLE(only_pending_requests_take_up_a_place),
         WITH_PEOPLE(an_approval_counts_like_an_attempt),
         WITH_PEOPLE(a_request_about_nobody_is_kept_and_never_approved),
     };
