@@ -322,6 +322,8 @@ int xt_live_follow_registry(struct xt_live *live, const struct xt_hot *before,
     int code = 0;
     if (before->number != after->number) {
         code = xt_live_move_lock_facts(live, before->number, after->number);
+        code = code == 0 ? xt_live_move_consents(live, before->number, after->number) : code;
+        code = code == 0 ? xt_live_move_backchannels(live, before->number, after->number) : code;
         code = code == 0 ? move_failures(live, before->number, after->number) : code;
     }
     return code == 0 ? xt_live_note_locks(live, after->number, before->locks, after->locks, at_ms,

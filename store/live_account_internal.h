@@ -99,6 +99,13 @@ XT_MUST_USE int xt_live_take_consent(struct xt_live *live, const struct xt_accou
 XT_MUST_USE int xt_live_take_backchannel(struct xt_live *live, const struct xt_account_event *told,
                                          struct xt_live_outcome *outcome);
 
+/* A number was replaced by another: what was given and asked under it goes along. What cannot be read is left behind. */
+XT_MUST_USE int xt_live_move_consents(struct xt_live *live, uint64_t from, uint64_t to);
+XT_MUST_USE int xt_live_move_backchannels(struct xt_live *live, uint64_t from, uint64_t to);
+/* A list goes along, before those of the new number. */
+XT_MUST_USE int xt_live_ids_move(struct xt_live *live, enum xt_live_kind kind, struct xt_id from,
+                                 struct xt_id to, unsigned most, const struct xt_live_ids *ids);
+
 /* ---- sweeping --------------------------------------------------------------------------------- */
 
 /* When a record is over, read from its fields; a consent and a request take themselves out of their list before they are

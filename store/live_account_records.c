@@ -234,6 +234,22 @@ int xt_live_ids_drop(struct xt_live *live, enum xt_live_kind kind, struct xt_id 
     return 0;
 }
 
+int xt_live_ids_move(struct xt_live *live, enum xt_live_kind kind, struct xt_id from,
+                     struct xt_id to, unsigned most, const struct xt_live_ids *ids)
+{
+    struct xt_live_ids all = *ids;
+    struct xt_live_ids there;
+    if (xt_live_ids_get(live, kind, to, &there) != XT_OK) {
+        there.count = 0;
+    }
+    for (unsigned i = 0; i < there.count && all.count < most; i++) {
+        memcpy(all.ids[all.count++], there.ids[i], XT_ACCOUNT_ID);
+    }
+    struct xt_live_ids none = {.count = 0};
+    int code = xt_live_ids_put(live, kind, to, &all);
+    return code == 0 ? xt_live_ids_put(live, kind, from, &none) : code;
+}
+
 /* ---- facts of locks ---------------------------------------------------------------------------- */
 
 static enum xt_status take_fact(struct xt_taker *taker, struct xt_lock_fact *fact)

@@ -242,6 +242,27 @@ static int take(struct xt_live *live, const struct xt_account_event *told,
     return put_again(live, request);
 }
 
+int xt_live_move_backchannels(struct xt_live *live, uint64_t from, uint64_t to)
+{
+    const struct xt_id old = {.kind = XT_ID_PERSONAL, .value = from};
+    const struct xt_id new = {.kind = XT_ID_PERSONAL, .value = to};
+    struct xt_live_ids list;
+    int code = 0;
+    if (xt_live_ids_get(live, XT_LIVE_BACKCHANNELS_OF, old, &list) != XT_OK || list.count == 0) {
+        return 0;
+    }
+    for (unsigned i = 0; code == 0 && i < list.count; i++) {
+        struct xt_backchannel request;
+        if (xt_live_backchannel(live, list.ids[i], &request) == XT_OK) {
+            request.subject = new;
+            code = put_again(live, &request);
+        }
+    }
+    return code == 0 ? xt_live_ids_move(live, XT_LIVE_BACKCHANNELS_OF, old, new,
+                                        XT_LIVE_REQUESTS_MAX, &list)
+                     : code;
+}
+
 int xt_live_take_backchannel(struct xt_live *live, const struct xt_account_event *told,
                              struct xt_live_outcome *outcome)
 {

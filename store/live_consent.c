@@ -171,6 +171,29 @@ static int revoke(struct xt_live *live, const struct xt_account_event *told,
                        write_consent(&consent, &writer));
 }
 
+int xt_live_move_consents(struct xt_live *live, uint64_t from, uint64_t to)
+{
+    struct xt_live_ids list;
+    int code = 0;
+    if (xt_live_ids_get(live, XT_LIVE_CONSENTS_OF, personal(from), &list) != XT_OK ||
+        list.count == 0) {
+        return 0;
+    }
+    for (unsigned i = 0; code == 0 && i < list.count; i++) {
+        struct xt_consent consent;
+        uint8_t fields[FIELDS_MAX];
+        struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
+        if (xt_live_consent(live, list.ids[i], &consent) == XT_OK) {
+            consent.number = to;
+            code = xt_live_put(live, XT_LIVE_CONSENT, xt_span_of(list.ids[i], XT_ACCOUNT_ID),
+                               write_consent(&consent, &writer));
+        }
+    }
+    return code == 0 ? xt_live_ids_move(live, XT_LIVE_CONSENTS_OF, personal(from), personal(to),
+                                        XT_LIVE_CONSENTS_MAX, &list)
+                     : code;
+}
+
 int xt_live_take_consent(struct xt_live *live, const struct xt_account_event *told,
                          struct xt_live_outcome *outcome)
 {

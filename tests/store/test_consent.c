@@ -303,6 +303,47 @@ static void only_pending_requests_take_up_a_place(void **state)
     in_child(ask_often);
 }
 
+static void replace_a_number(void)
+{
+    uint8_t ids[XT_LIVE_CONSENTS_MAX][XT_ACCOUNT_ID];
+    unsigned count;
+    const char *line = "{\"event_id\":\"r\",\"type\":\"number_replaced\",\"id\":\"001090000001\","
+                       "\"at\":\"2026-11-22T08:00:00Z\",\"data\":{\"new_id\":\"001090000900\"}}";
+    struct xt_live_outcome outcome;
+    open_accounts();
+    make_account(1);
+    struct xt_account_event given = consent(1, 1);
+    struct xt_account_event asked = ask(1, 2);
+    must(&given);
+    must(&asked);
+    apply_changes(live, &line, 1, &outcome);
+    assert_int_equal(outcome.status, XT_OK);
+    LOOK(xt_live_consents(live, PERSON_NUMBER(900), ids, &count));
+    assert_int_equal(count, 1);
+    LOOK(xt_live_consents(live, PERSON_NUMBER(1), ids, &count));
+    assert_int_equal(count, 0);
+    assert_true(read_consent(&given).number == PERSON_NUMBER(900));
+    assert_int_equal(count_requests(id_of(900)), 1);
+    assert_int_equal(count_requests(id_of(1)), 0);
+    struct xt_account_event approved = answer(2, true);
+    must(&approved); /* by the device that went along */
+    struct xt_account_event revoked = given;
+    revoked.type = XT_ACCOUNT_CONSENT_REVOKED;
+    revoked.subject = id_of(900);
+    must(&revoked);
+    now_ms += 2 * 3600 * SECOND;
+    sweep_all();
+    LOOK(xt_live_consents(live, PERSON_NUMBER(900), ids, &count));
+    assert_int_equal(count, 0);
+    close_accounts();
+}
+
+static void a_new_number_takes_consents_and_requests_along(void **state)
+{
+    (void)state;
+    in_child(replace_a_number);
+}
+
 static void approve_wrongly(void)
 {
     open_accounts();
@@ -375,6 +416,7 @@ int main(void)
         WITH_PEOPLE(a_consent_needs_a_device_of_his_and_an_open_account),
         WITH_PEOPLE(a_request_is_decided_once_and_taken_once),
         WITH_PEOPLE(a_denied_request_and_one_that_is_over_give_nothing),
+        WITH_PEOPLE(a_new_number_takes_consents_and_requests_along),
         WITH_PEOPLE(only_pending_requests_take_up_a_place),
         WITH_PEOPLE(an_approval_counts_like_an_attempt),
         WITH_PEOPLE(a_request_about_nobody_is_kept_and_never_approved),
