@@ -115,10 +115,23 @@ static int count_failure(struct xt_live *live, struct attempt *attempt)
     return xt_live_throttle_put(live, attempt->told->subject, &attempt->record);
 }
 
+/* Written as it is, so that it is the same work; and a clock that was ahead then has its wait begin now, at most. */
+static int keep_waiting(struct xt_live *live, struct attempt *attempt)
+{
+    struct xt_throttle *counts[] = {&attempt->record.throttle, &attempt->record.passcode};
+    for (unsigned i = 0; i < 2; i++) {
+        if (counts[i]->last_ms > live->time_ms) {
+            counts[i]->last_ms = live->time_ms;
+        }
+    }
+    return xt_live_throttle_put(live, attempt->told->subject, &attempt->record);
+}
+
 /* Of one that did not pass. */
 static int end_attempt(struct xt_live *live, struct attempt *attempt, enum xt_attempt how)
 {
-    int code = how == XT_ATTEMPT_THROTTLED ? 0 : count_failure(live, attempt);
+    int code =
+        how == XT_ATTEMPT_THROTTLED ? keep_waiting(live, attempt) : count_failure(live, attempt);
     return code == 0 ? xt_live_proof_use_up(live, &attempt->told->proof) : code;
 }
 

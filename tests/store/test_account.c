@@ -349,6 +349,27 @@ static void a_challenge_counts_once(void **state)
     in_child(use_challenges);
 }
 
+static void set_the_clock_back(void)
+{
+    open_accounts();
+    make_account(1);
+    now_ms += 365 * DAY; /* a clock that is ahead */
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(try(1, false), XT_ATTEMPT_FAILED);
+    }
+    now_ms -= 365 * DAY;
+    assert_int_equal(try(1, true), XT_ATTEMPT_THROTTLED);
+    now_ms += XT_THROTTLE_FIRST_MS;
+    assert_int_equal(try(1, true), XT_ATTEMPT_PASSED);
+    close_accounts();
+}
+
+static void a_clock_that_was_ahead_does_not_lock_anybody_out(void **state)
+{
+    (void)state;
+    in_child(set_the_clock_back);
+}
+
 static void use_challenges_while_throttled(void)
 {
     open_accounts();
@@ -943,6 +964,7 @@ int main(void)
         WITH_PEOPLE(a_hundred_failures_stop_an_account_until_it_is_reset),
         WITH_PEOPLE(a_success_an_unlocking_or_a_new_passcode_begin_anew),
         WITH_PEOPLE(a_device_does_not_make_up_for_wrong_passcodes),
+        WITH_PEOPLE(a_clock_that_was_ahead_does_not_lock_anybody_out),
         WITH_PEOPLE(a_challenge_counts_once),
         WITH_PEOPLE(a_challenge_shown_too_early_is_used_up_and_not_counted),
         WITH_PEOPLE(what_is_not_his_any_more_is_a_failure),
