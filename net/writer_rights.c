@@ -1,5 +1,7 @@
 /* Who may tell the writer what, in whose name. Workers talk to strangers: one that was taken over can do no more than
- * the partners can who are there. */
+ * the partners can who are there. What it can, as each of them, since it is the worker who checks what citizens show:
+ * say that an attempt passed (which ends the count of failures), give consents and approve requests for whoever has a
+ * device, and put a hash of its own in place of one without a pepper or of lower costs (named by its digest). */
 #include "net/writer_internal.h"
 
 /* An event of an account is told by the partner who stands in it. */
