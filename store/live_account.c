@@ -73,13 +73,7 @@ static bool counts_attempts(const struct xt_account_event *told)
 static enum xt_status look(struct xt_live *live, struct attempt *attempt)
 {
     const struct xt_account_event *told = attempt->told;
-    enum xt_status status = XT_OK;
-    if (counts_attempts(told)) {
-        status = xt_live_throttle_get(live, told->subject, &attempt->record);
-    }
-    if (status == XT_OK) {
-        status = xt_live_proof_is_used(live, &told->proof, &attempt->used);
-    }
+    enum xt_status status = xt_live_proof_is_used(live, &told->proof, &attempt->used);
     attempt->subject = XT_SUBJECT_UNKNOWN;
     if (status == XT_OK && told->subject.kind == XT_ID_PERSONAL) {
         status =
@@ -87,7 +81,10 @@ static enum xt_status look(struct xt_live *live, struct attempt *attempt)
     } else if (status == XT_OK && xt_live_wants_base(live)) {
         status = XT_BUSY;
     }
-    return status;
+    return status == XT_OK && counts_attempts(told)
+               ? xt_live_throttle_get(live, told->subject, attempt->subject != XT_SUBJECT_PERSON,
+                                      &attempt->record)
+               : status;
 }
 
 static enum xt_attempt decide(const struct xt_live *live, const struct attempt *attempt)
@@ -111,7 +108,6 @@ static int count_failure(struct xt_live *live, struct attempt *attempt)
     if ((attempt->told->proof.factors & XT_FACTOR_PASSCODE) != 0) {
         xt_throttle_failed(&attempt->record.passcode, live->time_ms);
     }
-    attempt->record.nobody = attempt->subject != XT_SUBJECT_PERSON;
     return xt_live_throttle_put(live, attempt->told->subject, &attempt->record);
 }
 
@@ -317,14 +313,13 @@ static int move_failures(struct xt_live *live, uint64_t from, uint64_t to)
     struct xt_id new = {.kind = XT_ID_PERSONAL, .value = to};
     struct xt_live_throttle_record moved;
     struct xt_live_throttle_record there;
-    if (xt_live_throttle_get(live, old, &moved) != XT_OK || !moved.there) {
+    if (xt_live_throttle_get(live, old, false, &moved) != XT_OK || !moved.there) {
         return 0;
     }
-    if (xt_live_throttle_get(live, new, &there) == XT_OK) {
+    if (xt_live_throttle_get(live, new, false, &there) == XT_OK) {
         keep_worse(&moved.throttle, &there.throttle);
         keep_worse(&moved.passcode, &there.passcode);
     }
-    moved.nobody = false;
     int code = xt_live_throttle_put(live, new, &moved);
     return code == 0 ? xt_live_throttle_forget(live, old) : code;
 }

@@ -74,9 +74,9 @@ void xt_live_factor_digest(const struct xt_live *live, enum xt_factor factor, st
 /* ---- readers; XT_NOT_FOUND: nothing is there; XT_CORRUPT, XT_IO ---------------------------------- */
 
 /* Failed attempts at an id: resolved to a person's number, or, of nobody, as asked: of all and of those with a
- * passcode the more. Nothing is zero, and XT_OK. */
+ * passcode the more. Of nobody some ids share one count. Nothing is zero, and XT_OK. */
 XT_MUST_USE enum xt_status xt_live_throttle(const struct xt_live *live, struct xt_id subject,
-                                            struct xt_throttle *throttle);
+                                            bool nobody, struct xt_throttle *throttle);
 
 XT_MUST_USE enum xt_status xt_live_token_is_revoked(const struct xt_live *live,
                                                     const uint8_t jti[XT_ACCOUNT_ID],

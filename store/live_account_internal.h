@@ -1,7 +1,7 @@
 /* store/live_account_internal: what the parts of store/live_account share. Private to it and to its tests.
  *
  *   in `state`                 key            fields
- *   XT_LIVE_THROTTLE           subject 6      failures 4 | last 8, of all; the same of
+ *   XT_LIVE_THROTTLE           subject 6; nobody's: 255, 20 bits of its hash 5: failures 4 | last 8, of all; the same of
  *                                             those with a passcode | nobody 1
  *   XT_LIVE_NONCE              nonce 16       expires 8
  *   XT_LIVE_REVOKED_TOKEN      jti 16         expires 8
@@ -45,8 +45,11 @@ struct xt_live_throttle_record {
 };
 /* The longer of both waits, as xt_throttle_wait_ms. */
 uint64_t xt_live_throttle_wait(const struct xt_live_throttle_record *record, uint64_t now_ms);
-/* Nothing: XT_OK, and not there. */
+/* Nothing: XT_OK, and not there. nobody: nobody has that number. Those are counted by hash, cut to so many bits: however
+ * many are made up, there are no more records than that; some share one, who all look the same. */
+#define XT_LIVE_NOBODY_BITS 20
 XT_MUST_USE enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id subject,
+                                                bool nobody,
                                                 struct xt_live_throttle_record *record);
 XT_MUST_USE int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
                                      const struct xt_live_throttle_record *record);

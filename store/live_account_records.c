@@ -41,14 +41,32 @@ uint64_t xt_live_throttle_wait(const struct xt_live_throttle_record *record, uin
     return all > passcode ? all : passcode;
 }
 
-enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id subject,
+/* No kind of a subject has this number. */
+#define NOBODY 0xff
+
+static void throttle_key(const struct xt_live *live, struct xt_id subject, bool nobody,
+                         uint8_t key[XT_SUBJECT_KEY])
+{
+    uint8_t hash[XT_LIVE_HASH];
+    xt_live_subject_key(subject, key);
+    if (!nobody) {
+        return;
+    }
+    xt_live_state_key(live, XT_LIVE_THROTTLE, xt_span_of(key, XT_SUBJECT_KEY), hash);
+    struct xt_writer writer = xt_writer_over(key, XT_SUBJECT_KEY);
+    struct xt_taker taker = xt_taker_over(xt_span_of(hash, sizeof(hash)));
+    xt_put(&writer, NOBODY, 1);
+    xt_put(&writer, xt_take(&taker, 4) & ((1U << XT_LIVE_NOBODY_BITS) - 1), 5);
+}
+
+enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id subject, bool nobody,
                                     struct xt_live_throttle_record *record)
 {
     uint8_t key[XT_SUBJECT_KEY];
     uint8_t fields[XT_LIVE_RECORD_MAX];
     size_t size;
-    *record = (struct xt_live_throttle_record){.there = false};
-    xt_live_subject_key(subject, key);
+    *record = (struct xt_live_throttle_record){.nobody = nobody};
+    throttle_key(live, subject, nobody, key);
     enum xt_status status =
         xt_live_get(live, XT_LIVE_THROTTLE, xt_span_of(key, sizeof(key)), fields, &size, NULL);
     if (status != XT_OK) {
@@ -57,7 +75,7 @@ enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id sub
     struct xt_taker taker = xt_taker_over(xt_span_of(fields, size));
     take_count(&taker, &record->throttle);
     take_count(&taker, &record->passcode);
-    record->nobody = xt_take(&taker, 1) != 0;
+    (void)xt_take(&taker, 1);
     record->there = true;
     return xt_taken_all(&taker) ? XT_OK : XT_CORRUPT;
 }
@@ -72,7 +90,7 @@ int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
     write_count(&writer, &record->throttle);
     write_count(&writer, &record->passcode);
     xt_put(&writer, record->nobody, 1);
-    xt_live_subject_key(subject, key);
+    throttle_key(live, subject, record->nobody, key);
     struct xt_span name = xt_span_of(key, sizeof(key));
     int code = xt_live_put(live, XT_LIVE_THROTTLE, name, xt_written(&writer));
     return code == 0 && record->nobody && !record->there
@@ -100,11 +118,11 @@ int xt_live_throttle_forget(struct xt_live *live, struct xt_id subject)
     return xt_live_delete(live, XT_LIVE_THROTTLE, xt_span_of(key, sizeof(key)));
 }
 
-enum xt_status xt_live_throttle(const struct xt_live *live, struct xt_id subject,
+enum xt_status xt_live_throttle(const struct xt_live *live, struct xt_id subject, bool nobody,
                                 struct xt_throttle *throttle)
 {
     struct xt_live_throttle_record record;
-    enum xt_status status = xt_live_throttle_get(live, subject, &record);
+    enum xt_status status = xt_live_throttle_get(live, subject, nobody, &record);
     *throttle =
         record.passcode.failures > record.throttle.failures ? record.passcode : record.throttle;
     return status;

@@ -181,7 +181,7 @@ static enum xt_status proof_counts(struct xt_live *live, const struct xt_account
     struct xt_live_throttle_record record;
     struct xt_person *person;
     bool used;
-    enum xt_status status = xt_live_throttle_get(live, request->subject, &record);
+    enum xt_status status = xt_live_throttle_get(live, request->subject, false, &record);
     if (status == XT_OK) {
         status = xt_live_proof_is_used(live, &told->proof, &used);
     }

@@ -160,7 +160,7 @@ static uint32_t failures_of(unsigned person)
     struct xt_throttle throttle;
     struct xt_id id = {.kind = XT_ID_PERSONAL, .value = NUMBER(person)};
     refresh();
-    assert_int_equal(xt_live_throttle(rig.as.live, id, &throttle), XT_OK);
+    assert_int_equal(xt_live_throttle(rig.as.live, id, false, &throttle), XT_OK);
     xt_live_rest(rig.as.live);
     return throttle.failures;
 }

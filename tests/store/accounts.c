@@ -145,8 +145,10 @@ enum xt_attempt try(unsigned person, bool passed)
 uint32_t failures_of(struct xt_id subject)
 {
     struct xt_throttle throttle;
-    LOOK(xt_live_throttle(live, subject, &throttle));
-    return throttle.failures;
+    struct xt_throttle nobody;
+    LOOK(xt_live_throttle(live, subject, false, &throttle));
+    LOOK(xt_live_throttle(live, subject, true, &nobody));
+    return throttle.failures + nobody.failures;
 }
 
 const struct xt_person *look_at(unsigned person)

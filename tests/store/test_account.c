@@ -191,7 +191,7 @@ static void a_new_number_takes_failures_and_locks_along(void **state)
 static uint64_t wait_of(struct xt_id subject)
 {
     struct xt_throttle throttle;
-    LOOK(xt_live_throttle(live, subject, &throttle));
+    LOOK(xt_live_throttle(live, subject, false, &throttle));
     return xt_throttle_wait_ms(&throttle, now_ms);
 }
 
@@ -671,6 +671,27 @@ static void failures_at_a_number_that_nobody_has_go_after_a_day(void **state)
     in_child(guess_at_nobody);
 }
 
+static void guess_at_many(void)
+{
+    open_accounts();
+    for (unsigned i = 0; i < 20; i++) {
+        struct xt_account_event event = attempt(7000 + i, false);
+        assert_int_equal(tell(&event).attempt, XT_ATTEMPT_UNUSABLE);
+        struct xt_live_throttle_record record;
+        LOOK(xt_live_throttle_get(live, id_of(7000 + i), false, &record));
+        assert_false(record.there); /* never under the number itself */
+        LOOK(xt_live_throttle_get(live, id_of(7000 + i), true, &record));
+        assert_true(record.there && record.throttle.failures >= 1);
+    }
+    close_accounts();
+}
+
+static void numbers_that_nobody_has_are_counted_by_a_short_hash(void **state)
+{
+    (void)state;
+    in_child(guess_at_many);
+}
+
 _Static_assert(3 * XT_LIVE_GROUP_MAX > XT_LIVE_SWEEP_MOST, "more than one step");
 
 static void sweep_much(void)
@@ -974,6 +995,7 @@ int main(void)
         WITH_PEOPLE(a_group_of_attempts_is_decided_in_its_order),
         WITH_PEOPLE(an_attempt_sent_again_is_not_counted_again),
         WITH_PEOPLE(failures_at_a_number_that_nobody_has_go_after_a_day),
+        WITH_PEOPLE(numbers_that_nobody_has_are_counted_by_a_short_hash),
         WITH_PEOPLE(what_is_over_is_swept_away_in_steps),
         WITH_PEOPLE(a_damaged_record_stops_nothing_but_what_needs_it),
         WITH_PEOPLE(a_revoked_token_is_remembered_until_it_is_over),
