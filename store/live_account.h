@@ -136,7 +136,7 @@ XT_MUST_USE enum xt_status xt_live_backchannels(const struct xt_live *live, stru
 /* ---- the writer, between groups ------------------------------------------------------------------ */
 
 /* Sweeps away what is over: at most XT_LIVE_SWEEP_MOST records, in a transaction of its own. *done: nothing more
- * is due. XT_OK and XT_DISK_FULL as of xt_live_apply; after anything else the process must end. */
+ * is due. A clock that leaps counts for XT_LIVE_GAP_MS in each step. XT_OK and XT_DISK_FULL as of xt_live_apply; after anything else the process must end. */
 #define XT_LIVE_SWEEP_MOST 512U
 XT_MUST_USE enum xt_status xt_live_sweep(struct xt_live *live, uint64_t now_ms, bool *done,
                                          struct xt_failure *failure);

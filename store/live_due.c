@@ -231,11 +231,24 @@ static int try_sweep(struct xt_live *live, uint64_t now_ms, bool *done)
     return xt_live_end_write(live, code);
 }
 
+/* By a clock that goes on by XT_LIVE_GAP_MS in a step at most: what is used or revoked is not forgotten at once when a
+ * clock leaps ahead. It begins where the last event was. */
+static uint64_t sweeping_time(struct xt_live *live, uint64_t now_ms)
+{
+    if (live->swept_ms == 0) {
+        live->swept_ms = live->time_ms;
+    }
+    uint64_t gap = now_ms > live->swept_ms ? now_ms - live->swept_ms : 0;
+    live->swept_ms = gap > XT_LIVE_GAP_MS ? live->swept_ms + XT_LIVE_GAP_MS : now_ms;
+    return live->swept_ms;
+}
+
 enum xt_status xt_live_sweep(struct xt_live *live, uint64_t now_ms, bool *done,
                              struct xt_failure *failure)
 {
     xt_require(live->writes && live->txn == NULL);
     *done = true;
+    now_ms = sweeping_time(live, now_ms);
     int code = xt_live_grow(live, false);
     for (unsigned tries = 0; code == 0 && tries < 2; tries++) {
         code = try_sweep(live, now_ms, done);

@@ -76,6 +76,7 @@ struct xt_live {
     uint64_t sequence;   /* of a writer: the last one, of the group under way as well */
     uint64_t time_ms;    /* of a writer: of the last event, UTC, as the clock was */
     uint64_t age_ms;     /* of a writer: the same since some beginning, without leaps */
+    uint64_t swept_ms;   /* of a writer: what is over then was swept away; UTC, without leaps */
     uint64_t log_first;  /* of a writer: the oldest line in the log; <= window.first */
     uint64_t file_limit; /* of a writer: RLIMIT_FSIZE when it was opened, bytes */
     struct xt_live_window window; /* of a writer */
