@@ -1,7 +1,7 @@
 /* Run by hand (it says what, and is no test): processor time of one worker for a verify, an introspection whose
  * signature is known, and one whose signature is not, over the same connection in turns of one run.
  *
- *   XT_XACTHUC=... XT_BENCH=... token_cost [requests]
+ *   XT_XACTHUC=... XT_BENCH=... token_cost [requests [under way at a time, 1 to 8]]
  */
 #include <stdlib.h>
 #include <string.h>
@@ -11,7 +11,7 @@
 #include "tests/net/token_rig.h"
 #include "tests/test.h"
 
-#define DEPTH 8 /* requests under way */
+#define DEPTH_MAX 8
 #define TOKENS 4000
 
 /* User and system time of a process in seconds. */
@@ -30,21 +30,23 @@ static double cpu_of(pid_t pid)
     return (double)(user + system) / (double)sysconf(_SC_CLK_TCK);
 }
 
-/* Sends requests, DEPTH at a time, and reads all answers. text(i): the i-th request. */
+static unsigned depth = 1; /* requests under way */
+
+/* Sends requests in turn and reads all answers. */
 static void ask(struct test_client *client, unsigned count, const char *const *requests,
                 unsigned different, const char *expected)
 {
     struct test_response response = {0};
-    for (unsigned sent = 0; sent < count; sent += DEPTH) {
-        char batch[DEPTH * 2048];
+    for (unsigned sent = 0; sent < count; sent += depth) {
+        char batch[DEPTH_MAX * 4096];
         size_t size = 0;
-        for (unsigned i = 0; i < DEPTH; i++) {
+        for (unsigned i = 0; i < depth; i++) {
             size_t length = strlen(requests[(sent + i) % different]);
             memcpy(batch + size, requests[(sent + i) % different], length);
             size += length;
         }
         assert_true(test_client_send(client, batch, size));
-        for (unsigned i = 0; i < DEPTH; i++) {
+        for (unsigned i = 0; i < depth; i++) {
             assert_true(test_client_response(client, false, &response));
             if (response.status != 200 || strstr(response.body, expected) == NULL) {
                 fail_msg("%d %s", response.status, response.body);
@@ -90,6 +92,8 @@ int main(int argc, char **argv)
     static const char *const one_worker[] = {"--workers", "1", NULL};
     static const char *tokens[TOKENS];
     unsigned count = argc > 1 ? (unsigned)atoi(argv[1]) : 40000;
+    depth =
+        argc > 2 && atoi(argv[2]) > 0 && atoi(argv[2]) <= DEPTH_MAX ? (unsigned)atoi(argv[2]) : 1;
     void *state = NULL;
     struct server server;
     pid_t worker;
