@@ -25,6 +25,9 @@
 #define XT_BACKCHANNEL_TEXT_MAX                                                                    \
     128 /* bytes of scope and of binding_message: eight fit into an answer */
 
+/* The name of a request. Of the text, so that nothing is decoded. */
+void xt_backchannel_handle(struct xt_span auth_req_id, uint8_t handle[XT_REQUEST_HANDLE]);
+
 /* urn:xacthuc:ciba:NAME:approve, NAME in base64url. */
 #define XT_BACKCHANNEL_AUDIENCE_MAX 64
 void xt_backchannel_audience(const uint8_t handle[XT_REQUEST_HANDLE], bool approve,
