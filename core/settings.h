@@ -31,8 +31,9 @@ struct xt_settings {
     uint32_t miss_alarm_min;     /* answers */
     uint32_t miss_alarm_ms;      /* the window */
     /* [tokens] */
-    char token_issuer[XT_SETTING_STRING_MAX]; /* an https URL; "auto": from the server's certificate */
-    uint32_t token_ms;                        /* how long one counts */
+    char token_issuer
+        [XT_SETTING_STRING_MAX]; /* an https URL; "auto": from the server's certificate */
+    uint32_t token_ms;           /* how long one counts */
     /* [passcode] */
     uint32_t passcode_memory, passcode_passes; /* MiB; over it */
     uint32_t passcode_threads, passcode_queue; /* of a worker */

@@ -52,7 +52,8 @@ struct xt_answer_key_facts {
     char made[XT_ANSWER_KEY_TIME + 1];
     char id[XT_ANSWER_KEY_ID + 1];
     uint32_t number; /* the first four bytes of what id says, for commands and logs */
-    int64_t retired_s; /* Unix seconds: it signs nothing since then; INT64_MAX: it does, or nobody knows */
+    int64_t
+        retired_s; /* Unix seconds: it signs nothing since then; INT64_MAX: it does, or nobody knows */
     uint8_t public[XT_ANSWER_PUBLIC];
 };
 

@@ -1,7 +1,7 @@
 #include "store/audit_entry.h"
 
-#include "core/little_endian.h"
 #include "core/account_event.h"
+#include "core/little_endian.h"
 #include "core/utf8.h"
 
 #define FLAG_SUBJECT 1
@@ -21,9 +21,9 @@ static const char CROCKFORD[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 const char *xt_audit_route_name(enum xt_audit_route route)
 {
     static const char *const names[XT_AUDIT_ROUTE_COUNT] = {
-        "other",  "verify",   "verify_batch", "challenges", "authenticate", "introspect",
-        "revoke", "accounts", "attributes",   "events",     "statistics",   "openapi",
-        "backchannel", "token"};
+        "other",      "verify",  "verify_batch", "challenges", "authenticate",
+        "introspect", "revoke",  "accounts",     "attributes", "events",
+        "statistics", "openapi", "backchannel",  "token"};
     return (unsigned)route < XT_AUDIT_ROUTE_COUNT ? names[route] : "other";
 }
 
@@ -113,9 +113,7 @@ static bool numbers_are_sound(const struct xt_audit_entry *entry)
            (unsigned)entry->verdict < XT_AUDIT_VERDICT_COUNT && entry->status >= 100 &&
            entry->status <= 599 && (entry->asked & ~XT_CLAIM_ALL) == 0 &&
            entry->line < XT_AUDIT_LINE_END &&
-           (entry->event == 0
-                ? entry->sequence == 0
-                : event_name(entry->event) != NULL);
+           (entry->event == 0 ? entry->sequence == 0 : event_name(entry->event) != NULL);
 }
 
 enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct xt_writer *writer)
@@ -308,8 +306,7 @@ void xt_audit_entry_to_json(const struct xt_audit_entry *entry, struct xt_writer
         xt_write_literal(writer, "\"");
     }
     if (entry->event != 0) {
-        write_member(writer, "event",
-                     xt_span_of_string(event_name(entry->event)));
+        write_member(writer, "event", xt_span_of_string(event_name(entry->event)));
         xt_write_literal(writer, ",\"sequence\":");
         write_number(writer, entry->sequence);
     }

@@ -389,9 +389,8 @@ static enum xt_status collect_secret(void *context, const char *path, struct xt_
 static enum xt_status collect_named(struct xt_key_bundle *bundle, const char *dir,
                                     struct xt_failure *failure)
 {
-    static const char *const names[] = {"master.keys", "audit.key",   "audit.pub",
-                                        "server.key",  "signing.key", "token.key",
-                                        "ca.key"};
+    static const char *const names[] = {"master.keys", "audit.key", "audit.pub", "server.key",
+                                        "signing.key", "token.key", "ca.key"};
     enum xt_status status = XT_OK;
     for (size_t i = 0; status == XT_OK && i < sizeof(names) / sizeof(names[0]); i++) {
         char path[XT_PATH_MAX], name[64];

@@ -19,8 +19,8 @@ struct xt_key_row {
     bool current;
     const struct xt_key_use_count *use; /* of a master key */
     uint32_t vouched_by;                /* of an audit key; 0: nobody */
-    const char *kid;                    /* of a signing or token key: its name in the published list */
-    bool next;                          /* it will be the current one */
+    const char *kid; /* of a signing or token key: its name in the published list */
+    bool next;       /* it will be the current one */
 };
 
 struct xt_key_printer {

@@ -52,7 +52,8 @@ enum xt_status xt_keys_taken_read(const char *dir, bool *runs, struct xt_keys_ta
     if (xt_path_join(path, dir, NAME) == XT_OK &&
         xt_file_read(path, TEXT_MAX, &content, &size, NULL) == XT_OK) {
         if (sscanf((const char *)content,
-                   "master %8" SCNx32 "\ntickets %8" SCNx32 "\nsigning %8" SCNx32 "\ntoken %8" SCNx32,
+                   "master %8" SCNx32 "\ntickets %8" SCNx32 "\nsigning %8" SCNx32
+                   "\ntoken %8" SCNx32,
                    &taken->master, &taken->tickets, &taken->signing, &taken->token) < 2) {
             *taken = (struct xt_keys_taken){.master = 0};
         }

@@ -100,8 +100,8 @@ static void values_within_bounds_are_taken(void **state)
     assert_int_equal(xt_settings_set(&s, "server", "allow_older_generation", "yes", &failure),
                      XT_OK);
     assert_int_equal(s.allow_older_generation, 1);
-    assert_int_equal(xt_settings_set(&s, "tokens", "issuer", "https://id.example.vn:8443/xt", &failure),
-                     XT_OK);
+    assert_int_equal(
+        xt_settings_set(&s, "tokens", "issuer", "https://id.example.vn:8443/xt", &failure), XT_OK);
     assert_string_equal(s.token_issuer, "https://id.example.vn:8443/xt");
     assert_int_equal(xt_settings_set(&s, "tokens", "issuer", "auto", &failure), XT_OK);
     assert_int_equal(xt_settings_set(&s, "tokens", "lifetime", "15m", &failure), XT_OK);

@@ -90,7 +90,7 @@ static void assert_usable(const char *name)
     char path[300];
     struct xt_failure failure;
     struct xt_keyring *keyring;
-    static const char *const secret[] = {"keys/master.keys", "keys/ca.key", "keys/server.key",
+    static const char *const secret[] = {"keys/master.keys", "keys/ca.key",    "keys/server.key",
                                          "keys/signing.key", "keys/token.key", "xacthuc.conf"};
     static const char *const folders[] = {"",     "keys",       "partners", "identity",
                                           "live", "supervisor", "audit"};

@@ -567,7 +567,8 @@ static void the_list_of_keys_names_them_by_thumbprint_and_has_no_secret(void **s
                         "application/json");
     assert_non_null(strstr(response.head, "\r\nDate: "));
     assert_non_null(strstr(response.head, "\r\nX-Content-Type-Options: nosniff\r\n"));
-    assert_int_equal(count_of(response.body, "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\""), 4); /* two sign tokens */
+    assert_int_equal(count_of(response.body, "\"kty\":\"OKP\",\"crv\":\"Ed25519\",\"x\":\""),
+                     4); /* two sign tokens */
     assert_int_equal(count_of(response.body, "\"use\":\"sig\",\"alg\":\"EdDSA\"}"), 4);
     assert_null(strstr(response.body, "\"d\""));
     for (char *at = response.body; (at = strstr(at, "\"x\":\"")) != NULL; at += 5) {
