@@ -146,13 +146,18 @@ static enum xt_problem read_question(const struct xt_partner *partner, const str
                                                          : XT_PROBLEM_NONE;
 }
 
+static void note_question(const struct xt_deferred *deferred, struct xt_call *call)
+{
+    const struct question *question = deferred->memory;
+    xt_call_note_subject(call, question->subject);
+    call->entry.purpose = xt_span_of_string(question->purpose);
+}
+
 static void finish_question(struct xt_deferred *deferred, struct xt_call *call,
                             struct xt_answer *answer)
 {
     const struct question *question = deferred->memory;
     struct xt_service *service = call->service;
-    xt_call_note_subject(call, question->subject);
-    call->entry.purpose = xt_span_of_string(question->purpose);
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
@@ -189,8 +194,8 @@ static void send_question(struct xt_deferred *deferred, const struct asked *aske
 
 static void ask(struct xt_call *call, const struct asked *asked, struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct question), finish_question, NULL,
-                                                 NULL};
+    static const struct xt_deferred_kind kind = {sizeof(struct question), finish_question,
+                                                 note_question, NULL};
     struct xt_register people;
     struct xt_id subject;
     uint8_t random[AUTH_REQ_ID];

@@ -117,10 +117,15 @@ struct deciding {
     bool approve;
 };
 
-static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
+static void note(const struct xt_deferred *deferred, struct xt_call *call)
 {
     const struct deciding *deciding = deferred->memory;
     xt_call_note_subject(call, deciding->subject);
+}
+
+static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
+{
+    const struct deciding *deciding = deferred->memory;
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
@@ -184,7 +189,7 @@ static void send_decision(struct xt_call *call, const struct xt_decision_request
                           struct xt_id subject, const struct xt_account_proof *proof,
                           struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct deciding), finish, NULL, NULL};
+    static const struct xt_deferred_kind kind = {sizeof(struct deciding), finish, note, NULL};
     uint8_t body[XT_ACCOUNT_BODY_MAX];
     struct xt_event event;
     struct xt_assurance assurance;

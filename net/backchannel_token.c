@@ -69,13 +69,18 @@ static void write_grant(struct xt_call *call, const struct taking *taking, struc
     xt_require(!writer->overflow);
 }
 
+static void note_taking(const struct xt_deferred *deferred, struct xt_call *call)
+{
+    const struct taking *taking = deferred->memory;
+    xt_call_note_subject(call, taking->request.subject);
+    call->entry.purpose = xt_span_of_string(taking->request.purpose);
+}
+
 static void finish_taking(struct xt_deferred *deferred, struct xt_call *call,
                           struct xt_answer *answer)
 {
     const struct taking *taking = deferred->memory;
     struct xt_service *service = call->service;
-    xt_call_note_subject(call, taking->request.subject);
-    call->entry.purpose = xt_span_of_string(taking->request.purpose);
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
@@ -97,7 +102,8 @@ static void finish_taking(struct xt_deferred *deferred, struct xt_call *call,
 static void take(struct xt_call *call, const struct xt_backchannel *request,
                  struct xt_answer *answer)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct taking), finish_taking, NULL, NULL};
+    static const struct xt_deferred_kind kind = {sizeof(struct taking), finish_taking, note_taking,
+                                                 NULL};
     uint8_t body[XT_ACCOUNT_BODY_MAX];
     struct xt_event event;
     struct xt_deferred *deferred = xt_deferred_open(call, &kind, answer);
