@@ -51,7 +51,8 @@ struct xt_purpose {
     uint32_t claims;   /* XT_CLAIM_BIT set: what may be asked for this purpose */
     uint32_t required; /* of these: what every request must state */
     bool legal_basis_required, consent_required;
-    unsigned least_level; /* that citizens must authenticate at for it: 1 to XT_LEVEL_MOST; 0: any */
+    unsigned
+        least_level; /* that citizens must authenticate at for it: 1 to XT_LEVEL_MOST; 0: any */
 };
 
 /* An IPv4 or IPv6 network; IPv4 is held mapped (::ffff:a.b.c.d, prefix + 96). */
@@ -114,7 +115,7 @@ enum xt_decision {
     XT_DENY_LEGAL_BASIS_MISSING,
     XT_DENY_CONSENT_MISSING,
     XT_DENY_CLAIM_MISSING, /* *denied tells which are missing */
-    XT_DENY_RIGHT /* the endpoint needs a right that the partner has not */
+    XT_DENY_RIGHT          /* the endpoint needs a right that the partner has not */
 };
 
 /* May this partner, calling from address, use an endpoint that a right opens? */

@@ -61,7 +61,8 @@ static const struct setting SETTINGS[] = {
     {"limits", "body_timeout", TIME, PLACE(body_ms), "10s", 100, 5 * MINUTE,
      "From the end of the headers to the end of the body."},
     {"limits", "stream_timeout", TIME, PLACE(stream_ms), "30s", 100, 10 * MINUTE,
-     "A body of lines that is answered line by line may take any time, but not this long without a\n"
+     "A body of lines that is answered line by line may take any time, but not this long without "
+     "a\n"
      "# line taken or answered."},
     {"limits", "answer_timeout", TIME, PLACE(answer_ms), "10s", 100, 10 * MINUTE,
      "An answer that waits for the writer, or for a passcode's hash, is 503 outcome_unknown after\n"
@@ -108,16 +109,20 @@ static const struct setting SETTINGS[] = {
      "The time over which answers are counted, up to now; a partner is told of once in it."},
 
     {"tokens", "issuer", ISSUER, PLACE(token_issuer), "auto", 0, 0,
-     "Who says so, in every token (iss): the URL that partners configure, https://name[:port]. auto:\n"
-     "# the name in the server's certificate and the port of `listen`. Servers behind one name need "
+     "Who says so, in every token (iss): the URL that partners configure, https://name[:port]. "
+     "auto:\n"
+     "# the name in the server's certificate and the port of `listen`. Servers behind one name "
+     "need "
      "the\n"
      "# same."},
     {"tokens", "lifetime", TIME, PLACE(token_ms), "10m", MINUTE, 15 * MINUTE,
-     "How long an access token counts. Short: whoever checks only its signature does not hear that it\n"
+     "How long an access token counts. Short: whoever checks only its signature does not hear that "
+     "it\n"
      "# was revoked."},
 
     {"passcode", "memory", COUNT, PLACE(passcode_memory), "19", 7, 100,
-     "MiB that hashing a passcode takes (Argon2id, one lane). What OWASP asks for at least, with two\n"
+     "MiB that hashing a passcode takes (Argon2id, one lane). What OWASP asks for at least, with "
+     "two\n"
      "# passes. Hashes that cost less are made anew when their holder comes with his passcode."},
     {"passcode", "passes", COUNT, PLACE(passcode_passes), "2", 1, 10,
      "How often it goes over that memory; with 7 MiB, five times."},
@@ -125,12 +130,16 @@ static const struct setting SETTINGS[] = {
      "Of each worker that hash, beside its loop and after everything else (SCHED_IDLE): each does\n"
      "# some 40 passcodes a second at these costs. A change takes a restart."},
     {"passcode", "answer_step", TIME, PLACE(passcode_step_ms), "1s", 0, 5 * SECOND,
-     "An answer to somebody's passcode leaves at the next whole step after its request: how long his\n"
-     "# hash takes, or that he has none, cannot be told from it. More than the dearest hash that is\n"
-     "# imported takes (512 MiB times passes, some 0.5 s; 64 MiB three times, 0.2 s), and less than\n"
+     "An answer to somebody's passcode leaves at the next whole step after its request: how long "
+     "his\n"
+     "# hash takes, or that he has none, cannot be told from it. More than the dearest hash that "
+     "is\n"
+     "# imported takes (512 MiB times passes, some 0.5 s; 64 MiB three times, 0.2 s), and less "
+     "than\n"
      "# answer_timeout. 0ms: at once."},
     {"passcode", "queue", COUNT, PLACE(passcode_queue), "16", 1, 256,
-     "Passcodes of one worker that are hashed or wait for it; more, or more than half of them of one\n"
+     "Passcodes of one worker that are hashed or wait for it; more, or more than half of them of "
+     "one\n"
      "# partner, are 503 at once. 16: nobody waits for more than half a second, but behind hashes\n"
      "# that cost more."},
 
@@ -248,9 +257,10 @@ static bool is_file_name(const char *text)
 static bool is_issuer(const char *text)
 {
     static const char scheme[] = "https://";
-    return strcmp(text, "auto") == 0 || (strncmp(text, scheme, sizeof scheme - 1) == 0 &&
-                               xt_token_text_is_valid(xt_span_of_string(text)) &&
-                               strpbrk(text, "?#") == NULL && text[strlen(text) - 1] != '/');
+    return strcmp(text, "auto") == 0 ||
+           (strncmp(text, scheme, sizeof scheme - 1) == 0 &&
+            xt_token_text_is_valid(xt_span_of_string(text)) && strpbrk(text, "?#") == NULL &&
+            text[strlen(text) - 1] != '/');
 }
 
 static void set_string(struct xt_settings *settings, const struct setting *setting, size_t size,

@@ -207,8 +207,7 @@ bool xt_is_certificate_or_list(struct xt_span content)
     const uint8_t *certificate_end = content.data, *list_end = content.data;
     X509 *certificate = d2i_X509(NULL, &certificate_end, (long)content.size);
     X509_CRL *list = d2i_X509_CRL(NULL, &list_end, (long)content.size);
-    bool is =
-        (certificate != NULL && certificate_end == end) || (list != NULL && list_end == end);
+    bool is = (certificate != NULL && certificate_end == end) || (list != NULL && list_end == end);
     X509_free(certificate);
     X509_CRL_free(list);
     ERR_clear_error();

@@ -51,9 +51,9 @@ struct xt_http_request {
     enum xt_method method;
     bool is_http10;
     bool has_query;
-    bool has_framing;    /* Content-Length or Transfer-Encoding is there */
-    bool close;          /* the client asks for it, or speaks HTTP/1.0; set by the head */
-    struct xt_span path; /* without the query; "*" for OPTIONS * */
+    bool has_framing;     /* Content-Length or Transfer-Encoding is there */
+    bool close;           /* the client asks for it, or speaks HTTP/1.0; set by the head */
+    struct xt_span path;  /* without the query; "*" for OPTIONS * */
     struct xt_span query; /* what follows the question mark, as it came; size 0: nothing */
     struct xt_span content_type, content_encoding, accept_language, traceparent; /* size 0: none */
     struct xt_span content_digest, accept_signature, resume_from;                /* the same */

@@ -56,7 +56,8 @@ static const struct xt_metric metrics[] = {
      .row = xt_metric_partner_row},
     {.name = "partner_misses_total",
      .type = "counter",
-     .help = "Answers in which not one claim matched, and events that did not fit the register, by partner.",
+     .help = "Answers in which not one claim matched, and events that did not fit the register, by "
+             "partner.",
      .rows = xt_metric_partner_rows,
      .row = xt_metric_misses_row},
     {.name = "partner_quota_used_ids",

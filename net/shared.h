@@ -93,7 +93,7 @@ static inline void xt_counter_add(struct xt_counter *counter, uint64_t count)
 /* Which route a request took, as far as metrics tell them apart. Those with partners come first. */
 enum xt_route_id {
     XT_ROUTE_VERIFY,
-    XT_ROUTE_VERIFY_BATCH,   /* its lines, and as answered the requests */
+    XT_ROUTE_VERIFY_BATCH, /* its lines, and as answered the requests */
     XT_ROUTE_AUTHENTICATE,
     XT_ROUTE_PARTNERS_COUNT, /* those above are counted by partner as well */
     XT_ROUTE_OPENAPI = XT_ROUTE_PARTNERS_COUNT,
@@ -136,7 +136,8 @@ struct xt_partner_counters { /* six cache lines */
     _Alignas(64) struct xt_counter outcomes[XT_ROUTE_PARTNERS_COUNT][XT_OUTCOME_COUNT];
     struct xt_counter epoch;  /* of the cell when counting began */
     struct xt_counter misses; /* answers in which not one claim matched, events that did not fit */
-    struct xt_counter events; /* that were applied, or did not fit the register; attempts to authenticate */
+    struct xt_counter
+        events; /* that were applied, or did not fit the register; attempts to authenticate */
 };
 
 /* How a process itself is doing; set by net/vitals. */
@@ -195,10 +196,10 @@ struct xt_writer_counters {
     struct xt_counter transactions;    /* committed */
     struct xt_counter commit_ns;       /* spent in commits */
     struct xt_vitals vitals;
-    struct xt_counter queue;                   /* gauge: events received and not committed yet */
-    struct xt_counter sequence;                /* gauge: of the last committed event */
-    struct xt_counter statistics_changes;      /* gauge: of events, not added up yet */
-    struct xt_counter commit;                  /* gauge: xt_live_committed, stored before sequence */
+    struct xt_counter queue;              /* gauge: events received and not committed yet */
+    struct xt_counter sequence;           /* gauge: of the last committed event */
+    struct xt_counter statistics_changes; /* gauge: of events, not added up yet */
+    struct xt_counter commit;             /* gauge: xt_live_committed, stored before sequence */
     struct xt_counter store_bytes, room_bytes; /* gauges: what the live store takes, and may take */
 };
 

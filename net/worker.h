@@ -57,7 +57,7 @@ struct xt_worker {
     int drain_mode; /* enum xt_drain; XT_NOT_DRAINING */
     uint32_t lacks; /* the generation that it was to start with and could not open; 0: none */
     struct xt_failure lacks_why;
-    uint64_t opened_ms; /* of the loop's clock */
+    uint64_t opened_ms;   /* of the loop's clock */
     bool segment_given;   /* with START */
     bool segment_refused; /* the last one; for the log */
     bool told_stopped;    /* to the supervisor, in a service that ends */

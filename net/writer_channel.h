@@ -34,10 +34,11 @@ struct xt_writer_channel; /* opaque */
  *   XT_CORRUPT                  of an event about people: the record is damaged */
 struct xt_writer_answer {
     enum xt_status status;
-    enum xt_conflict conflict; /* of a registry event or an account's with XT_DENIED: which rule (409) */
-    enum xt_attempt attempt;   /* of an attempt with XT_OK; duplicates too */
-    bool duplicate;            /* it had been applied before: sequence is of that time */
-    uint64_t sequence;         /* with XT_OK */
+    enum xt_conflict
+        conflict; /* of a registry event or an account's with XT_DENIED: which rule (409) */
+    enum xt_attempt attempt; /* of an attempt with XT_OK; duplicates too */
+    bool duplicate;          /* it had been applied before: sequence is of that time */
+    uint64_t sequence;       /* with XT_OK */
 };
 typedef void (*xt_writer_callback)(void *context, const struct xt_writer_answer *answer);
 

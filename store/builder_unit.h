@@ -9,14 +9,14 @@
 #define XT_STORE_BUILDER_UNIT_H
 
 #include "store/builder_internal.h"
-#include "store/tally.h"
 #include "store/table_writer.h"
+#include "store/tally.h"
 
 struct xt_unit {
     struct xt_spill_load load; /* what stays of the parts, sorted */
     struct xt_table_writer writer;
-    uint64_t records;  /* that go into the table */
-    uint64_t replaced; /* of them, for the hot table: replaced numbers */
+    uint64_t records;      /* that go into the table */
+    uint64_t replaced;     /* of them, for the hot table: replaced numbers */
     struct xt_tally tally; /* of the hot table: who was sealed, in all units of this thread */
 };
 

@@ -32,9 +32,8 @@ static bool is_known(const struct group *group, const struct xt_window_event *li
     }
     if (found->content == line->content) {
         outcome->duplicate = true;
-        outcome->attempt = group->live->active
-                               ? xt_live_log_attempt(group->live, outcome->sequence)
-                               : XT_ATTEMPT_NONE;
+        outcome->attempt = group->live->active ? xt_live_log_attempt(group->live, outcome->sequence)
+                                               : XT_ATTEMPT_NONE;
     } else {
         outcome->status = XT_EXISTS;
         outcome->sequence = 0;

@@ -22,9 +22,8 @@ enum xt_status xt_live_copy(struct xt_live *live, const char *path, struct xt_fa
 
 static int open_copy(struct xt_live *live, const char *path)
 {
-    static const char *const names[XT_LIVE_TABLES] = {"header", "state",   "log",
-                                                      "people", "touched", "statistics",
-                                                      "due"};
+    static const char *const names[XT_LIVE_TABLES] = {"header",  "state",      "log", "people",
+                                                      "touched", "statistics", "due"};
     int code = mdb_env_create(&live->env);
     if (code == 0) {
         code = mdb_env_set_maxdbs(live->env, XT_LIVE_TABLES);

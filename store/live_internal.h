@@ -23,7 +23,7 @@ enum xt_live_kind {
     XT_LIVE_COUNTED_BASE = 9,       /* the same */
     XT_LIVE_TOLD = 10,              /* the same */
     XT_LIVE_CELL_CHANGE = 11,       /* the same; its key is the event's sequence */
-    XT_LIVE_THROTTLE = 12,        /* from here on: store/live_account_internal.h */
+    XT_LIVE_THROTTLE = 12,          /* from here on: store/live_account_internal.h */
     XT_LIVE_NONCE = 13,
     XT_LIVE_REVOKED_TOKEN = 14,
     XT_LIVE_LOCK_FACTS = 15,
@@ -31,7 +31,7 @@ enum xt_live_kind {
     XT_LIVE_CONSENTS_OF = 17,
     XT_LIVE_BACKCHANNEL = 18,
     XT_LIVE_BACKCHANNELS_OF = 19,
-    XT_LIVE_EVENT_ID = 64,          /* hashes only: an event's id, and its content */
+    XT_LIVE_EVENT_ID = 64, /* hashes only: an event's id, and its content */
     XT_LIVE_EVENT_CONTENT = 65,
     XT_LIVE_IDENTITY = 66, /* which store this is */
     XT_LIVE_FACTOR = 67,   /* hashes only: + the bit of a factor; up to 69 */
@@ -85,18 +85,18 @@ struct xt_live {
     bool has_overlay;             /* its tables are there */
     bool unfiltered;              /* of a reader: there was no memory for the filter */
     struct xt_live_filter filter; /* of a reader: covers every event up to .. */
-    size_t snapshot;            /* of LMDB's, 0: none; the last that was looked at for the filter */
-    uint64_t filtered;          /* .. this one */
-    struct xt_memory scratch;   /* what the next two stand in: wiped, and in no core dump */
-    uint8_t *record;            /* the entry that was read last */
-    struct xt_live_work *work;  /* of a writer, for one event (store/live_registry.c) */
-    bool base_is_old;           /* of a writer: another was served since */
-    bool has_statistics;        /* its table is there */
-    bool has_due;               /* the same */
-    bool counted;               /* of a writer: the cells are over its base */
+    size_t snapshot;           /* of LMDB's, 0: none; the last that was looked at for the filter */
+    uint64_t filtered;         /* .. this one */
+    struct xt_memory scratch;  /* what the next two stand in: wiped, and in no core dump */
+    uint8_t *record;           /* the entry that was read last */
+    struct xt_live_work *work; /* of a writer, for one event (store/live_registry.c) */
+    bool base_is_old;          /* of a writer: another was served since */
+    bool has_statistics;       /* its table is there */
+    bool has_due;              /* the same */
+    bool counted;              /* of a writer: the cells are over its base */
     struct xt_live_counting *counting; /* of a writer: the count under way; NULL: none */
-    uint32_t count_most;        /* of a writer: records that a step of it takes */
-    uint64_t unfolded;          /* of a writer: changes that are not in the cells yet */
+    uint32_t count_most;               /* of a writer: records that a step of it takes */
+    uint64_t unfolded;                 /* of a writer: changes that are not in the cells yet */
     struct xt_generation *base; /* of a writer, borrowed: what the overlay lies over; NULL: none */
 
     /* store/live_fold.c */

@@ -519,7 +519,8 @@ int xt_live_take_registry(struct xt_live *live, const struct xt_event *event,
     }
     int code = *refused == XT_OK ? write_all(live) : 0;
     if (code == 0 && *refused == XT_OK && live->work->before.number != UINT64_MAX) {
-        code = xt_live_follow_registry(live, &live->work->before, &live->work->person, event->at_ms);
+        code =
+            xt_live_follow_registry(live, &live->work->before, &live->work->person, event->at_ms);
     }
     return code;
 }

@@ -285,10 +285,10 @@ static void right_factor_waits_after_five_failures(void **state)
                            &response);
         expect(&response, 401, "authentication_failed");
     }
-    assert_int_equal(authenticate_by_device(portal, 16, &response), 200); /* no passcode: it stays */
+    assert_int_equal(authenticate_by_device(portal, 16, &response),
+                     200); /* no passcode: it stays */
     test_response_release(&response);
-    (void)authenticate(portal, citizen_id(16), "portal", "portal.login", PASSCODE("1"),
-                       &response);
+    (void)authenticate(portal, citizen_id(16), "portal", "portal.login", PASSCODE("1"), &response);
     expect(&response, 401, "authentication_failed");
     assert_int_equal(authenticate_by_device(portal, 16, &response), 401);
     test_response_release(&response);

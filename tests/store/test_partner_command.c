@@ -262,11 +262,11 @@ static void wrong_usage_is_told_in_one_line(void **state)
                      2);
     assert_non_null(strstr(run_err, "there is no claim 'shoe_size'"));
     assert_int_equal(run("partner", "add", "DIR", "x", CLAIMS, CLAIMS, "--issue", out, NULL), 2);
-    const char *const bad[][2] = {{"--rate", "0"},         {"--rate", "5:"},
-                                  {"--rate", "x"},         {"--rate", "99999999999999999999"},
-                                  {"--network", "10.1/8"}, {"--network", "10.0.0.1/8"},
-                                  {"--days", "0"},         {"--daily-quota", "0"},
-                                  {"--right", "all"},      {"--right", ""},
+    const char *const bad[][2] = {{"--rate", "0"},           {"--rate", "5:"},
+                                  {"--rate", "x"},           {"--rate", "99999999999999999999"},
+                                  {"--network", "10.1/8"},   {"--network", "10.0.0.1/8"},
+                                  {"--days", "0"},           {"--daily-quota", "0"},
+                                  {"--right", "all"},        {"--right", ""},
                                   {"--old-numbers", "maybe"}};
     for (unsigned i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
         assert_int_equal(
