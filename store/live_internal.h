@@ -195,8 +195,13 @@ XT_MUST_USE enum xt_status xt_live_get(const struct xt_live *live, enum xt_live_
 XT_MUST_USE int xt_live_put(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
                             struct xt_span fields);
 XT_MUST_USE int xt_live_delete(struct xt_live *live, enum xt_live_kind kind, struct xt_span key);
+/* The same in a table that is kept by hash. */
+XT_MUST_USE int xt_live_put_in(struct xt_live *live, enum xt_live_table table,
+                               enum xt_live_kind kind, struct xt_span key, struct xt_span fields);
+XT_MUST_USE int xt_live_delete_in(struct xt_live *live, enum xt_live_table table,
+                                  enum xt_live_kind kind, struct xt_span key);
 
-/* The same in any table and of any size. A record is begun, its fields are written, and it is put under
+/* In any table and of any size. A record is begun, its fields are written, and it is put under
  * `key` of at most XT_LIVE_HASH bytes; opened it is in plain, and its fields are borrowed from there. */
 void xt_live_record_begin(const struct xt_live *live, enum xt_live_kind kind,
                           struct xt_writer *writer);

@@ -148,6 +148,12 @@ int xt_live_record_put(struct xt_live *live, enum xt_live_table table, struct xt
 int xt_live_put(struct xt_live *live, enum xt_live_kind kind, struct xt_span key,
                 struct xt_span fields)
 {
+    return xt_live_put_in(live, XT_LIVE_STATE, kind, key, fields);
+}
+
+int xt_live_put_in(struct xt_live *live, enum xt_live_table table, enum xt_live_kind kind,
+                   struct xt_span key, struct xt_span fields)
+{
     uint8_t hash[XT_LIVE_HASH];
     uint8_t plain[XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX];
     struct xt_writer writer = xt_writer_over(plain, sizeof(plain));
@@ -155,18 +161,23 @@ int xt_live_put(struct xt_live *live, enum xt_live_kind kind, struct xt_span key
     xt_write_span(&writer, fields);
     xt_require(!writer.overflow);
     xt_live_state_key(live, kind, key, hash);
-    int code = xt_live_record_put(live, XT_LIVE_STATE, xt_span_of(hash, sizeof(hash)),
-                                  xt_written(&writer));
+    int code = xt_live_record_put(live, table, xt_span_of(hash, sizeof(hash)), xt_written(&writer));
     xt_wipe(plain, writer.size);
     return code;
 }
 
 int xt_live_delete(struct xt_live *live, enum xt_live_kind kind, struct xt_span key)
 {
+    return xt_live_delete_in(live, XT_LIVE_STATE, kind, key);
+}
+
+int xt_live_delete_in(struct xt_live *live, enum xt_live_table table, enum xt_live_kind kind,
+                      struct xt_span key)
+{
     uint8_t hash[XT_LIVE_HASH];
     MDB_val name = {.mv_size = sizeof(hash), .mv_data = hash};
-    xt_live_hash(live->sealer, (uint8_t)kind, key, hash);
-    int code = mdb_del(live->txn, live->tables[XT_LIVE_STATE], &name, NULL);
+    xt_live_state_key(live, kind, key, hash);
+    int code = mdb_del(live->txn, live->tables[table], &name, NULL);
     return code == MDB_NOTFOUND ? 0 : code;
 }
 
