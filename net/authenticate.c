@@ -79,7 +79,6 @@ static enum xt_status look_up(const struct xt_call *call, const struct xt_regist
                               const struct xt_authenticate_request *request, struct held *held)
 {
     static struct xt_person person; /* large; one request at a time */
-    static struct xt_links links;
     struct xt_found found;
     *held = (struct held){.found = false};
     enum xt_status status = xt_register_find(people, request->id, &found);
@@ -88,8 +87,8 @@ static enum xt_status look_up(const struct xt_call *call, const struct xt_regist
     }
     bool hidden = found.by_alias && call->allowance->partner->without_old_numbers;
     if (!found.found || hidden) { /* another's is opened in its place */
-        status = xt_register_links(people, found.hot.number, &links);
-        return status == XT_NOT_FOUND ? XT_OK : status;
+        xt_register_stand_in(people, found.hot.number, &person);
+        return XT_OK;
     }
     status = xt_register_person(people, found.hot.number, &person);
     if (status != XT_OK) {

@@ -107,7 +107,8 @@ void xt_generation_expect_links(struct xt_generation *generation, const uint64_t
 XT_MUST_USE enum xt_status xt_generation_links(struct xt_generation *generation, uint64_t number,
                                                struct xt_links *links);
 
-/* A person's cold record, borrowed until the next lookup. XT_NOT_FOUND: there is none. */
+/* A person's cold record, borrowed until the next lookup. XT_NOT_FOUND: there is none; *record is then another's
+ * of its page, or empty, only for looking alike. */
 XT_MUST_USE enum xt_status xt_generation_cold(struct xt_generation *generation, uint64_t number,
                                               struct xt_span *record);
 /* Whom a CMND or a phone names. XT_NOT_FOUND: nobody. */

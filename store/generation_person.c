@@ -11,10 +11,10 @@ enum xt_status xt_generation_cold(struct xt_generation *generation, uint64_t num
         size_t size = 0;
         enum xt_status status = xt_table_get(generation->tables[XT_TABLE_COLD], hash, &cursor,
                                              generation->record, &size);
+        *record = xt_span_of(generation->record, size);
         if (status != XT_OK) {
             return status;
         }
-        *record = xt_span_of(generation->record, size);
         uint64_t held = 0;
         struct xt_links links;
         if (xt_cold_links(*record, &held, &links) != XT_OK) {

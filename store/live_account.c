@@ -69,7 +69,8 @@ static bool counts_attempts(const struct xt_account_event *told)
            (told->type == XT_ACCOUNT_UNLOCKED && told->reason == 0);
 }
 
-/* Everything that may refuse the event itself. A CMND is only told of where it names nobody. */
+/* Everything that may refuse the event itself. A CMND is only told of where it names nobody. Of nobody another's
+ * record is read, and what was shown is compared with that. */
 static enum xt_status look(struct xt_live *live, struct attempt *attempt)
 {
     const struct xt_account_event *told = attempt->told;
@@ -78,8 +79,9 @@ static enum xt_status look(struct xt_live *live, struct attempt *attempt)
     if (status == XT_OK && told->subject.kind == XT_ID_PERSONAL) {
         status =
             xt_live_load_person(live, told->subject.value, &attempt->subject, &attempt->person);
-    } else if (status == XT_OK && xt_live_wants_base(live)) {
-        status = XT_BUSY;
+    }
+    if (status == XT_OK && attempt->subject != XT_SUBJECT_PERSON) {
+        status = xt_live_load_stand_in(live, told->subject.value, &attempt->person);
     }
     return status == XT_OK && counts_attempts(told)
                ? xt_live_throttle_get(live, told->subject, attempt->subject != XT_SUBJECT_PERSON,
@@ -87,13 +89,18 @@ static enum xt_status look(struct xt_live *live, struct attempt *attempt)
                : status;
 }
 
+/* Everything is compared before anything is decided: whoever it is about, and whatever stands against it, it is the
+ * same work. */
 static enum xt_attempt decide(const struct xt_live *live, const struct attempt *attempt)
 {
-    if (xt_live_throttle_wait(&attempt->record, live->time_ms) != 0) {
+    bool waits = xt_live_throttle_wait(&attempt->record, live->time_ms) != 0;
+    bool is_open =
+        attempt->subject == XT_SUBJECT_PERSON && xt_live_account_is_open(attempt->person);
+    bool is_his = xt_live_proof_is_his(live, &attempt->told->proof, attempt->person);
+    if (waits) {
         return XT_ATTEMPT_THROTTLED;
     }
-    if (attempt->subject != XT_SUBJECT_PERSON || !xt_live_account_is_open(attempt->person) ||
-        !xt_live_proof_is_his(live, &attempt->told->proof, attempt->person)) {
+    if (!is_open || !is_his) {
         return XT_ATTEMPT_UNUSABLE;
     }
     return attempt->used ? XT_ATTEMPT_USED
@@ -232,7 +239,12 @@ static int change_person(struct xt_live *live, const struct xt_account_event *to
         !may_rehash(live, told, shown.person)) {
         return xt_live_refuse(outcome, XT_CONFLICT_PROOF_REFUSED);
     }
-    unsigned before = shown.subject == XT_SUBJECT_PERSON ? shown.person->locks : 0;
+    bool there = shown.subject == XT_SUBJECT_PERSON;
+    unsigned before = there ? shown.person->locks : 0;
+    outcome->status = there ? xt_live_keep_before(live) : XT_OK;
+    if (outcome->status != XT_OK) {
+        return 0;
+    }
     enum xt_conflict conflict = xt_account_event_apply(told, shown.subject, shown.person);
     if (conflict != XT_CONFLICT_NONE && tried) {
         outcome->attempt = XT_ATTEMPT_IN_VAIN;

@@ -266,10 +266,17 @@ XT_MUST_USE int xt_live_count_change(struct xt_live *live, const struct xt_hot *
 XT_MUST_USE int xt_live_take_registry(struct xt_live *live, const struct xt_event *event,
                                       enum xt_status *refused, enum xt_conflict *conflict);
 
-/* Under a number, as it is now: who it is, and *person, who may be changed and written before anything else is
- * asked of the overlay or its base. XT_BUSY: there is no base; XT_CORRUPT, XT_IO, XT_NO_MEMORY. */
+/* Under a number, as it is now: who it is, and *person, who may be changed (after xt_live_keep_before) and written
+ * before anything else is asked of the overlay or its base. XT_BUSY: there is no base; XT_CORRUPT, XT_IO,
+ * XT_NO_MEMORY. */
 XT_MUST_USE enum xt_status xt_live_load_person(struct xt_live *live, uint64_t number,
                                                enum xt_subject *subject, struct xt_person **person);
+/* Does for a number that nobody has what loading somebody does; *person is somebody else, or nobody at all, and
+ * nothing of him may count. Status as above. */
+XT_MUST_USE enum xt_status xt_live_load_stand_in(struct xt_live *live, uint64_t number,
+                                                 struct xt_person **person);
+/* The person loaded last is going to be changed: keeps what he was before. XT_CORRUPT, XT_IO. */
+XT_MUST_USE enum xt_status xt_live_keep_before(struct xt_live *live);
 /* The person loaded last, changed in his account only. Codes of LMDB's: the group is lost. */
 XT_MUST_USE int xt_live_write_account(struct xt_live *live);
 

@@ -28,6 +28,7 @@ struct xt_live_work {
     struct xt_person person; /* before the event, then after it */
     struct xt_hot before;    /* number UINT64_MAX: there was nobody */
     uint32_t versions;       /* earlier ones that are kept */
+    bool uncounted;          /* they are not counted yet */
     unsigned elsewhere_count;
     uint64_t elsewhere[XT_PERSON_REPLACED_MAX]; /* numbers he states, which name somebody else */
     unsigned change_count;
@@ -163,18 +164,26 @@ static enum xt_status count_versions(struct xt_live *live, uint64_t number)
 static enum xt_status load_sealed(struct xt_live *live, uint64_t number)
 {
     struct xt_register as = {.generation = live->base, .live = NULL};
-    enum xt_status status = xt_register_person(&as, number, &live->work->person);
     live->work->versions = 0;
-    return status == XT_OK ? count_versions(live, number) : status;
+    live->work->uncounted = true;
+    return xt_register_person(&as, number, &live->work->person);
+}
+
+/* Without his versions. */
+static enum xt_status read_person(struct xt_live *live, uint64_t number)
+{
+    struct xt_live_entry entry;
+    enum xt_status status = xt_live_entry(live, number, &entry);
+    live->work->uncounted = false;
+    return status == XT_OK          ? load_changed(live->work, &entry)
+           : status == XT_NOT_FOUND ? load_sealed(live, number)
+                                    : status;
 }
 
 static enum xt_status load_person(struct xt_live *live, uint64_t number)
 {
-    struct xt_live_entry entry;
-    enum xt_status status = xt_live_entry(live, number, &entry);
-    return status == XT_OK          ? load_changed(live->work, &entry)
-           : status == XT_NOT_FOUND ? load_sealed(live, number)
-                                    : status;
+    enum xt_status status = read_person(live, number);
+    return status == XT_OK && live->work->uncounted ? count_versions(live, number) : status;
 }
 
 /* Whom a number names now; 0: nobody. */
@@ -537,10 +546,35 @@ enum xt_status xt_live_load_person(struct xt_live *live, uint64_t number, enum x
         status = subject_of(live, number, subject);
     }
     if (status == XT_OK && *subject == XT_SUBJECT_PERSON) {
-        status = load_person(live, number);
-        remember_before(live->work, status == XT_OK);
+        status = read_person(live, number);
         *person = &live->work->person;
     }
+    return status;
+}
+
+enum xt_status xt_live_load_stand_in(struct xt_live *live, uint64_t number,
+                                     struct xt_person **person)
+{
+    struct xt_register as = {.generation = live->base, .live = NULL};
+    struct xt_live_entry entry;
+    enum xt_status status = xt_live_wants_base(live) ? XT_BUSY : open_work(live);
+    if (status == XT_OK) {
+        status = xt_live_entry(live, number, &entry);
+    }
+    if (status != XT_OK && status != XT_NOT_FOUND) {
+        return status;
+    }
+    xt_register_stand_in(&as, number, &live->work->person);
+    *person = &live->work->person;
+    return XT_OK;
+}
+
+enum xt_status xt_live_keep_before(struct xt_live *live)
+{
+    struct xt_live_work *work = live->work;
+    enum xt_status status = work->uncounted ? count_versions(live, work->person.number) : XT_OK;
+    work->uncounted = false;
+    remember_before(work, true);
     return status;
 }
 

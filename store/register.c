@@ -297,3 +297,26 @@ enum xt_status xt_register_person(const struct xt_register *as, uint64_t number,
     }
     return status == XT_OK && person->number != number ? XT_CORRUPT : status;
 }
+
+void xt_register_stand_in(const struct xt_register *as, uint64_t number, struct xt_person *person)
+{
+    struct xt_live_entry entry;
+    struct xt_found found;
+    struct xt_links links;
+    struct xt_span cold;
+    uint64_t held = 0;
+    if (has_overlay(as)) {
+        (void)!find_entry(as, number, &entry);
+    }
+    enum xt_status status = xt_generation_find(as->generation, personal(number), &found);
+    if (status == XT_OK) {
+        status = xt_generation_cold(as->generation, number, &cold);
+    }
+    bool opened = status == XT_OK || status == XT_NOT_FOUND;
+    opened = opened && xt_cold_links(cold, &held, &links) == XT_OK; /* as of one that is found */
+    if (opened && xt_cold_decode(cold, person) == XT_OK) {
+        xt_person_add_hot(&found.hot, person);
+    } else {
+        memset(person, 0, sizeof(*person));
+    }
+}

@@ -54,4 +54,8 @@ XT_MUST_USE enum xt_status xt_register_people(const struct xt_register *as, stru
 XT_MUST_USE enum xt_status xt_register_person(const struct xt_register *as, uint64_t number,
                                               struct xt_person *person);
 
+/* Does for a number that nobody has what xt_register_person does for somebody's: another record of the same page is
+ * opened and read. person: somebody else, or nobody at all; nothing of him may count or be told. */
+void xt_register_stand_in(const struct xt_register *as, uint64_t number, struct xt_person *person);
+
 #endif

@@ -692,6 +692,28 @@ static void numbers_that_nobody_has_are_counted_by_a_short_hash(void **state)
     in_child(guess_at_many);
 }
 
+static void try_somebody_and_nobody(void)
+{
+    struct xt_person *other = NULL;
+    open_accounts();
+    make_account(4);
+    uint64_t before = records();
+    assert_int_equal(try(4, false), XT_ATTEMPT_FAILED);
+    uint64_t somebody = records() - before;
+    struct xt_account_event event = attempt(7100, false);
+    assert_int_equal(tell(&event).attempt, XT_ATTEMPT_UNUSABLE);
+    assert_int_equal(records() - before - somebody, somebody); /* written for either */
+    LOOK(xt_live_load_stand_in(live, id_of(7100).value, &other));
+    assert_true(other->number != 0 && other->number != id_of(7100).value);
+    close_accounts();
+}
+
+static void of_nobody_as_much_is_read_and_written(void **state)
+{
+    (void)state;
+    in_child(try_somebody_and_nobody);
+}
+
 _Static_assert(3 * XT_LIVE_GROUP_MAX > XT_LIVE_SWEEP_MOST, "more than one step");
 
 static void sweep_much(void)
@@ -1024,6 +1046,7 @@ int main(void)
         WITH_PEOPLE(an_attempt_sent_again_is_not_counted_again),
         WITH_PEOPLE(failures_at_a_number_that_nobody_has_go_after_a_day),
         WITH_PEOPLE(numbers_that_nobody_has_are_counted_by_a_short_hash),
+        WITH_PEOPLE(of_nobody_as_much_is_read_and_written),
         WITH_PEOPLE(what_is_over_is_swept_away_in_steps),
         WITH_PEOPLE(a_damaged_record_stops_nothing_but_what_needs_it),
         WITH_PEOPLE(a_revoked_token_is_remembered_until_it_is_over),
