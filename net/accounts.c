@@ -273,7 +273,7 @@ static void note(const struct xt_deferred *deferred, struct xt_call *call)
 {
     const struct change *change = deferred->memory;
     xt_call_note_subject(call, (struct xt_id){.kind = XT_ID_PERSONAL, .value = change->number});
-    call->entry.event = (uint8_t)change->type;
+    xt_deferred_note(deferred, change->type, call);
 }
 
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
@@ -295,7 +295,6 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
     } else if (!change->passed || (shown && attempt != XT_ATTEMPT_PASSED)) {
         xt_call_refuse(call, XT_PROBLEM_AUTHENTICATION_FAILED, NULL, answer);
     } else {
-        call->entry.sequence = deferred->outcome.sequence;
         answer_account(call, change->number, answer);
     }
 }

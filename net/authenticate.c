@@ -247,6 +247,7 @@ static void note(const struct xt_deferred *deferred, struct xt_call *call)
     const struct attempt *attempt = deferred->memory;
     xt_call_note_subject(call, attempt->subject);
     call->entry.purpose = xt_span_of_string(attempt->purpose);
+    xt_deferred_note(deferred, XT_ACCOUNT_ATTEMPT, call);
 }
 
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)

@@ -151,6 +151,7 @@ static void note_question(const struct xt_deferred *deferred, struct xt_call *ca
     const struct question *question = deferred->memory;
     xt_call_note_subject(call, question->subject);
     call->entry.purpose = xt_span_of_string(question->purpose);
+    xt_deferred_note(deferred, XT_ACCOUNT_BACKCHANNEL_ASKED, call);
 }
 
 static void finish_question(struct xt_deferred *deferred, struct xt_call *call,

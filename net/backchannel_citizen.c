@@ -121,6 +121,7 @@ static void note(const struct xt_deferred *deferred, struct xt_call *call)
 {
     const struct deciding *deciding = deferred->memory;
     xt_call_note_subject(call, deciding->subject);
+    xt_deferred_note(deferred, XT_ACCOUNT_BACKCHANNEL_DECIDED, call);
 }
 
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)

@@ -74,6 +74,7 @@ static void note_taking(const struct xt_deferred *deferred, struct xt_call *call
     const struct taking *taking = deferred->memory;
     xt_call_note_subject(call, taking->request.subject);
     call->entry.purpose = xt_span_of_string(taking->request.purpose);
+    xt_deferred_note(deferred, XT_ACCOUNT_BACKCHANNEL_TAKEN, call);
 }
 
 static void finish_taking(struct xt_deferred *deferred, struct xt_call *call,

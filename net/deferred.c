@@ -260,6 +260,16 @@ void xt_deferred_send_also(struct xt_deferred *deferred, const struct xt_event *
     }
 }
 
+void xt_deferred_note(const struct xt_deferred *deferred, enum xt_account_type told,
+                      struct xt_call *call)
+{
+    call->entry.event = (uint8_t)told;
+    if (deferred->ready && deferred->outcome.status == XT_OK) {
+        call->entry.sequence = deferred->outcome.sequence;
+        call->entry.attempt = (uint8_t)deferred->outcome.attempt;
+    }
+}
+
 bool xt_deferred_refuse(const struct xt_deferred *deferred, struct xt_call *call,
                         struct xt_answer *answer)
 {

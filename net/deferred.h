@@ -95,6 +95,10 @@ void xt_deferred_send_also(struct xt_deferred *deferred, const struct xt_event *
 /* It is done; it may be gone when this returns. */
 void xt_deferred_done(struct xt_deferred *deferred, enum xt_status status);
 
+/* In note: what the writer was told, and what he has made of it as far as that is known. */
+void xt_deferred_note(const struct xt_deferred *deferred, enum xt_account_type told,
+                      struct xt_call *call);
+
 /* In finish: makes the refusal where the writer did not decide (503, 500; 403 where it does not let this
  * partner). false: it did: status is XT_OK, or XT_DENIED with a conflict. */
 XT_MUST_USE bool xt_deferred_refuse(const struct xt_deferred *deferred, struct xt_call *call,

@@ -21,6 +21,7 @@ static void note(const struct xt_deferred *deferred, struct xt_call *call)
 {
     const struct revocation *revocation = deferred->memory;
     xt_call_note_subject(call, (struct xt_id){.kind = XT_ID_PERSONAL, .value = revocation->number});
+    xt_deferred_note(deferred, XT_ACCOUNT_TOKEN_REVOKED, call);
 }
 
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)

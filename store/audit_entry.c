@@ -3,10 +3,12 @@
 #include "core/account_event.h"
 #include "core/little_endian.h"
 #include "core/utf8.h"
+#include "store/live.h"
 
 #define FLAG_SUBJECT 1
 #define FLAG_EVENT 2
 #define FLAG_LINE 4
+#define FLAG_ATTEMPT 8
 #define FIXED 28 /* bytes before the texts */
 #define TEXTS 5
 
@@ -15,6 +17,11 @@ _Static_assert(XT_CLAIM_COUNT <= 32, "the set and the results have room for 32 c
 static const uint8_t text_max[TEXTS] = {XT_PARTNER_NAME_MAX, XT_PURPOSE_NAME_MAX,
                                         XT_LEGAL_BASIS_MAX, XT_CONSENT_REF_MAX,
                                         XT_AUDIT_PROBLEM_MAX};
+
+static const char *const attempt_names[XT_ATTEMPT_COUNT] = {
+    [XT_ATTEMPT_PASSED] = "passed",       [XT_ATTEMPT_FAILED] = "failed",
+    [XT_ATTEMPT_UNUSABLE] = "unusable",   [XT_ATTEMPT_USED] = "used",
+    [XT_ATTEMPT_THROTTLED] = "throttled", [XT_ATTEMPT_IN_VAIN] = "in_vain"};
 
 static const char CROCKFORD[] = "0123456789ABCDEFGHJKMNPQRSTVWXYZ";
 
@@ -112,7 +119,8 @@ static bool numbers_are_sound(const struct xt_audit_entry *entry)
     return entry->unix_ms < XT_AUDIT_MS_END && (unsigned)entry->route < XT_AUDIT_ROUTE_COUNT &&
            (unsigned)entry->verdict < XT_AUDIT_VERDICT_COUNT && entry->status >= 100 &&
            entry->status <= 599 && (entry->asked & ~XT_CLAIM_ALL) == 0 &&
-           entry->line < XT_AUDIT_LINE_END &&
+           entry->line < XT_AUDIT_LINE_END && entry->attempt < XT_ATTEMPT_COUNT &&
+           (entry->event != 0 || entry->attempt == 0) &&
            (entry->event == 0 ? entry->sequence == 0 : event_name(entry->event) != NULL);
 }
 
@@ -129,8 +137,9 @@ enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct 
         return XT_NO_SPACE;
     }
     fixed[0] = XT_AUDIT_ENTRY_VERSION;
-    fixed[1] = (uint8_t)((entry->has_subject ? FLAG_SUBJECT : 0) |
-                         (entry->event != 0 ? FLAG_EVENT : 0) | (entry->line != 0 ? FLAG_LINE : 0));
+    fixed[1] =
+        (uint8_t)((entry->has_subject ? FLAG_SUBJECT : 0) | (entry->event != 0 ? FLAG_EVENT : 0) |
+                  (entry->line != 0 ? FLAG_LINE : 0) | (entry->attempt != 0 ? FLAG_ATTEMPT : 0));
     for (unsigned i = 0; i < 6; i++) {
         fixed[2 + i] = (uint8_t)(entry->unix_ms >> (8 * i));
     }
@@ -155,6 +164,9 @@ enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct 
     }
     if (entry->line != 0) {
         xt_put(&made, entry->line, 6);
+    }
+    if (entry->attempt != 0) {
+        xt_put(&made, entry->attempt, 1);
     }
     xt_put(&made, entry->asked, 4);
     unsigned bits = 0;
@@ -223,10 +235,12 @@ enum xt_status xt_audit_entry_decode(struct xt_span bytes, struct xt_audit_entry
     entry->sequence = is_event ? xt_take(&taker, 8) : 0;
     bool has_line = (flags & FLAG_LINE) != 0;
     entry->line = has_line ? xt_take(&taker, 6) : 0;
+    bool is_attempt = (flags & FLAG_ATTEMPT) != 0;
+    entry->attempt = is_attempt ? (uint8_t)xt_take(&taker, 1) : 0;
     bool fine = take_results(&taker, entry) && version == XT_AUDIT_ENTRY_VERSION &&
-                (flags & ~(FLAG_SUBJECT | FLAG_EVENT | FLAG_LINE)) == 0 &&
+                (flags & ~(FLAG_SUBJECT | FLAG_EVENT | FLAG_LINE | FLAG_ATTEMPT)) == 0 &&
                 has_line == (entry->line != 0) && is_event == (entry->event != 0) &&
-                numbers_are_sound(entry);
+                is_attempt == (entry->attempt != 0) && numbers_are_sound(entry);
     return fine ? XT_OK : XT_CORRUPT;
 }
 
@@ -309,6 +323,9 @@ void xt_audit_entry_to_json(const struct xt_audit_entry *entry, struct xt_writer
         write_member(writer, "event", xt_span_of_string(event_name(entry->event)));
         xt_write_literal(writer, ",\"sequence\":");
         write_number(writer, entry->sequence);
+    }
+    if (entry->attempt != 0) {
+        write_member(writer, "attempt", xt_span_of_string(attempt_names[entry->attempt]));
     }
     if (entry->line != 0) {
         xt_write_literal(writer, ",\"line\":");

@@ -3,7 +3,7 @@
  *   version 1 | flags 1 | time 6 | answer id 16 | route 1 | verdict 1 | status 2
  *   | partner, purpose, legal basis, consent reference, problem: length 1, UTF-8
  *   | subject 16, where flag 1 is set | event: type 1, sequence 8, where flag 2 is
- *   | line 6, where flag 4 is
+ *   | line 6, where flag 4 is | attempt 1, where flag 8 is
  *   | claims asked 4 | 2 bits for each of them in their order, the rest zero      integers little endian
  *
  * There is one way only to write an entry: what decodes is what was encoded, byte by byte. The subject is
@@ -23,7 +23,7 @@
 #define XT_AUDIT_ANSWER_ID 16   /* bytes: the ULID's 128 bits, big endian */
 #define XT_AUDIT_ENTRY_MAX                                                                         \
     (28 + 5 + XT_PARTNER_NAME_MAX + XT_PURPOSE_NAME_MAX + XT_LEGAL_BASIS_MAX +                     \
-     XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 9 + 6 + 4 + 8)
+     XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 9 + 6 + 1 + 4 + 8)
 
 /* Numbers are stored: never change or reuse one, append. */
 enum xt_audit_route {
@@ -70,10 +70,13 @@ struct xt_audit_entry {
     struct xt_span partner, purpose, legal_basis, consent_ref, problem;
     bool has_subject;
     uint8_t subject[XT_PSEUDONYM_BYTES];
-    /* Of a line of /v1/events: enum xt_registry_type, of /v1/accounts: enum xt_account_type (0: none), and the sequence of the event that
-     * was applied (0: none was). */
+    /* Of a line of /v1/events: enum xt_registry_type, of what the writer was told about an account: enum
+     * xt_account_type (0: none), and the sequence of the event that was applied (0: none was, or it is not known). */
     uint8_t event;
     uint64_t sequence;
+    /* What became of what somebody showed (enum xt_attempt): here alone it is told why he was refused. 0: nothing was
+     * shown, or it is not known. Only with an event. */
+    uint8_t attempt;
     /* Of a line of /v1/verify/batch: its number; of the entry at the end of such a request (no subject): that
      * of the last line answered. 0: none. Below XT_AUDIT_LINE_END. */
     uint64_t line;

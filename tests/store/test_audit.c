@@ -10,7 +10,9 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "core/account_event.h"
 #include "store/audit_reader.h"
+#include "store/live.h"
 #include "tests/store/audit_log.h"
 #include "tests/test.h"
 
@@ -42,6 +44,36 @@ static void full_entry(struct xt_audit_entry *entry)
     for (unsigned i = 0; i < XT_CLAIM_COUNT; i++) {
         entry->results[i] = i % 4;
     }
+}
+
+/* What was shown for an attempt comes back with it, and only with an event. */
+static void an_attempt_is_told_with_its_event(void **state)
+{
+    (void)state;
+    uint8_t bytes[XT_AUDIT_ENTRY_MAX], json[XT_AUDIT_ENTRY_JSON_MAX];
+    struct xt_audit_entry entry, read;
+    full_entry(&entry);
+    entry.route = XT_AUDIT_ROUTE_AUTHENTICATE;
+    entry.event = XT_ACCOUNT_ATTEMPT;
+    entry.sequence = 77;
+    for (unsigned attempt = 0; attempt < XT_ATTEMPT_COUNT; attempt++) {
+        struct xt_writer writer = xt_writer_over(bytes, sizeof(bytes));
+        entry.attempt = (uint8_t)attempt;
+        assert_int_equal(xt_audit_entry_encode(&entry, &writer), XT_OK);
+        assert_int_equal(xt_audit_entry_decode(xt_written(&writer), &read), XT_OK);
+        assert_true(read.attempt == attempt && read.sequence == 77);
+        struct xt_writer text = xt_writer_over(json, sizeof(json) - 1);
+        xt_audit_entry_to_json(&read, &text);
+        json[text.size] = '\0';
+        assert_int_equal(strstr((char *)json, ",\"attempt\":\"") != NULL, attempt > 0);
+    }
+    struct xt_writer writer = xt_writer_over(bytes, sizeof(bytes));
+    entry.attempt = XT_ATTEMPT_COUNT;
+    assert_int_equal(xt_audit_entry_encode(&entry, &writer), XT_INVALID);
+    entry.attempt = XT_ATTEMPT_PASSED;
+    entry.event = 0;
+    entry.sequence = 0;
+    assert_int_equal(xt_audit_entry_encode(&entry, &writer), XT_INVALID);
 }
 
 static void an_entry_comes_back_as_it_was(void **state)
@@ -695,6 +727,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_entry_comes_back_as_it_was),
+        cmocka_unit_test(an_attempt_is_told_with_its_event),
         cmocka_unit_test(what_is_not_canonical_is_refused),
         cmocka_unit_test(an_entry_that_no_caller_should_make_is_refused),
         cmocka_unit_test(an_answer_id_and_json_are_as_partners_see_them),
