@@ -134,9 +134,9 @@ static const struct setting SETTINGS[] = {
      "his\n"
      "# hash takes, or that he has none, cannot be told from it. More than the dearest hash that "
      "is\n"
-     "# imported takes (512 MiB times passes, some 0.5 s; 64 MiB three times, 0.2 s), and less "
-     "than\n"
-     "# answer_timeout. 0ms: at once."},
+     "# imported takes (512 MiB times passes, some 0.5 s; 64 MiB three times, 0.2 s), and at most "
+     "half\n"
+     "# of answer_timeout. 0ms: at once."},
     {"passcode", "queue", COUNT, PLACE(passcode_queue), "16", 1, 256,
      "Passcodes of one worker that are hashed or wait for it; more, or more than half of them of "
      "one\n"
@@ -373,6 +373,16 @@ enum xt_status xt_settings_set(struct xt_settings *settings, const char *section
     return xt_fail(failure, XT_NOT_FOUND,
                    "[%.64s] %.64s is not a setting; `xacthuc init` writes a file with all of them",
                    section, key);
+}
+
+/* A hash that takes longer than one step is answered at the next. */
+enum xt_status xt_settings_check(const struct xt_settings *settings, struct xt_failure *failure)
+{
+    return settings->passcode_step_ms <= settings->answer_ms / 2
+               ? XT_OK
+               : xt_fail(failure, XT_INVALID,
+                         "[passcode] answer_step must be at most half of [limits] answer_timeout: "
+                         "else nobody's passcode is answered in time");
 }
 
 static void write_bounds(struct xt_writer *writer, const struct setting *setting)

@@ -54,6 +54,10 @@ XT_MUST_USE enum xt_status xt_settings_set(struct xt_settings *settings, const c
                                            const char *key, const char *value,
                                            struct xt_failure *failure);
 
+/* Whether they can be in force together. XT_INVALID: *failure names those that cannot. */
+XT_MUST_USE enum xt_status xt_settings_check(const struct xt_settings *settings,
+                                             struct xt_failure *failure);
+
 /* The commented INI text with every setting and its default. XT_SETTINGS_TEXT_MAX is enough. */
 void xt_settings_write_default(struct xt_writer *writer);
 

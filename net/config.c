@@ -46,7 +46,9 @@ enum xt_status xt_config_read(const char *dir, struct xt_settings *settings,
     int line = ini_parse_string((const char *)content, on_setting, &reading);
     xt_file_release(content, size);
     if (line == 0) {
-        return XT_OK;
+        status = xt_settings_check(settings, &reading.failure);
+        return status == XT_OK ? XT_OK
+                               : xt_fail(failure, status, "%s: %s", path, reading.failure.text);
     }
     return xt_fail(failure, XT_INVALID, "%s, line %d: %s", path, line > 0 ? line : 0,
                    reading.failed ? reading.failure.text : "not a section and not key = value");

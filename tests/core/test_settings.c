@@ -39,6 +39,23 @@ static void defaults_are_those_of_the_design(void **state)
     assert_int_equal(s.overload_turn_ms, 1000);
 }
 
+static void an_answer_step_that_cannot_fit_is_refused(void **state)
+{
+    (void)state;
+    struct xt_settings s;
+    struct xt_failure failure = {""};
+    xt_settings_defaults(&s);
+    assert_int_equal(xt_settings_check(&s, &failure), XT_OK);
+    s.passcode_step_ms = s.answer_ms / 2;
+    assert_int_equal(xt_settings_check(&s, &failure), XT_OK);
+    s.passcode_step_ms++;
+    assert_int_equal(xt_settings_check(&s, &failure), XT_INVALID);
+    assert_non_null(strstr(failure.text, "answer_step"));
+    assert_non_null(strstr(failure.text, "answer_timeout"));
+    s.passcode_step_ms = 0;
+    assert_int_equal(xt_settings_check(&s, &failure), XT_OK);
+}
+
 /* Reads the written file as a simple INI reader would, into settings that start as nothing. */
 static void the_written_file_says_every_default_and_its_reason(void **state)
 {
@@ -218,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(defaults_are_those_of_the_design),
+        cmocka_unit_test(an_answer_step_that_cannot_fit_is_refused),
         cmocka_unit_test(the_written_file_says_every_default_and_its_reason),
         cmocka_unit_test(values_within_bounds_are_taken),
         cmocka_unit_test(others_are_refused_with_what_is_allowed),
