@@ -1,6 +1,5 @@
 /* The partner's side: what became of a request, and its tokens, once. */
-#include <stdlib.h>
-
+#include "core/little_endian.h"
 #include "net/backchannel.h"
 #include "net/deferred.h"
 #include "net/oauth.h"
@@ -11,32 +10,26 @@
 
 /* ---- how often --------------------------------------------------------------------------------- */
 
-/* When this worker was asked last about a request, in the place its name picks: another one there is
- * forgotten, which costs nothing but a question more. */
-#define POLLS 1024
-struct xt_backchannel_polls {
-    struct {
-        uint8_t handle[XT_REQUEST_HANDLE];
-        uint64_t at_ms;
-    } places[POLLS];
-};
-
-static bool is_too_soon(struct xt_service *service, const uint8_t handle[XT_REQUEST_HANDLE])
+/* When any worker was asked last about a request, in the place that its name picks (net/shared): another one there is
+ * forgotten, which costs nothing but a question more.
+ *
+ *   mark of the name 32 | milliseconds of CLOCK_MONOTONIC, modulo 2^32
+ *
+ * Two that ask in the same instant may both be in time. */
+static bool is_too_soon(const struct xt_service *service, const uint8_t handle[XT_REQUEST_HANDLE])
 {
-    if (service->polls == NULL) {
-        service->polls = calloc(1, sizeof(*service->polls));
-    }
-    if (service->polls == NULL) {
+    struct xt_taker taker = xt_taker_over(xt_span_of(handle, XT_REQUEST_HANDLE));
+    uint32_t place = (uint32_t)xt_take(&taker, 4);
+    uint64_t mark = xt_take(&taker, 4) | 1; /* a place that nobody has used is none's */
+    uint64_t *word = service->shared == NULL ? NULL : xt_shared_poll(service->shared, place);
+    if (word == NULL) {
         return false;
     }
-    unsigned place = (handle[0] | (unsigned)handle[1] << 8) % POLLS;
-    uint64_t now_ms = service->monotonic_ns / 1000000, before = service->polls->places[place].at_ms;
-    bool same =
-        before != 0 && memcmp(service->polls->places[place].handle, handle, XT_REQUEST_HANDLE) == 0;
-    memcpy(service->polls->places[place].handle, handle, XT_REQUEST_HANDLE);
-    service->polls->places[place].at_ms = now_ms;
+    uint32_t now_ms = (uint32_t)(service->monotonic_ns / 1000000);
+    uint64_t before = __atomic_exchange_n(word, mark << 32 | now_ms, __ATOMIC_RELAXED);
     /* A second less, for what the way takes. */
-    return same && now_ms - before < (XT_BACKCHANNEL_INTERVAL_S - 1) * 1000;
+    return before >> 32 == mark &&
+           now_ms - (uint32_t)before < (XT_BACKCHANNEL_INTERVAL_S - 1) * 1000;
 }
 
 /* ---- POST /v1/token ---------------------------------------------------------------------------- */
@@ -122,7 +115,7 @@ static void take(struct xt_call *call, const struct xt_backchannel *request,
 }
 
 /* What became of it; NONE: it is approved, and not taken yet. */
-static enum xt_problem judge(struct xt_service *service, const struct xt_partner *partner,
+static enum xt_problem judge(const struct xt_service *service, const struct xt_partner *partner,
                              const struct xt_backchannel *request)
 {
     if (strcmp(request->partner, partner->name) != 0 || request->state == XT_BACKCHANNEL_TAKEN) {

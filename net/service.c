@@ -176,7 +176,6 @@ void xt_service_close(struct xt_service *service)
     xt_live_close(service->live);
     xt_quota_view_close(service->quotas);
     free(service->statistics);
-    free(service->polls);
     free(service->arena.memory);
     free(service->own_counters);
     *service = (struct xt_service){0};

@@ -17,7 +17,6 @@
 
 #define XT_SCRATCH 8192 /* bytes: the body of one answer */
 
-struct xt_backchannel_polls;
 struct xt_batch_desk;
 struct xt_events_desk;
 struct xt_deferred_desk;
@@ -48,7 +47,6 @@ struct xt_service {
     unsigned worker;                       /* its place there */
     struct xt_counters *counters;          /* never NULL */
     struct xt_counters *own_counters;      /* those of a service that is not shared */
-    struct xt_backchannel_polls *polls;    /* who asked when (net/backchannel); NULL: nobody yet */
     struct xt_statistics_desk *statistics; /* room for answers; NULL: none was needed yet */
     struct xt_batch_desk *batch;           /* NULL: no lists are taken (net/batch) */
     struct xt_events_desk *events;         /* NULL: no events are taken (net/events) */

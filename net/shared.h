@@ -9,6 +9,7 @@
  *   +--------------------------------------------------------------------+
  *   +--------------------------------------------------------------------+
  *   | rate cells: one 64-bit word for each partner (net/rates)           |   all workers, compare-and-swap
+ *   | polls: when requests of the back channel were asked about          |
  *   +--------------------------------------------------------------------+
  *   +--------------------------------------------------------------------+
  *   | counters of worker 0   | counters of worker 1 | ... | of N-1       |   that worker only
@@ -307,6 +308,11 @@ void xt_shared_use(struct xt_shared *shared, unsigned worker, uint32_t cell);
 /* The word of net/rates; NULL for a cell that is not there, and in the writer. Any worker may have
  * written anything there. */
 uint64_t *xt_shared_rate(struct xt_shared *shared, uint32_t cell);
+
+/* When a request of the back channel was asked about last (net/backchannel_token), in the place that its name picks.
+ * NULL in the writer. Any worker may have written anything there. */
+#define XT_SHARED_POLLS 4096U
+uint64_t *xt_shared_poll(struct xt_shared *shared, uint32_t place);
 
 /* The name of a cell that is reported now, and its epoch, under which each worker's counters of it are
  * valid; false: nothing is reported for it. */

@@ -154,6 +154,11 @@ uint64_t *xt_shared_rate(struct xt_shared *shared, uint32_t cell)
     return cell < XT_CELLS && shared->rates != NULL ? &shared->rates->cells[cell].word : NULL;
 }
 
+uint64_t *xt_shared_poll(struct xt_shared *shared, uint32_t place)
+{
+    return shared->rates != NULL ? &shared->rates->polls[place % XT_SHARED_POLLS] : NULL;
+}
+
 bool xt_shared_cell(const struct xt_shared *shared, uint32_t cell, uint64_t now_ms,
                     char name[XT_PARTNER_NAME_MAX + 1], uint64_t *epoch)
 {

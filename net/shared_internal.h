@@ -40,6 +40,7 @@ struct xt_shared_rates {
     struct {
         _Alignas(64) uint64_t word;
     } cells[XT_CELLS];
+    uint64_t polls[XT_SHARED_POLLS];
 };
 
 /* What the supervisor knows of the cells, by which it decides; no other process sees it. */
