@@ -48,8 +48,8 @@ void write_device_key(unsigned n, char text[160])
 
 const char *citizen_id(unsigned n)
 {
-    static char ids[8][16];
-    static unsigned next;
+    static _Thread_local char ids[8][16];
+    static _Thread_local unsigned next;
     char *id = ids[next++ % 8];
     snprintf(id, sizeof(ids[0]), "001099%06u", 900000 + n % 99999);
     return id;
@@ -57,8 +57,8 @@ const char *citizen_id(unsigned n)
 
 const char *citizen_device(unsigned n)
 {
-    static char names[8][16];
-    static unsigned next;
+    static _Thread_local char names[8][16];
+    static _Thread_local unsigned next;
     char *name = names[next++ % 8];
     snprintf(name, sizeof(names[0]), "phone-%u", n % 99999);
     return name;
