@@ -4,6 +4,8 @@
 #include <stdio.h>
 #include <sys/socket.h>
 
+#include "store/background.h"
+
 #define CHUNK_BYTES 15360 /* with its head, one record of TLS */
 #define OUTPUT_MOST 49152 /* of ciphertext waiting: then the socket is waited for */
 
@@ -28,6 +30,7 @@ static bool send_chunk(struct xt_batch_list *list)
     static uint8_t chunk[CHUNK_BYTES + 32];
     size_t size = 8;
     bool over = list->ended;
+    xt_background_yield();
     while (!over) {
         struct xt_span line = xt_batch_people_line(list->people, list->first + list->sent);
         if (size + line.size + 2 > CHUNK_BYTES) {
@@ -88,6 +91,7 @@ static void take_answer(struct xt_batch_list *list, uint8_t *line, size_t size)
     }
     uint64_t index = list->first + list->answered++;
     const char *why = NULL;
+    xt_background_yield();
     switch (xt_batch_people_check(list->people, index, list->answered, line, size, &why)) {
     case XT_BATCH_RIGHT:
         break;

@@ -85,6 +85,8 @@ struct xt_connections {
     uint64_t line_ns;       /* what a line of them costs, as of the last turns */
     uint64_t turn_began_ns; /* 0: nobody was handled in this turn */
     bool turn_excused;      /* it was too long once */
+    uint64_t served_from_ns; /* the same; stays where the turn is excused */
+    uint64_t spins_from_ns; /* the end of the turn before, after which the loop did not wait; 0: it did */
     uint32_t handshakes_left; /* steps that this turn may take */
     unsigned count;           /* structs in use */
     unsigned open;            /* sockets in use: those being torn down have none any more */

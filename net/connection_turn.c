@@ -8,6 +8,7 @@
  * more are the first of the next.
  */
 #include "net/connection_internal.h"
+#include "net/metrics.h"
 
 #define STREAMS_NS 300000 /* a request that comes meanwhile waits for a third of a millisecond */
 #define STREAMS_LEAST_NS 60000 /* however much requests take: streams go on, if slowly */
@@ -114,6 +115,19 @@ static void flush_log(struct xt_connections *all)
     }
 }
 
+/* While streams have work the loop never waits: then all that it does between two ends of turns is in it. */
+static void count_turn(struct xt_connections *all, bool goes_on)
+{
+    uint64_t from = all->spins_from_ns != 0 ? all->spins_from_ns : all->served_from_ns;
+    uint64_t now = all->service->clock_ns;
+    now = now == 0 && (from != 0 || goes_on) ? uv_hrtime() : now;
+    if (from != 0 && !all->probes) {
+        xt_metrics_turn_took(all->service, now - from);
+    }
+    all->spins_from_ns = goes_on ? now : 0;
+    all->served_from_ns = 0;
+}
+
 static void on_turn_end(uv_prepare_t *prepare)
 {
     struct xt_connections *all = prepare->data;
@@ -124,13 +138,15 @@ static void on_turn_end(uv_prepare_t *prepare)
     flush_log(all);
     all->turn_began_ns = 0;
     all->turn_excused = false;
-    all->service->clock_ns = 0; /* the loop may wait now */
     xt_service_rest(all->service);
     all->handshakes_left = all->settings->handshakes_per_turn;
     admit_shakes(all);
-    if (xt_ring_is_empty(&all->turns) && xt_ring_is_empty(&all->streams)) {
+    bool goes_on = !xt_ring_is_empty(&all->turns) || !xt_ring_is_empty(&all->streams);
+    if (!goes_on) {
         (void)uv_idle_stop(&all->go_on);
     }
+    count_turn(all, goes_on);
+    all->service->clock_ns = 0; /* the loop may wait now */
 }
 
 void xt_turns_open(struct xt_connections *all)
@@ -162,6 +178,9 @@ bool xt_turn_is_overloaded(struct xt_connections *all)
     uint64_t now = all->service->monotonic_ns;
     if (all->turn_began_ns == 0) {
         all->turn_began_ns = now;
+    }
+    if (all->served_from_ns == 0) {
+        all->served_from_ns = now;
     }
     if (all->probes ||
         now - all->turn_began_ns < (uint64_t)all->settings->overload_turn_ms * 1000000) {

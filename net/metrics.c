@@ -69,6 +69,13 @@ void xt_metrics_count_later(struct xt_call *call, unsigned status, uint64_t bega
     xt_counter_add(&latency->sum_ns, taken);
 }
 
+void xt_metrics_turn_took(struct xt_service *service, uint64_t taken_ns)
+{
+    struct xt_latency *turns = &service->counters->turns;
+    xt_counter_add(&turns->buckets[bucket_of(taken_ns)], 1);
+    xt_counter_add(&turns->sum_ns, taken_ns);
+}
+
 void xt_metrics_turn_end_at(struct xt_service *service, uint64_t now_ns)
 {
     uint64_t taken = now_ns - service->answers_began_ns; /* a clock that never goes back */

@@ -35,6 +35,9 @@ static inline bool xt_metrics_turn_answered(const struct xt_service *service)
     return service->turn_answers != 0;
 }
 
+/* A turn of the loop that served clients has ended. */
+void xt_metrics_turn_took(struct xt_service *service, uint64_t taken_ns);
+
 /* The place of a request's outcome; status only matters for refusals and failures. */
 unsigned xt_metrics_outcome(enum xt_problem problem, unsigned status, enum xt_request_outcome told);
 

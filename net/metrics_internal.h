@@ -65,6 +65,8 @@ void xt_metric_quota_row(struct xt_scrape *, const struct xt_metric *, unsigned 
                          struct xt_writer *);
 void xt_metric_latency_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
                            struct xt_writer *);
+void xt_metric_turn_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
+                        struct xt_writer *);
 void xt_metric_up_row(struct xt_scrape *, const struct xt_metric *, unsigned row,
                       struct xt_writer *);
 void xt_metric_restarts_row(struct xt_scrape *, const struct xt_metric *, unsigned row,

@@ -296,17 +296,25 @@ void xt_metric_quota_row(struct xt_scrape *scrape, const struct xt_metric *metri
     }
 }
 
-void xt_metric_latency_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned route,
-                           struct xt_writer *writer)
+/* Gives whether the next label is the first. */
+static bool begin_part(struct xt_writer *writer, const struct xt_metric *metric, const char *suffix,
+                       const char *route)
 {
-    size_t place = offsetof(struct xt_counters, latency) + route * sizeof(struct xt_latency);
-    uint64_t total = 0, sum_ns = sum(scrape, place + offsetof(struct xt_latency, sum_ns));
-    if (sum_ns == 0 && route != XT_ROUTE_VERIFY) {
-        return;
+    bool first = true;
+    xt_metric_begin(writer, metric, suffix);
+    if (route != NULL) {
+        label(writer, &first, "route", route);
     }
+    return first;
+}
+
+/* The struct xt_latency at place; route NULL: it has no labels. */
+static void write_histogram(struct xt_scrape *scrape, const struct xt_metric *metric, size_t place,
+                            const char *route, struct xt_writer *writer)
+{
+    uint64_t total = 0, sum_ns = sum(scrape, place + offsetof(struct xt_latency, sum_ns));
     for (unsigned bucket = 0; bucket < XT_LATENCY_BUCKETS; bucket++) {
         char bound[24] = "+Inf";
-        bool first = true;
         total += sum(scrape, place + bucket * sizeof(struct xt_counter));
         if (bucket < XT_LATENCY_BUCKETS - 1) {
             struct xt_writer digits = xt_writer_over(bound, sizeof(bound) - 1);
@@ -317,19 +325,28 @@ void xt_metric_latency_row(struct xt_scrape *scrape, const struct xt_metric *met
             digits.size -= bound[digits.size - 1] == '.';
             bound[digits.size] = '\0';
         }
-        xt_metric_begin(writer, metric, "_bucket");
-        label(writer, &first, "route", routes[route]);
+        bool first = begin_part(writer, metric, "_bucket", route);
         label(writer, &first, "le", bound);
         end(writer, first, total, XT_UNIT_ONE);
     }
-    bool first = true;
-    xt_metric_begin(writer, metric, "_sum");
-    label(writer, &first, "route", routes[route]);
-    end(writer, first, sum_ns, XT_UNIT_NANO);
-    first = true;
-    xt_metric_begin(writer, metric, "_count");
-    label(writer, &first, "route", routes[route]);
-    end(writer, first, total, XT_UNIT_ONE);
+    end(writer, begin_part(writer, metric, "_sum", route), sum_ns, XT_UNIT_NANO);
+    end(writer, begin_part(writer, metric, "_count", route), total, XT_UNIT_ONE);
+}
+
+void xt_metric_latency_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned route,
+                           struct xt_writer *writer)
+{
+    size_t place = offsetof(struct xt_counters, latency) + route * sizeof(struct xt_latency);
+    if (route == XT_ROUTE_VERIFY || sum(scrape, place + offsetof(struct xt_latency, sum_ns)) > 0) {
+        write_histogram(scrape, metric, place, routes[route], writer);
+    }
+}
+
+void xt_metric_turn_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned row,
+                        struct xt_writer *writer)
+{
+    (void)row;
+    write_histogram(scrape, metric, offsetof(struct xt_counters, turns), NULL, writer);
 }
 
 /* ---- processes -------------------------------------------------------------------------------- */

@@ -175,6 +175,7 @@ struct xt_gauges {
 struct xt_counters {
     struct xt_counter requests[XT_ROUTE_COUNT][XT_OUTCOME_COUNT];
     struct xt_latency latency[XT_ROUTE_COUNT];
+    struct xt_latency turns; /* of the loop, that served clients */
     struct xt_counter accepted[XT_ENTRANCE_COUNT];
     struct xt_counter handshakes_full, handshakes_resumed, handshakes_refused;
     struct xt_counter handshakes_unfinished; /* given up or timed out, without a verdict */

@@ -92,12 +92,13 @@ static void check_sample(struct family *family, const struct series *series, siz
         assert_int_equal(strcmp(family->type, "counter") == 0, ends_with(text, name, "_total"));
         return;
     }
-    const char *bound = strstr(text, ",le=\"");
+    const char *bound = strstr(text, "le=\""); /* the last of the labels, or the only one */
+    bound = bound != NULL ? bound - 1 : NULL;
     if (ends_with(text, name, "_bucket")) {
         assert_non_null(bound);
         char group[320];
         snprintf(group, sizeof(group), "%.*s", (int)(bound - text), text);
-        double le = strcmp(bound, ",le=\"+Inf\"}") == 0 ? 1e300 : atof(bound + 5);
+        double le = strcmp(bound + 1, "le=\"+Inf\"}") == 0 ? 1e300 : atof(bound + 5);
         bool same = strcmp(group, family->last_group) == 0;
         assert_true(!same || (le > family->last_bound && series->value >= family->last_count));
         strcpy(family->last_group, group);

@@ -39,6 +39,12 @@ static int begin(void **state)
              "{\"txn\":\"w\",\"id\":\"%s\",\"purpose\":\"demo.verify\",\"claims\":{\"full_name\":"
              "\"Not He\"}}\n",
              person_id);
+    if (run(xacthuc(), "partner", "add", deployment("DIR"), "two", "--purpose", "demo.verify",
+            "--claims",
+            "full_name,date_of_birth,sex,phone,card_issued_on,card_expires_on,old_id,province",
+            "--right", "per_claim", "--issue", deployment("issued"), NULL) != 0) {
+        return 1;
+    }
     server_start_with(&server, NULL, one_worker);
     return 0;
 }
@@ -93,18 +99,35 @@ static bool comes(const char *partner, const char *body, const char *wanted)
     return came;
 }
 
+static double metric(const char *series)
+{
+    struct test_client *client = connect_plain(server.admin_port);
+    struct test_response response;
+    struct scrape scrape;
+    assert_true(test_client_request(client, "GET", "/metrics", NULL, NULL, &response));
+    scrape_read(&scrape, response.body);
+    double value = value_of(&scrape, series);
+    scrape_free(&scrape);
+    test_response_release(&response);
+    test_client_close(client);
+    return value;
+}
+
 /* ---- lines -------------------------------------------------------------------------------------- */
 
-static void drive_lists(const char *limit, const char *value, const char *connections)
+/* more: other options. */
+static void drive_lists(const char *limit, const char *value, const char *connections,
+                        const char *more)
 {
     char port[8];
-    char command[2048];
+    char command[4096];
     snprintf(port, sizeof(port), "%u", server.port);
     snprintf(command, sizeof(command),
              "%s batch --port %s --cert %s --key %s --ca %s --seed " SEED " --count " PEOPLE
-             " --lines 50000 %s %s --connections %s > %s",
+             " --lines 50000 %s %s --connections %s %s > %s",
              bench(), port, deployment("issued/demo.crt"), deployment("issued/demo.key"),
-             deployment("issued/ca.crt"), limit, value, connections, deployment("batch.json"));
+             deployment("issued/ca.crt"), limit, value, connections, more,
+             deployment("batch.json"));
     assert_int_equal(run("/bin/sh", "-c", command, NULL), 0);
 }
 
@@ -112,7 +135,7 @@ static void every_generated_line_gets_the_right_answer_in_its_order(void **state
 {
     (void)state;
     const char *lines = getenv("XT_LINES");
-    drive_lists("--total", lines != NULL ? lines : "100000", "4");
+    drive_lists("--total", lines != NULL ? lines : "100000", "4", "");
     char *result = read_text(deployment("batch.json"));
     assert_int_equal(number_of(result, "\"lines\":"),
                      strtoull(lines != NULL ? lines : "100000", NULL, 10));
@@ -123,10 +146,34 @@ static void every_generated_line_gets_the_right_answer_in_its_order(void **state
 static void two_lists_share_a_worker(void **state)
 {
     (void)state;
-    drive_lists("--seconds", "2", "2");
+    drive_lists("--seconds", "2", "2", "");
     char *result = read_text(deployment("batch.json"));
     assert_true(number_of(result, "\"least\":") * 3 >= number_of(result, "\"most\":") * 2);
     free(result);
+}
+
+static void two_partners_share_a_worker_with_single_requests(void **state)
+{
+    (void)state;
+    char more[1200];
+    snprintf(more, sizeof(more), "--cert2 %s --key2 %s --probe 500", deployment("issued/two.crt"),
+             deployment("issued/two.key"));
+    drive_lists("--seconds", "2", "2", more);
+    char *result = read_text(deployment("batch.json"));
+    const char *shares = strstr(result, "\"lines_of_partners\":[");
+    assert_non_null(shares);
+    uint64_t first = number_of(shares, "["), second = number_of(shares, ",");
+    assert_int_equal(first + second, number_of(result, "\"lines\":"));
+    assert_true(first * 3 >= second * 2 && second * 3 >= first * 2);
+    const char *probe = strstr(result, "\"probe\":{");
+    assert_non_null(probe);
+    assert_true(number_of(probe, "\"requests\":") > 100);
+    assert_int_equal(number_of(probe, "\"failed\":"), 0);
+    assert_non_null(strstr(probe, "\"late_us\":{\"p50\":"));
+    free(result);
+    /* With lists the loop goes on and on: there are as many turns as their time has. */
+    assert_true(metric("xacthuc_turn_duration_seconds_count") > 200);
+    assert_true(metric("xacthuc_turn_duration_seconds_sum") > 0.1);
 }
 
 static void a_bad_line_has_its_own_problem_and_the_rest_goes_on(void **state)
@@ -314,20 +361,6 @@ static void one_partner_leaves_room_for_others(void **state)
     assert_true(comes("demo", right_line, "\"verified\":1,"));
 }
 
-static double metric(const char *series)
-{
-    struct test_client *client = connect_plain(server.admin_port);
-    struct test_response response;
-    struct scrape scrape;
-    assert_true(test_client_request(client, "GET", "/metrics", NULL, NULL, &response));
-    scrape_read(&scrape, response.body);
-    double value = value_of(&scrape, series);
-    scrape_free(&scrape);
-    test_response_release(&response);
-    test_client_close(client);
-    return value;
-}
-
 /* ---- what changes meanwhile --------------------------------------------------------------------- */
 
 static void ask_on(struct feed *feed, uint64_t number)
@@ -461,6 +494,7 @@ int main(void)
         cmocka_unit_test(one_partner_leaves_room_for_others),
         cmocka_unit_test(every_generated_line_gets_the_right_answer_in_its_order),
         cmocka_unit_test(two_lists_share_a_worker),
+        cmocka_unit_test(two_partners_share_a_worker_with_single_requests),
         cmocka_unit_test(a_list_goes_on_over_a_reload_and_another_generation),
         cmocka_unit_test(a_server_that_leaves_says_what_it_did_not_read),
         cmocka_unit_test(the_log_has_every_line_and_how_far_a_broken_list_came),

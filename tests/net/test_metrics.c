@@ -145,6 +145,10 @@ static void numbers_add_up_with_what_was_sent(void **state)
     }
     assert_true(sum_of(&after, "xacthuc_partner_requests_total{partner=\"narrow\"") == 0);
     assert_true(sum_of(&after, "xacthuc_request_duration_seconds_sum{route=\"/v1/verify\"") > 0);
+    /* Each of the requests came after the answer to the one before. */
+    assert_true(value_of(&after, "xacthuc_turn_duration_seconds_count") >=
+                value_of(&before, "xacthuc_turn_duration_seconds_count") + 62);
+    assert_true(value_of(&after, "xacthuc_turn_duration_seconds_sum") > 0);
     assert_true(sum_of(&after, "xacthuc_received_bytes_total{listener=\"api\"") > 10000);
     assert_true(sum_of(&after, "xacthuc_sent_bytes_total{listener=\"api\"") > 10000);
     assert_true(sum_of(&after, "xacthuc_process_resident_memory_bytes{process=\"worker\"") > 1e6);
