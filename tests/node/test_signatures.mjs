@@ -1,0 +1,90 @@
+// Signatures that are nearly right, wherever a citizen's signature is taken: each is refused as documented, and what is
+// refused is the signature, since the same person is let in with the right one directly afterwards.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Citizen } from './citizens.mjs';
+import { Client, assertProblem } from './client.mjs';
+import { ask, authenticate, byCard, byDevice, decide, pending, untilAttemptsAreTaken } from './flows.mjs';
+import { Site } from './site.mjs';
+import { badSignature, table } from './vectors.mjs';
+
+const an = new Citizen(); // P-256
+const binh = new Citizen({ device: 'ed25519' });
+const site = await Site.make([an, binh]);
+const portal = new Client(site, site.files('portal'));
+const backend = new Client(site, site.files('backend'));
+await untilAttemptsAreTaken(portal, an, 'portal');
+
+const vectors = { p256: table('signature_p256'), ed25519: table('signature_ed25519') };
+
+function assertRefused(answer, each) {
+  const status = each.status ?? 401;
+  if (status === 200) assert.equal(answer.status, 200, `${each.name}: ${answer.text}`);
+  else assertProblem(answer, status, status === 401 ? 'authentication_failed' : 'invalid_request');
+}
+
+// attempt(sign): the surface with one person and the key that he signs with there.
+async function everyCase(key, hisOther, attempt, cases = vectors[key.kind]) {
+  for (const each of cases) {
+    const answer = await attempt((text) => badSignature(each, key, hisOther, text));
+    try {
+      assertRefused(answer, each);
+    } catch (error) {
+      error.message = `${each.class}, ${each.name}: ${error.message}`;
+      throw error;
+    }
+    if (answer.status === 401) {
+      const right = await attempt((text) => key.sign(text).toString('base64url'));
+      assert.equal(right.status, 200, `after ${each.name}: ${right.text}`);
+    }
+  }
+}
+
+for (const citizen of [an, binh]) {
+  const { kind } = citizen.device;
+
+  test(`authenticating by a device (${kind})`, () => everyCase(citizen.device, citizen.card, async (sign) => {
+    const factor = await byDevice(portal, citizen, 'portal', sign);
+    return authenticate(portal, citizen, 'portal', 'portal.login', factor);
+  }));
+
+  test(`adding a device (${kind})`, () => everyCase(citizen.device, citizen.card, async (sign) => {
+    const added = { id: citizen.id, device_id: 'second' };
+    const answer = await backend.post('/v1/accounts/devices/add', {
+      ...added, public_key: new Citizen().device.spki.toString('base64url'), factors: [await byDevice(backend, citizen, 'accounts', sign)],
+    });
+    if (answer.status === 200) assert.equal((await backend.post('/v1/accounts/devices/remove', added)).status, 200);
+    return answer;
+  }));
+
+  test(`deciding a request (${kind})`, () => everyCase(citizen.device, citizen.card, async (sign) => {
+    let [request] = await pending(backend, citizen);
+    if (request === undefined) {
+      assert.equal((await ask(portal, citizen, 'portal')).status, 200);
+      [request] = await pending(backend, citizen);
+    }
+    return decide(backend, citizen, request, 'approve', sign);
+  }));
+}
+
+test('authenticating by a card', () => everyCase(an.card, an.device, async (sign) => {
+  const factor = await byCard(portal, an, 'portal', sign);
+  return authenticate(portal, an, 'portal', 'portal.login', factor);
+}));
+
+// One of each class: every new passcode is hashed, right or wrong, which takes its time.
+const ofEachClass = vectors.p256.filter((each, i, all) => all.findIndex((other) => other.class === each.class) === i);
+
+test('setting a passcode', () => everyCase(an.card, an.device, async (sign) => {
+  const factors = [await byCard(backend, an, 'accounts', sign)];
+  return backend.post('/v1/accounts/passcode', { id: an.id, passcode: 'mật khẩu', factors });
+}, ofEachClass));
+
+test('one wrong signature of two is enough', async () => {
+  const wrong = vectors.p256.find((each) => each.name === 'r = 0, s = 0');
+  const device = await byDevice(portal, an, 'portal', (text) => badSignature(wrong, an.device, an.card, text));
+  const card = await byCard(portal, an, 'portal');
+  assertProblem(await authenticate(portal, an, 'portal', 'portal.pay', device, card), 401, 'authentication_failed');
+});
+
+test('the server ends in order', () => site.stop());
