@@ -39,8 +39,9 @@
 #define XT_LIVE_TOKEN_MOST_MS (24ULL * 3600 * 1000) /* a token's; spec: 15 minutes */
 #define XT_LIVE_CONSENT_MOST_MS (366ULL * 24 * 3600 * 1000)
 #define XT_LIVE_REQUEST_MOST_MS (3600ULL * 1000)
-#define XT_LIVE_CONSENTS_MAX 64 /* of a person, that are not over */
-#define XT_LIVE_REQUESTS_MAX 8  /* of a person, that are pending */
+#define XT_LIVE_CONSENTS_MAX 64                           /* of a person, that are not over */
+#define XT_LIVE_REQUESTS_MAX 8                            /* of a person, that are pending */
+#define XT_LIVE_REQUESTS_SHARE (XT_LIVE_REQUESTS_MAX / 2) /* .. of one partner */
 #define XT_LIVE_NOBODY_MS                                                                          \
     (24ULL * 3600 * 1000)            /* failures at a number that nobody has are kept so long */
 #define XT_LIVE_DUE_LATE_MS 60000ULL /* a clock that goes back by less brings nothing back */

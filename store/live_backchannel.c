@@ -100,18 +100,23 @@ enum xt_status xt_live_backchannels(const struct xt_live *live, struct xt_id sub
     return status;
 }
 
-/* Takes out what is decided, over or gone: it keeps its record, and takes up no place in the list. */
-static void keep_pending(const struct xt_live *live, struct xt_live_ids *list)
+/* Takes out what is decided, over or gone: it keeps its record, and takes up no place in the list. Gives how many of
+ * the rest are this partner's. */
+static unsigned keep_pending(const struct xt_live *live, struct xt_span partner,
+                             struct xt_live_ids *list)
 {
     unsigned count = 0;
+    unsigned own = 0;
     for (unsigned i = 0; i < list->count; i++) {
         struct xt_backchannel request;
         if (xt_live_backchannel(live, list->ids[i], &request) == XT_OK &&
             request.state == XT_BACKCHANNEL_PENDING && request.expires_ms > live->time_ms) {
             memmove(list->ids[count++], list->ids[i], XT_ACCOUNT_ID);
+            own += xt_span_is(partner, request.partner);
         }
     }
     list->count = count;
+    return own;
 }
 
 /* ---- asked ------------------------------------------------------------------------------------- */
@@ -138,10 +143,9 @@ static int ask(struct xt_live *live, const struct xt_account_event *told,
         told->expires_ms > live->time_ms + XT_LIVE_REQUEST_MOST_MS) {
         return xt_live_refuse(outcome, XT_CONFLICT_EXPIRED);
     }
-    if (list.count >= XT_LIVE_REQUESTS_MAX) {
-        keep_pending(live, &list);
-    }
-    if (list.count >= XT_LIVE_REQUESTS_MAX) {
+    /* One partner leaves places to others, and does not bury a person under questions. */
+    unsigned own = keep_pending(live, told->actor, &list);
+    if (own >= XT_LIVE_REQUESTS_SHARE || list.count >= XT_LIVE_REQUESTS_MAX) {
         return xt_live_refuse(outcome, XT_CONFLICT_TOO_MANY);
     }
     request = (struct xt_backchannel){

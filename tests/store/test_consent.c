@@ -282,11 +282,16 @@ static void ask_often(void)
         must(&asked);
         must(&denied);
     }
+    struct xt_account_event more = ask(1, 90);
     for (uint8_t id = 101; id <= 100 + XT_LIVE_REQUESTS_MAX; id++) {
         struct xt_account_event asked = ask(1, id);
+        if (id > 100 + XT_LIVE_REQUESTS_SHARE) {
+            must_not(&asked, XT_CONFLICT_TOO_MANY); /* of one partner */
+            asked.actor = xt_span_of_string("bank");
+        }
         must(&asked);
     }
-    struct xt_account_event more = ask(1, 90);
+    more.actor = xt_span_of_string("clinic");
     must_not(&more, XT_CONFLICT_TOO_MANY);
     assert_int_equal(count_requests(id_of(1)), XT_LIVE_REQUESTS_MAX);
     struct xt_account_event known = ask(1, 3 * XT_LIVE_REQUESTS_MAX);
@@ -391,9 +396,11 @@ static void ask_nobody(void)
     must_not(&approved, XT_CONFLICT_PROOF_REFUSED);
     for (uint8_t i = 2; i <= XT_LIVE_REQUESTS_MAX; i++) {
         memset(asked.id, i, sizeof(asked.id));
+        asked.actor = xt_span_of_string(i <= XT_LIVE_REQUESTS_SHARE ? "portal" : "bank");
         must(&asked);
     }
     memset(asked.id, 100, sizeof(asked.id));
+    asked.actor = xt_span_of_string("clinic");
     must_not(&asked, XT_CONFLICT_TOO_MANY);
     asked = ask(7000, 101);
     must(&asked);
