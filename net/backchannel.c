@@ -89,6 +89,24 @@ static bool take_scope(const struct xt_form *form, struct xt_span *scope)
     return openid;
 }
 
+/* It is shown to a person who is to approve: characters that turn the order of others round (Unicode, bidirectional
+ * formatting: U+061C, U+200E, U+200F, U+202A to U+202E, U+2066 to U+2069) or break lines (U+2028, U+2029) would make
+ * it look like another. */
+static bool misleads(struct xt_span text)
+{
+    for (size_t i = 0; i + 1 < text.size; i++) {
+        const uint8_t *at = text.data + i;
+        uint8_t third = i + 2 < text.size ? at[2] : 0;
+        bool general = at[0] == 0xe2 && at[1] == 0x80 &&
+                       (third == 0x8e || third == 0x8f || (third >= 0xa8 && third <= 0xae));
+        bool isolate = at[0] == 0xe2 && at[1] == 0x81 && third >= 0xa6 && third <= 0xa9;
+        if (general || isolate || (at[0] == 0xd8 && at[1] == 0x9c)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* More than the most is taken as the most, which expires_in tells. */
 static bool take_expiry(const struct xt_form *form, uint32_t *expiry_s)
 {
@@ -134,7 +152,7 @@ static enum xt_problem read_question(const struct xt_partner *partner, const str
         return XT_PROBLEM_INVALID_SCOPE;
     }
     if (xt_form_find(form, "binding_message", &asked->binding) &&
-        asked->binding.size > XT_BACKCHANNEL_TEXT_MAX) {
+        (asked->binding.size > XT_BACKCHANNEL_TEXT_MAX || misleads(asked->binding))) {
         return XT_PROBLEM_INVALID_BINDING_MESSAGE;
     }
     asked->purpose = xt_partner_purpose(partner, text);
