@@ -330,7 +330,8 @@ static enum xt_status find_person(struct xt_call *call, struct xt_id id, struct 
     struct xt_found found;
     enum xt_status status = xt_service_register(call->service, &people);
     status = status == XT_OK ? xt_register_find(&people, id, &found) : status;
-    if (status == XT_OK && !found.found) {
+    if (status == XT_OK &&
+        (!found.found || (found.by_alias && call->allowance->partner->without_old_numbers))) {
         status = XT_NOT_FOUND;
     }
     return status == XT_OK ? xt_register_person(&people, found.hot.number, person) : status;
@@ -378,6 +379,13 @@ static bool is_ready(const struct xt_service *service)
            service->deferred != NULL && service->hashing != NULL;
 }
 
+static void wipe_passcode(struct xt_span passcode)
+{
+    if (passcode.size > 0) {
+        xt_wipe((uint8_t *)(uintptr_t)passcode.data, passcode.size);
+    }
+}
+
 static void handle(struct xt_call *call, enum xt_account_action action, struct xt_answer *answer)
 {
     static struct xt_account_request request;
@@ -397,6 +405,7 @@ static void handle(struct xt_call *call, enum xt_account_action action, struct x
     }
     if (status != XT_OK) {
         xt_call_refuse(call, XT_PROBLEM_INVALID_REQUEST, &errors, answer);
+        xt_wipe(call->request->body, call->request->body_size); /* a passcode may be in it */
         return;
     }
     xt_call_note_subject(call, request.id);
@@ -405,6 +414,9 @@ static void handle(struct xt_call *call, enum xt_account_action action, struct x
     } else if (xt_call_take_quota(call, request.id, answer)) {
         begin(call, action, &request, answer);
     }
+    /* The body is wiped only where its answer comes later. */
+    wipe_passcode(request.shown.passcode);
+    wipe_passcode(request.passcode);
 }
 
 void xt_handle_activate(struct xt_call *call, struct xt_answer *answer)

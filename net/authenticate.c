@@ -403,6 +403,7 @@ void xt_handle_authenticate(struct xt_call *call, struct xt_answer *answer)
     if (xt_authenticate_request_from_json(call->request->body, call->request->body_size,
                                           service->arena, &request, &errors) != XT_OK) {
         xt_call_refuse(call, XT_PROBLEM_INVALID_REQUEST, &errors, answer);
+        xt_wipe(call->request->body, call->request->body_size); /* a passcode may be in it */
         return;
     }
     xt_call_note_subject(call, request.id);
