@@ -15,9 +15,10 @@
  * Who may send what: the supervisor everything. A worker talks to strangers: of it only registry events and those
  * of accounts are taken, and only with the name of an active partner who has the right to tell them
  * (net/writer_rights); anything else is refused (XT_DENIED). The partners come from the supervisor, not from workers. A worker that was taken over can
- * still name such a partner where there is one, and tell the register what it likes in his name, or count attempts
- * that nobody made. Sequence
- * numbers that the audit log lacks are a sign of it and no proof, since it writes its entries itself. What undoes
+ * still name such a partner where there is one, and tell the register what it likes in his name, count attempts
+ * that nobody made, or end somebody's failures, and change accounts (net/writer_rights has all of it). Sequence
+ * numbers that the audit log lacks are a sign of it (but for better hashes of passcodes, which have no entry) and no
+ * proof, since it writes its entries itself. What undoes
  * such events is live/ from a backup of before; an import anew does not. An empty live/ and the registry's events
  * once more does as well, but loses the pepper and with it every passcode hashed here, devices and locks that were
  * set since the import, failures in a row (whoever was stopped may guess anew), what was revoked, and the key of

@@ -1,7 +1,17 @@
 /* Who may tell the writer what, in whose name. Workers talk to strangers: one that was taken over can do no more than
  * the partners can who are there. What it can, as each of them, since it is the worker who checks what citizens show:
- * say that an attempt passed (which ends the count of failures), give consents and approve requests for whoever has a
- * device, and put a hash of its own in place of one without a pepper or of lower costs (named by its digest). */
+ *
+ *   authenticate   say that an attempt passed (which ends the count of failures) or failed (which makes somebody wait),
+ *                  revoke tokens, ask by the back channel, put a hash of its own in place of one without a pepper or of
+ *                  lower costs (named by its digest)
+ *   accounts       open, lock and unlock accounts, add and remove devices, set passcodes; give and revoke consents and
+ *                  approve requests for whoever has a device
+ *   attributes     give a consent to this partner for whoever has a device
+ *
+ * Proofs are not checked a second time here: who has the right `accounts` may do all of it for a citizen who came in
+ * person and shows nothing, and a token is signed by the worker, who has its key. What the writer decides by itself no
+ * worker changes: used challenges and revoked tokens stay so, a stopped account begins anew only by what ends a count,
+ * locks by death and by a revoked card come and go with the register's events. */
 #include "net/writer_internal.h"
 
 /* An event of an account is told by the partner who stands in it. */

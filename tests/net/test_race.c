@@ -472,7 +472,7 @@ static void race(unsigned kills)
     field.most = 2 * attempts + 10000;
     field.let_in = calloc(field.most, 1);
     assert_non_null(field.let_in);
-    for (unsigned i = 0; i < 5 && least < XT_THROTTLE_STOP; i++) {
+    for (unsigned i = 0; i < 9 && (least < XT_THROTTLE_STOP || field.attempts < attempts); i++) {
         killed += run_rounds(i == 0 ? rounds : 10, i == 0 ? kills : 0, (uint64_t)now_s() + 100 * i);
         assert_int_equal(server_stop(&server), 0);
         least = least_failures();
