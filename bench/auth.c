@@ -23,6 +23,9 @@
 
 #define END_NS 15000000000ULL /* for the last answers */
 
+const char *const xt_auth_factor_names[XT_AUTH_FACTORS] = {"device_key", "passcode", "card_chip",
+                                                           "challenge"};
+
 struct signer {
     struct xt_holder_signer *key; /* NULL: none was made */
 };
@@ -47,9 +50,10 @@ static bool begin(struct run *run, struct xt_auth_connection *connection, uint64
 {
     connection->person = (unsigned)(run->begun++ % run->options.count);
     connection->due_ns = due_ns;
-    connection->step = run->options.passcode ? XT_AUTH_TRIED : XT_AUTH_ASKED;
-    return run->options.passcode ? xt_auth_try_passcode(connection, connection->person)
-                                 : xt_auth_ask(connection, connection->person);
+    bool passcode = run->options.factor == XT_AUTH_PASSCODE;
+    connection->step = passcode ? XT_AUTH_TRIED : XT_AUTH_ASKED;
+    return passcode ? xt_auth_try_passcode(connection, connection->person)
+                    : xt_auth_ask(connection, connection->person, run->options.factor);
 }
 
 /* An answer is whole. */
@@ -59,8 +63,8 @@ static bool take_answer(struct run *run, struct xt_auth_connection *connection, 
     bool tried = connection->step == XT_AUTH_TRIED;
     if (!tried && status == 200) {
         connection->step = XT_AUTH_TRIED;
-        return xt_auth_try_device(connection, connection->person,
-                                  run->signers[connection->person].key, body);
+        return xt_auth_try_key(connection, connection->person, XT_AUTH_DEVICE_KEY,
+                               run->signers[connection->person].key, body);
     }
     run->passed += tried && status == 200;
     run->failed += tried && status == 401;
@@ -165,11 +169,10 @@ static void print_result(struct run *run, const double before[XT_AUTH_PIDS_MAX])
     printf("{\"factor\":\"%s\",\"connections\":%llu,\"rate\":%llu,\"seconds\":%.3f,"
            "\"authenticated\":%llu,\"failed\":%llu,\"refused\":%llu,\"per_second\":%.1f,"
            "\"us\":{\"p50\":%u,\"p90\":%u,\"p99\":%u,\"p99_9\":%u,\"max\":%u},\"cpu\":[",
-           run->options.passcode ? "passcode" : "device_key",
-           (unsigned long long)run->options.connections, (unsigned long long)run->options.rate,
-           seconds, (unsigned long long)run->passed, (unsigned long long)run->failed,
-           (unsigned long long)run->refused, (double)counted / seconds,
-           xt_histogram_percentile(&run->histogram, 50000),
+           xt_auth_factor_names[run->options.factor], (unsigned long long)run->options.connections,
+           (unsigned long long)run->options.rate, seconds, (unsigned long long)run->passed,
+           (unsigned long long)run->failed, (unsigned long long)run->refused,
+           (double)counted / seconds, xt_histogram_percentile(&run->histogram, 50000),
            xt_histogram_percentile(&run->histogram, 90000),
            xt_histogram_percentile(&run->histogram, 99000),
            xt_histogram_percentile(&run->histogram, 99900), run->histogram.max);
@@ -195,7 +198,7 @@ static enum xt_status open_run(struct run *run, struct xt_failure *failure)
     run->connections = calloc(options->connections, sizeof(*run->connections));
     run->signers = calloc(options->count, sizeof(*run->signers));
     bool fine = run->connections != NULL && run->signers != NULL;
-    for (unsigned i = 0; fine && !options->passcode && i < options->count; i++) {
+    for (unsigned i = 0; fine && options->factor == XT_AUTH_DEVICE_KEY && i < options->count; i++) {
         fine = xt_auth_person_signer(i, &run->signers[i].key) == XT_OK;
     }
     if (!fine) {
@@ -236,7 +239,10 @@ static void print_help(void)
         "127.0.0.1 (the partner needs the right authenticate), and prints as one JSON object how\n"
         "many a second and how long that took.\n\n"
         "  --count N         people, at most 100000\n"
-        "  --factor F        device_key (default), or passcode: a wrong one each time\n"
+        "  --factor F        device_key (default), or passcode: a wrong one each time; with "
+        "--timing "
+        "also\n"
+        "                    card_chip, or challenge: asking for one only\n"
         "  --connections N   default 64, at most 512\n"
         "  --rate N          authentications a second of all; timed from when each was due\n"
         "  --seconds N       default 10\n"
@@ -257,8 +263,13 @@ static bool take_number(const char *text, uint64_t least, uint64_t most, uint64_
 
 static bool take_factor(const char *text, struct xt_auth_options *options)
 {
-    options->passcode = strcmp(text, "passcode") == 0;
-    return options->passcode || strcmp(text, "device_key") == 0;
+    for (unsigned i = 0; i < XT_AUTH_FACTORS; i++) {
+        if (strcmp(text, xt_auth_factor_names[i]) == 0) {
+            options->factor = (enum xt_auth_factor)i;
+            return true;
+        }
+    }
+    return false;
 }
 
 static bool take_pid(const char *text, struct xt_auth_options *options)
@@ -331,6 +342,7 @@ static int parse(int argc, char **argv, struct xt_auth_options *options)
     bool drives = options->port != 0 && options->certificate != NULL && options->key != NULL &&
                   options->authority != NULL;
     if (!fine || optind != argc || options->count == 0 || options->timing > options->count * 2 ||
+        (options->factor > XT_AUTH_PASSCODE && options->timing == 0) ||
         drives == (options->people != NULL)) {
         (void)fputs("xacthuc-bench auth: wrong usage; see xacthuc-bench auth --help\n", stderr);
         return XT_EXIT_USAGE;

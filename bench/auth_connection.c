@@ -84,12 +84,12 @@ static bool post(struct xt_auth_connection *connection, const char *target, cons
            xt_auth_flush(connection);
 }
 
-bool xt_auth_ask(struct xt_auth_connection *connection, unsigned person)
+bool xt_auth_ask(struct xt_auth_connection *connection, unsigned person, enum xt_auth_factor factor)
 {
     char id[XT_AUTH_ID], body[XT_AUTH_BODY_MAX];
     xt_auth_person_id(person, id);
-    (void)snprintf(body, sizeof(body),
-                   "{\"id\":\"%s\",\"factor\":\"device_key\",\"audience\":\"bench\"}", id);
+    (void)snprintf(body, sizeof(body), "{\"id\":\"%s\",\"factor\":\"%s\",\"audience\":\"bench\"}",
+                   id, factor == XT_AUTH_CARD_CHIP ? "card_chip" : "device_key");
     return post(connection, "/v1/challenges", body);
 }
 
@@ -104,8 +104,9 @@ bool xt_auth_try_passcode(struct xt_auth_connection *connection, unsigned person
     return post(connection, "/v1/authenticate", body);
 }
 
-bool xt_auth_try_device(struct xt_auth_connection *connection, unsigned person,
-                        const struct xt_holder_signer *signer, struct xt_span answer)
+bool xt_auth_try_key(struct xt_auth_connection *connection, unsigned person,
+                     enum xt_auth_factor factor, const struct xt_holder_signer *signer,
+                     struct xt_span answer)
 {
     static const char name[] = "\"challenge\":\"";
     uint8_t signature[XT_HOLDER_SIGNATURE];
@@ -123,10 +124,12 @@ bool xt_auth_try_device(struct xt_auth_connection *connection, unsigned person,
     text[writer.size] = '\0';
     xt_auth_person_id(person, id);
     (void)snprintf(body, sizeof(body),
-                   "{\"id\":\"%s\",\"audience\":\"bench\",\"factors\":[{\"type\":\"device_key\","
-                   "\"device_id\":\"" XT_AUTH_DEVICE
-                   "\",\"challenge\":\"%.*s\",\"signature\":\"%s\"}]}",
-                   id, XT_CHALLENGE_CHARACTERS, (const char *)challenge.data, text);
+                   "{\"id\":\"%s\",\"audience\":\"bench\",\"factors\":[{\"type\":\"%s\","
+                   "\"challenge\":\"%.*s\",\"signature\":\"%s\"}]}",
+                   id,
+                   factor == XT_AUTH_CARD_CHIP ? "card_chip"
+                                               : "device_key\",\"device_id\":\"" XT_AUTH_DEVICE,
+                   XT_CHALLENGE_CHARACTERS, (const char *)challenge.data, text);
     return post(connection, "/v1/authenticate", body);
 }
 

@@ -12,10 +12,20 @@
 #define XT_AUTH_PIDS_MAX 8
 #define XT_AUTH_BODY_MAX 1024
 
+/* What is tried; the last is not tried: only the challenge is asked for. */
+enum xt_auth_factor {
+    XT_AUTH_DEVICE_KEY,
+    XT_AUTH_PASSCODE,
+    XT_AUTH_CARD_CHIP,
+    XT_AUTH_CHALLENGE,
+    XT_AUTH_FACTORS
+};
+extern const char *const xt_auth_factor_names[XT_AUTH_FACTORS];
+
 struct xt_auth_options {
     uint64_t port, count, connections, rate, seconds;
     uint64_t timing; /* attempts of a class; 0: none */
-    bool passcode;
+    enum xt_auth_factor factor;
     const char *certificate, *key, *authority, *people;
     unsigned pid_count;
     pid_t pids[XT_AUTH_PIDS_MAX];
@@ -40,11 +50,13 @@ void xt_auth_disconnect(struct xt_auth_connection *connection);
 
 /* false: the connection is gone. */
 bool xt_auth_flush(struct xt_auth_connection *connection);
-bool xt_auth_ask(struct xt_auth_connection *connection, unsigned person);
+bool xt_auth_ask(struct xt_auth_connection *connection, unsigned person,
+                 enum xt_auth_factor factor);
 bool xt_auth_try_passcode(struct xt_auth_connection *connection, unsigned person);
 /* answer: to xt_auth_ask. Also false when there is no challenge in it. */
-bool xt_auth_try_device(struct xt_auth_connection *connection, unsigned person,
-                        const struct xt_holder_signer *signer, struct xt_span answer);
+bool xt_auth_try_key(struct xt_auth_connection *connection, unsigned person,
+                     enum xt_auth_factor factor, const struct xt_holder_signer *signer,
+                     struct xt_span answer);
 
 /* Waits for something at the socket, at most so long, and takes it. XT_OK also with nothing. */
 XT_MUST_USE enum xt_status xt_auth_wait(struct xt_auth_connection *connection, int wait_ms);

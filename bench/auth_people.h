@@ -1,5 +1,5 @@
-/* bench/auth_people: people who can authenticate with a key of their device, which is ours: what `auth` asks for and
- * has imported before. The same number of people is the same people. */
+/* bench/auth_people: people who can authenticate with a key of their device, which is ours, and have a card with a key
+ * and a passcode that nobody knows: what `auth` asks for and has imported before. The same number of people is the same people. */
 #ifndef XT_BENCH_AUTH_PEOPLE_H
 #define XT_BENCH_AUTH_PEOPLE_H
 
@@ -15,7 +15,7 @@
 
 void xt_auth_person_id(unsigned person, char id[XT_AUTH_ID]);
 
-/* The key of his device: P-256. XT_NO_MEMORY. */
+/* The key of his device: P-256. XT_NO_MEMORY. That of his card is another. */
 XT_MUST_USE enum xt_status xt_auth_person_signer(unsigned person, struct xt_holder_signer **signer);
 
 /* Writes so many people, and as many whose account is locked, as NDJSON to import. */

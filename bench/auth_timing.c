@@ -1,5 +1,5 @@
 /* Does the time of a refusal tell whom it was about? A signature by another's key each time, over a challenge that
- * is right, in random order:
+ * is right, or a wrong passcode; or does that of a challenge? In random order:
  *
  *   wrong     people who are there, four times each at most: the fifth failure in a row makes them wait
  *   unknown   numbers that nobody has
@@ -72,17 +72,25 @@ static bool wait_for_answer(struct timing *timing, unsigned *status, struct xt_s
     }
 }
 
-/* One attempt; *ns: how long its second request took. */
+/* One attempt; *ns: how long its last request took. */
 static bool attempt(struct timing *timing, unsigned person, uint64_t *ns)
 {
+    enum xt_auth_factor factor = timing->options->factor;
     unsigned status = 0;
     struct xt_span body;
-    if (!xt_auth_ask(&timing->connection, person) || !wait_for_answer(timing, &status, &body) ||
-        status != 200) {
-        return false;
-    }
     uint64_t began = now_ns();
-    bool fine = xt_auth_try_device(&timing->connection, person, timing->signer, body) &&
+    if (factor != XT_AUTH_PASSCODE) {
+        bool asked = xt_auth_ask(&timing->connection, person, factor) &&
+                     wait_for_answer(timing, &status, &body) && status == 200;
+        *ns = now_ns() - began;
+        if (!asked || factor == XT_AUTH_CHALLENGE) {
+            return asked;
+        }
+    }
+    began = now_ns();
+    bool fine = (factor == XT_AUTH_PASSCODE ? xt_auth_try_passcode(&timing->connection, person)
+                                            : xt_auth_try_key(&timing->connection, person, factor,
+                                                              timing->signer, body)) &&
                 wait_for_answer(timing, &status, &body);
     *ns = now_ns() - began;
     return fine && status == 401;
@@ -122,7 +130,9 @@ static bool run(struct timing *timing)
 static enum xt_status compare(const struct timing *timing)
 {
     bool alike = true;
-    printf("{\"attempts\":%llu,\"pairs\":[", (unsigned long long)timing->options->timing);
+    printf("{\"factor\":\"%s\",\"attempts\":%llu,\"pairs\":[",
+           xt_auth_factor_names[timing->options->factor],
+           (unsigned long long)timing->options->timing);
     for (unsigned class = UNKNOWN; class < CLASSES; class ++) {
         struct xt_welch result;
         struct xt_welch_class pair[2];
