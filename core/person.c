@@ -336,3 +336,13 @@ enum xt_person_member xt_person_finish(struct xt_person *person, uint32_t seen)
     }
     return XT_MEMBER_COUNT;
 }
+
+struct xt_span xt_person_device_key(const struct xt_person *person, struct xt_span device_id)
+{
+    for (unsigned i = 0; i < person->device_count; i++) {
+        if (xt_span_equal(person->devices[i].device_id, device_id)) {
+            return person->devices[i].public_key_der;
+        }
+    }
+    return xt_span_of(NULL, 0);
+}

@@ -106,6 +106,9 @@ struct xt_person {
     struct xt_link links[XT_PERSON_LINKS_MAX];
 };
 
+/* The DER of the key of the device of this id, of a stored record; size 0: he has no such device. */
+struct xt_span xt_person_device_key(const struct xt_person *person, struct xt_span device_id);
+
 /* Why a record was refused: a stable code and a JSON pointer, never the value.
  *
  *   of the whole    malformed_json, not_an_object, too_long, column_count

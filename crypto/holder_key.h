@@ -26,4 +26,8 @@ XT_MUST_USE enum xt_status xt_holder_key_kind(struct xt_span spki, enum xt_holde
 XT_MUST_USE enum xt_status xt_holder_verify(struct xt_span spki, struct xt_span message,
                                             const uint8_t signature[XT_HOLDER_SIGNATURE]);
 
+/* A key that is nobody's, to check signatures with in vain: the generator of P-256 as a public key (FIPS 186-5,
+ * SP 800-186). What is signed with it must never count. */
+struct xt_span xt_holder_nobody(void);
+
 #endif

@@ -48,16 +48,6 @@ static const enum xt_account_type TYPES[] = {
 
 /* ---- what he shows ------------------------------------------------------------------------------ */
 
-static struct xt_span device_of(const struct xt_person *person, struct xt_span device_id)
-{
-    for (unsigned i = 0; i < person->device_count; i++) {
-        if (xt_span_equal(person->devices[i].device_id, device_id)) {
-            return person->devices[i].public_key_der;
-        }
-    }
-    return xt_span_of(NULL, 0);
-}
-
 /* A signature over a challenge of ours for an account, by this key. */
 static enum xt_status check_key(const struct xt_call *call,
                                 const struct xt_authenticate_request *shown, unsigned bit,
@@ -101,7 +91,8 @@ static enum xt_status check_shown(const struct xt_call *call,
     change->passed = true;
     change->proof.factors = shown->factors;
     if ((shown->factors & XT_FACTOR_DEVICE_KEY) != 0) {
-        status = check_key(call, shown, DEVICE_KEY, device_of(person, shown->device_id), change);
+        status = check_key(call, shown, DEVICE_KEY, xt_person_device_key(person, shown->device_id),
+                           change);
     }
     if (status == XT_OK && (shown->factors & XT_FACTOR_CARD_CHIP) != 0) {
         status = check_key(call, shown, CARD_CHIP, person->card_public_key_der, change);

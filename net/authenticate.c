@@ -45,16 +45,6 @@ struct attempt {
 
 _Static_assert(sizeof(struct attempt) <= XT_DEFERRED_MEMORY, "it fits");
 
-/* A key that is nobody's: the generator of P-256 as a public key (FIPS 186-5, SP 800-186). What is signed with it
- * never counts. */
-static const uint8_t stand_in[] = {
-    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a,
-    0x86, 0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04, 0x6b, 0x17, 0xd1, 0xf2, 0xe1,
-    0x2c, 0x42, 0x47, 0xf8, 0xbc, 0xe6, 0xe5, 0x63, 0xa4, 0x40, 0xf2, 0x77, 0x03, 0x7d, 0x81, 0x2d,
-    0xeb, 0x33, 0xa0, 0xf4, 0xa1, 0x39, 0x45, 0xd8, 0x98, 0xc2, 0x96, 0x4f, 0xe3, 0x42, 0xe2, 0xfe,
-    0x1a, 0x7f, 0x9b, 0x8e, 0xe7, 0xeb, 0x4a, 0x7c, 0x0f, 0x9e, 0x16, 0x2b, 0xce, 0x33, 0x57, 0x6b,
-    0x31, 0x5e, 0xce, 0xcb, 0xb6, 0x40, 0x68, 0x37, 0xbf, 0x51, 0xf5};
-
 /* What somebody has to show; empty: nothing. Borrowed until the next lookup. */
 struct held {
     bool found;
@@ -64,16 +54,6 @@ struct held {
 };
 
 /* ---- the person --------------------------------------------------------------------------------- */
-
-static struct xt_span device_of(const struct xt_person *person, struct xt_span device_id)
-{
-    for (unsigned i = 0; i < person->device_count; i++) {
-        if (xt_span_equal(person->devices[i].device_id, device_id)) {
-            return person->devices[i].public_key_der;
-        }
-    }
-    return xt_span_of(NULL, 0);
-}
 
 static enum xt_status look_up(const struct xt_call *call, const struct xt_register *people,
                               const struct xt_authenticate_request *request, struct held *held)
@@ -96,7 +76,7 @@ static enum xt_status look_up(const struct xt_call *call, const struct xt_regist
     }
     held->found = true;
     held->number = person.number;
-    held->device = device_of(&person, request->device_id);
+    held->device = xt_person_device_key(&person, request->device_id);
     held->card = person.card_public_key_der;
     held->card_is_valid =
         xt_card_answer(person.card_state,
@@ -135,7 +115,7 @@ static enum xt_status check_key(const struct xt_call *call,
                                 const struct xt_authenticate_request *request, unsigned bit,
                                 struct xt_span key, bool counts, struct attempt *attempt)
 {
-    struct xt_span used = key.size > 0 ? key : xt_span_of(stand_in, sizeof(stand_in));
+    struct xt_span used = key.size > 0 ? key : xt_holder_nobody();
     enum xt_status status = check_challenge(call, request, bit, attempt);
     if (status != XT_OK) {
         return status;
@@ -218,17 +198,6 @@ static bool can_authenticate(const struct xt_service *service)
            xt_token_can_be_given(service);
 }
 
-/* For the alarm: whoever fails mostly guesses. */
-static void count_attempt(const struct xt_call *call, bool passed)
-{
-    if (call->allowance != NULL && call->allowance->cell != XT_NO_CELL) {
-        struct xt_partner_counters *counters =
-            &call->service->counters->by_partner[call->allowance->cell];
-        xt_counter_add(&counters->events, 1);
-        xt_counter_add(&counters->misses, !passed);
-    }
-}
-
 /* A better hash is not made before the writer has let him pass. */
 static bool decided(struct xt_deferred *deferred, const struct xt_service *service)
 {
@@ -258,7 +227,7 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
         return;
     }
     bool passed = deferred->status == XT_OK && deferred->outcome.attempt == XT_ATTEMPT_PASSED;
-    count_attempt(call, passed);
+    xt_call_count_attempt(call, passed);
     if (!passed) {
         xt_call_refuse(call, XT_PROBLEM_AUTHENTICATION_FAILED, NULL, answer);
     } else if (call->allowance == NULL || !call->allowance->partner->active) {

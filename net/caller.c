@@ -112,6 +112,16 @@ bool xt_call_take_quota(struct xt_call *call, struct xt_id id, struct xt_answer 
     return false;
 }
 
+void xt_call_count_attempt(const struct xt_call *call, bool passed)
+{
+    if (call->allowance != NULL && call->allowance->cell != XT_NO_CELL) {
+        struct xt_partner_counters *counters =
+            &call->service->counters->by_partner[call->allowance->cell];
+        xt_counter_add(&counters->events, 1);
+        xt_counter_add(&counters->misses, !passed);
+    }
+}
+
 void xt_call_note_subject(struct xt_call *call, struct xt_id id)
 {
     const struct xt_audit_trail *trail = call->service->trail;

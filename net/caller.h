@@ -35,6 +35,9 @@ const struct xt_partner *xt_call_begin_json(struct xt_call *call, enum xt_right 
  * made. */
 bool xt_call_take_quota(struct xt_call *call, struct xt_id id, struct xt_answer *answer);
 
+/* For the alarm of who mostly asks in vain: an attempt to be let in, or to be given something. */
+void xt_call_count_attempt(const struct xt_call *call, bool passed);
+
 /* Whom the call is about, for the audit log. */
 void xt_call_note_subject(struct xt_call *call, struct xt_id id);
 
