@@ -10,7 +10,7 @@ static const struct xt_json_member IN_HEADER[] = {
     XT_JSON_MEMBER("kid", KEY_ID),
 };
 #define HEADER_MAX 512 /* bytes */
-#define TEXT_MAX 128   /* bytes of typ and kid */
+#define TEXT_MAX 255   /* bytes of typ and kid: a device_id is one */
 
 /* Cuts off what stands before the next dot. */
 static bool cut(struct xt_span *rest, struct xt_span *part)

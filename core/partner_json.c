@@ -26,11 +26,20 @@ static const struct xt_json_member IN_CERTIFICATE[] = {
     XT_JSON_MEMBER("spki_sha256", SPKI_SHA256),
     XT_JSON_MEMBER("note", NOTE),
 };
-enum { PURPOSE_NAME, CLAIMS, CLAIMS_REQUIRED, LEGAL_BASIS_REQUIRED, CONSENT_REQUIRED, LEAST_LEVEL };
+enum {
+    PURPOSE_NAME,
+    CLAIMS,
+    CLAIMS_REQUIRED,
+    ATTRIBUTES,
+    LEGAL_BASIS_REQUIRED,
+    CONSENT_REQUIRED,
+    LEAST_LEVEL
+};
 static const struct xt_json_member IN_PURPOSE[] = {
     XT_JSON_MEMBER("name", PURPOSE_NAME),
     XT_JSON_MEMBER("claims", CLAIMS),
     XT_JSON_MEMBER("claims_required", CLAIMS_REQUIRED),
+    XT_JSON_MEMBER("attributes", ATTRIBUTES),
     XT_JSON_MEMBER("legal_basis_required", LEGAL_BASIS_REQUIRED),
     XT_JSON_MEMBER("consent_required", CONSENT_REQUIRED),
     XT_JSON_MEMBER("least_level", LEAST_LEVEL),
@@ -233,6 +242,25 @@ static enum xt_status read_claim(struct reader *reader, yyjson_val *value, const
     return XT_OK;
 }
 
+static enum xt_status read_attribute(struct reader *reader, yyjson_val *value, const char *where,
+                                     void *into)
+{
+    uint32_t *attributes = into;
+    enum xt_attribute attribute;
+    if (!yyjson_is_str(value) || xt_attribute_by_name(xt_json_string(value), &attribute) != XT_OK) {
+        return refuse(reader, where,
+                      "must be one of full_name, date_of_birth, sex, nationality, ethnicity, "
+                      "home_town, place_of_birth, father_name, mother_name, address, phones, "
+                      "old_id, card_issued_on, card_expires_on, health_insurance, "
+                      "social_insurance, driving_licence, vehicle, passport, tax");
+    }
+    if ((*attributes & XT_ATTRIBUTE_BIT(attribute)) != 0) {
+        return refuse(reader, where, "is there twice");
+    }
+    *attributes |= XT_ATTRIBUTE_BIT(attribute);
+    return XT_OK;
+}
+
 static enum xt_status read_level(struct reader *reader, yyjson_val *value, const char *where,
                                  unsigned *level)
 {
@@ -261,6 +289,9 @@ static enum xt_status read_purpose_member(struct reader *reader, unsigned what, 
         return read_list(reader, value, where, XT_CLAIM_COUNT, read_claim, &purpose->claims);
     case CLAIMS_REQUIRED:
         return read_list(reader, value, where, XT_CLAIM_COUNT, read_claim, &purpose->required);
+    case ATTRIBUTES:
+        return read_list(reader, value, where, XT_ATTRIBUTE_COUNT, read_attribute,
+                         &purpose->attributes);
     case LEGAL_BASIS_REQUIRED:
         return read_boolean(reader, value, where, &purpose->legal_basis_required);
     case LEAST_LEVEL:
@@ -296,7 +327,7 @@ static enum xt_status read_right(struct reader *reader, yyjson_val *value, const
     if (!yyjson_is_str(value) || xt_right_by_name(xt_json_string(value), &right) != XT_OK) {
         return refuse(reader, where,
                       "must be one of per_claim, card_state, existence, advisory, authenticate, "
-                      "accounts, attributes, registry, statistics, audit");
+                      "accounts, attributes, registry, statistics, audit, signed, sensitive");
     }
     if ((reader->partner->rights & right) != 0) {
         return refuse(reader, where, "is there twice");

@@ -61,6 +61,18 @@ static void write_claims(uint32_t claims, struct xt_writer *writer)
     }
 }
 
+static void write_attributes(uint32_t attributes, struct xt_writer *writer)
+{
+    const char *comma = "";
+    for (unsigned attribute = 0; attribute < XT_ATTRIBUTE_COUNT; attribute++) {
+        if ((attributes & XT_ATTRIBUTE_BIT(attribute)) != 0) {
+            xt_write_string(writer, comma);
+            write_text(writer, xt_attribute_name((enum xt_attribute)attribute));
+            comma = ", ";
+        }
+    }
+}
+
 static void write_purposes(const struct xt_partner *partner, struct xt_writer *writer)
 {
     xt_write_literal(writer, ",\n  \"purposes\": [");
@@ -74,6 +86,10 @@ static void write_purposes(const struct xt_partner *partner, struct xt_writer *w
         if (purpose->required != 0) {
             xt_write_literal(writer, "],\n      \"claims_required\": [");
             write_claims(purpose->required, writer);
+        }
+        if (purpose->attributes != 0) {
+            xt_write_literal(writer, "],\n      \"attributes\": [");
+            write_attributes(purpose->attributes, writer);
         }
         xt_write_literal(writer, "],\n      \"legal_basis_required\": ");
         xt_write_string(writer, purpose->legal_basis_required ? "true" : "false");

@@ -4,8 +4,8 @@
 
 static const char *const RIGHTS[XT_RIGHT_COUNT] = {
     "per_claim",  "card_state", "existence",  "advisory", "authenticate", "accounts",
-    "attributes", "registry",   "statistics", "audit",    "signed"};
-_Static_assert(XT_RIGHT_SIGNED == 1 << (XT_RIGHT_COUNT - 1), "every right has a name");
+    "attributes", "registry",   "statistics", "audit",    "signed",       "sensitive"};
+_Static_assert(XT_RIGHT_SENSITIVE == 1 << (XT_RIGHT_COUNT - 1), "every right has a name");
 
 static const uint8_t MAPPED_IPV4[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
 
@@ -171,6 +171,21 @@ enum xt_decision xt_policy_may(const struct xt_partner *partner, const uint8_t a
         return XT_DENY_NETWORK;
     }
     return (partner->rights & (uint32_t)right) != 0 ? XT_ALLOW : XT_DENY_RIGHT;
+}
+
+enum xt_decision xt_policy_attributes(const struct xt_partner *partner, struct xt_span purpose,
+                                      uint32_t attributes, uint32_t *denied)
+{
+    const struct xt_purpose *found = xt_partner_purpose(partner, purpose);
+    *denied = 0;
+    if (found == NULL) {
+        return XT_DENY_PURPOSE;
+    }
+    *denied = attributes & ~found->attributes;
+    if ((partner->rights & XT_RIGHT_SENSITIVE) == 0) {
+        *denied |= attributes & XT_ATTRIBUTES_SENSITIVE;
+    }
+    return *denied != 0 ? XT_DENY_ATTRIBUTE : XT_ALLOW;
 }
 
 enum xt_decision xt_policy_decide(const struct xt_partner *partner, const uint8_t address[16],

@@ -5,6 +5,7 @@
  *    "certificates":[{"spki_sha256":"<64 hex>","note":"..."}],
  *    "purposes":[{"name":"sim.register","claims":["full_name","date_of_birth","phone"],
  *                 "claims_required":["full_name","date_of_birth"],
+ *                 "attributes":["full_name","address"],
  *                 "legal_basis_required":true,"consent_required":false,
  *                 "least_level":2}],
  *    "rights":["per_claim","card_state"],
@@ -13,11 +14,14 @@
  * Only name, certificates (at least one) and purposes (none is fine for a partner that only feeds the
  * registry, say) are required; a purpose needs its name and claims. burst is per_second when absent.
  * claims_required, some of claims, are those without which a request is refused: who has to know several
- * things of somebody cannot learn them one by one. least_level is for POST /v1/authenticate (core/assurance).
+ * things of somebody cannot learn them one by one. attributes: what citizens may consent to give for it
+ * (POST /v1/attributes, core/consent); none when absent. least_level is for POST /v1/authenticate (core/assurance), and for
+ * what a device's signature alone is good for: the back channel, attributes.
  */
 #ifndef XT_CORE_POLICY_H
 #define XT_CORE_POLICY_H
 
+#include "core/attribute.h"
 #include "core/request.h"
 
 #define XT_PARTNER_NAME_MAX 64 /* bytes: a-z 0-9 . _ - */
@@ -43,13 +47,15 @@ enum xt_right {
     XT_RIGHT_REGISTRY = 1 << 7,
     XT_RIGHT_STATISTICS = 1 << 8,
     XT_RIGHT_AUDIT = 1 << 9,
-    XT_RIGHT_SIGNED = 1 << 10 /* answers are signed without being asked */
+    XT_RIGHT_SIGNED = 1 << 10,   /* answers are signed without being asked */
+    XT_RIGHT_SENSITIVE = 1 << 11 /* attributes that are sensitive (core/attribute) */
 };
 
 struct xt_purpose {
     char name[XT_PURPOSE_NAME_MAX + 1];
-    uint32_t claims;   /* XT_CLAIM_BIT set: what may be asked for this purpose */
-    uint32_t required; /* of these: what every request must state */
+    uint32_t claims;     /* XT_CLAIM_BIT set: what may be asked for this purpose */
+    uint32_t required;   /* of these: what every request must state */
+    uint32_t attributes; /* XT_ATTRIBUTE_BIT set: what may be given away for it */
     bool legal_basis_required, consent_required;
     unsigned
         least_level; /* that citizens must authenticate at for it: 1 to XT_LEVEL_MOST; 0: any */
@@ -78,7 +84,7 @@ struct xt_partner {
 };
 
 /* Rights are called as their enumerators in lower case: "per_claim". by_name: XT_NOT_FOUND. */
-#define XT_RIGHT_COUNT 11
+#define XT_RIGHT_COUNT 12
 const char *xt_right_name(enum xt_right right);
 XT_MUST_USE enum xt_status xt_right_by_name(struct xt_span name, uint32_t *right);
 
@@ -115,12 +121,18 @@ enum xt_decision {
     XT_DENY_LEGAL_BASIS_MISSING,
     XT_DENY_CONSENT_MISSING,
     XT_DENY_CLAIM_MISSING, /* *denied tells which are missing */
+    XT_DENY_ATTRIBUTE,     /* *denied tells which: XT_ATTRIBUTE_BIT set */
     XT_DENY_RIGHT          /* the endpoint needs a right that the partner has not */
 };
 
 /* May this partner, calling from address, use an endpoint that a right opens? */
 enum xt_decision xt_policy_may(const struct xt_partner *partner, const uint8_t address[16],
                                enum xt_right right);
+
+/* May this partner have these attributes (XT_ATTRIBUTE_BIT set) for this purpose, given that he may use the endpoint?
+ * *denied: 0 but for XT_DENY_ATTRIBUTE. */
+enum xt_decision xt_policy_attributes(const struct xt_partner *partner, struct xt_span purpose,
+                                      uint32_t attributes, uint32_t *denied);
 
 /* May this partner, calling from address (IPv6 or mapped IPv4), have this verify answered?
  * The first reason against it, in the order of the enumerators. *purpose is the partner's entry (NULL

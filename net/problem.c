@@ -127,6 +127,18 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
                                         "A claim is not permitted for this purpose",
                                         "Có thông tin không được hỏi cho mục đích này",
                                         "Leave out the claims listed in errors.", 0},
+    [XT_PROBLEM_ATTRIBUTE_NOT_PERMITTED] =
+        {403, "attribute_not_permitted", "An attribute is not permitted for this purpose",
+         "Có thông tin không được cung cấp cho mục đích này",
+         "Leave out the attributes, or have them added to the purpose; sensitive ones need the "
+         "right sensitive as well.",
+         0},
+    [XT_PROBLEM_CONSENT_REFUSED] =
+        {403, "consent_refused", "There is no consent that counts for this",
+         "Không có sự đồng ý có hiệu lực cho yêu cầu này",
+         "Why is not told. Ask the citizen for a new consent: for you, this purpose and these "
+         "attributes.",
+         0},
     [XT_PROBLEM_NAME_LEVEL_NOT_PERMITTED] =
         {403, "name_level_not_permitted", "This level of name matching needs a right",
          "Mức so khớp họ tên này cần được cấp quyền",
@@ -180,6 +192,9 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
                                    "Tài khoản không có thiết bị này", "Check the device_id.", 0},
     [XT_PROBLEM_TOO_MANY] = {409, "too_many", "The account has as many as it may have",
                              "Tài khoản đã đạt số lượng tối đa", "Remove one first.", 0},
+    [XT_PROBLEM_CONSENT_UNKNOWN] = {409, "consent_unknown", "The person has no such consent",
+                                    "Người này không có sự đồng ý như vậy",
+                                    "List the person's consents.", 0},
     [XT_PROBLEM_LENGTH_REQUIRED] = {411, "length_required", "The request needs a body",
                                     "Yêu cầu phải có nội dung",
                                     "Send Content-Length or Transfer-Encoding: chunked.", 0},
@@ -281,6 +296,7 @@ enum xt_problem xt_problem_of_conflict(enum xt_conflict conflict)
         [XT_CONFLICT_DEVICE_KNOWN] = XT_PROBLEM_DEVICE_KNOWN,
         [XT_CONFLICT_DEVICE_UNKNOWN] = XT_PROBLEM_DEVICE_UNKNOWN,
         [XT_CONFLICT_TOO_MANY] = XT_PROBLEM_TOO_MANY,
+        [XT_CONFLICT_CONSENT_UNKNOWN] = XT_PROBLEM_CONSENT_UNKNOWN,
     };
     enum xt_problem problem =
         (unsigned)conflict < XT_CONFLICT_COUNT ? problems_of[conflict] : XT_PROBLEM_NONE;
@@ -308,6 +324,8 @@ enum xt_problem xt_problem_of_decision(enum xt_decision decision)
         return XT_PROBLEM_CONSENT_MISSING;
     case XT_DENY_CLAIM_MISSING:
         return XT_PROBLEM_CLAIM_MISSING;
+    case XT_DENY_ATTRIBUTE:
+        return XT_PROBLEM_ATTRIBUTE_NOT_PERMITTED;
     case XT_DENY_RIGHT:
         return XT_PROBLEM_ENDPOINT_NOT_PERMITTED;
     }

@@ -9,6 +9,7 @@
 #define FLAG_EVENT 2
 #define FLAG_LINE 4
 #define FLAG_ATTEMPT 8
+#define FLAG_ATTRIBUTES 16
 #define FIXED 28 /* bytes before the texts */
 #define TEXTS 5
 
@@ -30,7 +31,7 @@ const char *xt_audit_route_name(enum xt_audit_route route)
     static const char *const names[XT_AUDIT_ROUTE_COUNT] = {
         "other",      "verify",  "verify_batch", "challenges", "authenticate",
         "introspect", "revoke",  "accounts",     "attributes", "events",
-        "statistics", "openapi", "backchannel",  "token"};
+        "statistics", "openapi", "backchannel",  "token",      "consents"};
     return (unsigned)route < XT_AUDIT_ROUTE_COUNT ? names[route] : "other";
 }
 
@@ -121,6 +122,8 @@ static bool numbers_are_sound(const struct xt_audit_entry *entry)
            entry->status <= 599 && (entry->asked & ~XT_CLAIM_ALL) == 0 &&
            entry->line < XT_AUDIT_LINE_END && entry->attempt < XT_ATTEMPT_COUNT &&
            (entry->event != 0 || entry->attempt == 0) &&
+           (entry->attributes & ~XT_ATTRIBUTE_ALL) == 0 &&
+           (entry->given & ~entry->attributes) == 0 &&
            (entry->event == 0 ? entry->sequence == 0 : event_name(entry->event) != NULL);
 }
 
@@ -139,7 +142,8 @@ enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct 
     fixed[0] = XT_AUDIT_ENTRY_VERSION;
     fixed[1] =
         (uint8_t)((entry->has_subject ? FLAG_SUBJECT : 0) | (entry->event != 0 ? FLAG_EVENT : 0) |
-                  (entry->line != 0 ? FLAG_LINE : 0) | (entry->attempt != 0 ? FLAG_ATTEMPT : 0));
+                  (entry->line != 0 ? FLAG_LINE : 0) | (entry->attempt != 0 ? FLAG_ATTEMPT : 0) |
+                  (entry->attributes != 0 ? FLAG_ATTRIBUTES : 0));
     for (unsigned i = 0; i < 6; i++) {
         fixed[2 + i] = (uint8_t)(entry->unix_ms >> (8 * i));
     }
@@ -167,6 +171,10 @@ enum xt_status xt_audit_entry_encode(const struct xt_audit_entry *entry, struct 
     }
     if (entry->attempt != 0) {
         xt_put(&made, entry->attempt, 1);
+    }
+    if (entry->attributes != 0) {
+        xt_put(&made, entry->attributes, 4);
+        xt_put(&made, entry->given, 4);
     }
     xt_put(&made, entry->asked, 4);
     unsigned bits = 0;
@@ -237,10 +245,15 @@ enum xt_status xt_audit_entry_decode(struct xt_span bytes, struct xt_audit_entry
     entry->line = has_line ? xt_take(&taker, 6) : 0;
     bool is_attempt = (flags & FLAG_ATTEMPT) != 0;
     entry->attempt = is_attempt ? (uint8_t)xt_take(&taker, 1) : 0;
+    bool has_attributes = (flags & FLAG_ATTRIBUTES) != 0;
+    entry->attributes = has_attributes ? (uint32_t)xt_take(&taker, 4) : 0;
+    entry->given = has_attributes ? (uint32_t)xt_take(&taker, 4) : 0;
     bool fine = take_results(&taker, entry) && version == XT_AUDIT_ENTRY_VERSION &&
-                (flags & ~(FLAG_SUBJECT | FLAG_EVENT | FLAG_LINE | FLAG_ATTEMPT)) == 0 &&
+                (flags & ~(FLAG_SUBJECT | FLAG_EVENT | FLAG_LINE | FLAG_ATTEMPT |
+                           FLAG_ATTRIBUTES)) == 0 &&
                 has_line == (entry->line != 0) && is_event == (entry->event != 0) &&
-                is_attempt == (entry->attempt != 0) && numbers_are_sound(entry);
+                is_attempt == (entry->attempt != 0) &&
+                has_attributes == (entry->attributes != 0) && numbers_are_sound(entry);
     return fine ? XT_OK : XT_CORRUPT;
 }
 
@@ -293,6 +306,15 @@ static void write_claims(struct xt_writer *writer, const struct xt_audit_entry *
     xt_write_literal(writer, "}");
 }
 
+static void write_attributes(struct xt_writer *writer, const struct xt_audit_entry *entry)
+{
+    xt_write_literal(writer, ",\"attributes\":{\"asked\":");
+    xt_attribute_names_write(entry->attributes, writer);
+    xt_write_literal(writer, ",\"given\":");
+    xt_attribute_names_write(entry->given, writer);
+    xt_write_byte(writer, '}');
+}
+
 void xt_audit_entry_to_json(const struct xt_audit_entry *entry, struct xt_writer *writer)
 {
     char time[XT_TIMESTAMP], id[XT_ANSWER_ID];
@@ -338,6 +360,9 @@ void xt_audit_entry_to_json(const struct xt_audit_entry *entry, struct xt_writer
     }
     if (entry->asked != 0) {
         write_claims(writer, entry);
+    }
+    if (entry->attributes != 0) {
+        write_attributes(writer, entry);
     }
     xt_write_literal(writer, "}");
 }

@@ -4,6 +4,7 @@
  *   | partner, purpose, legal basis, consent reference, problem: length 1, UTF-8
  *   | subject 16, where flag 1 is set | event: type 1, sequence 8, where flag 2 is
  *   | line 6, where flag 4 is | attempt 1, where flag 8 is
+ *   | attributes: asked 4, given 4, where flag 16 is
  *   | claims asked 4 | 2 bits for each of them in their order, the rest zero      integers little endian
  *
  * There is one way only to write an entry: what decodes is what was encoded, byte by byte. The subject is
@@ -23,7 +24,7 @@
 #define XT_AUDIT_ANSWER_ID 16   /* bytes: the ULID's 128 bits, big endian */
 #define XT_AUDIT_ENTRY_MAX                                                                         \
     (28 + 5 + XT_PARTNER_NAME_MAX + XT_PURPOSE_NAME_MAX + XT_LEGAL_BASIS_MAX +                     \
-     XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 9 + 6 + 1 + 4 + 8)
+     XT_CONSENT_REF_MAX + XT_AUDIT_PROBLEM_MAX + XT_PSEUDONYM_BYTES + 9 + 6 + 1 + 8 + 4 + 8)
 
 /* Numbers are stored: never change or reuse one, append. */
 enum xt_audit_route {
@@ -41,6 +42,7 @@ enum xt_audit_route {
     XT_AUDIT_ROUTE_OPENAPI,
     XT_AUDIT_ROUTE_BACKCHANNEL,
     XT_AUDIT_ROUTE_TOKEN,
+    XT_AUDIT_ROUTE_CONSENTS,
     XT_AUDIT_ROUTE_COUNT
 };
 const char *xt_audit_route_name(enum xt_audit_route route);
@@ -80,6 +82,9 @@ struct xt_audit_entry {
     /* Of a line of /v1/verify/batch: its number; of the entry at the end of such a request (no subject): that
      * of the last line answered. 0: none. Below XT_AUDIT_LINE_END. */
     uint64_t line;
+    /* Of /v1/attributes: sets of XT_ATTRIBUTE_BIT: which were asked for (0: it is of another route), and which
+     * of these left. */
+    uint32_t attributes, given;
     uint32_t asked; /* set of XT_CLAIM_BIT */
     uint8_t
         results[XT_CLAIM_COUNT]; /* enum xt_audit_result; of claims not asked they do not count */

@@ -72,6 +72,9 @@ XT_MUST_USE enum xt_status xt_live_token_number(const struct xt_live *live,
 void xt_live_factor_digest(const struct xt_live *live, enum xt_factor factor, struct xt_span what,
                            uint8_t digest[XT_ACCOUNT_DIGEST]);
 
+/* Whether this person may use his account now: alive, with an account, and no lock. */
+bool xt_live_account_is_open(const struct xt_person *person);
+
 /* ---- readers; XT_NOT_FOUND: nothing is there; XT_CORRUPT, XT_IO ---------------------------------- */
 
 /* Failed attempts at an id: resolved to a person's number, or, of nobody, as asked: of all and of those with a
@@ -98,7 +101,7 @@ XT_MUST_USE enum xt_status xt_live_lock_facts(const struct xt_live *live, uint64
 struct xt_consent {
     uint8_t id[XT_ACCOUNT_ID];
     uint64_t number, given_ms, expires_ms, revoked_ms; /* revoked: 0 while it is in force */
-    uint32_t attributes;
+    uint32_t attributes; /* 0: revoked before it was given, so that it never is */
     char partner[XT_PARTNER_NAME_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
 };
 /* Whether it is over is the caller's to see. */

@@ -67,8 +67,6 @@ XT_MUST_USE int xt_live_proof_use_up(struct xt_live *live, const struct xt_accou
 /* Whether this person may show anything, and what was checked is still his. */
 bool xt_live_proof_is_his(const struct xt_live *live, const struct xt_account_proof *proof,
                           const struct xt_person *person);
-/* Who may use his account now; no more than that. */
-bool xt_live_account_is_open(const struct xt_person *person);
 
 /* ---- lists of ids ----------------------------------------------------------------------------- */
 

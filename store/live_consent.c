@@ -1,6 +1,8 @@
 /* Consents: given with a device's key, listed by person, revocable, gone when they are over.
  *
  *   number 5 | id 16 | given 8 | expires 8 | revoked 8, or 0 | attributes 4 | partner size 1 | partner | purpose
+ *
+ * One that was revoked before it was given has no attributes; partner and purpose are then of no meaning.
  */
 #include <lmdb.h>
 
@@ -123,6 +125,18 @@ static enum xt_status prepare(struct xt_live *live, const struct xt_account_even
     return XT_OK;
 }
 
+/* On record from now on, and in the person's list. */
+static int keep(struct xt_live *live, const struct xt_consent *consent, struct xt_live_ids *list)
+{
+    uint8_t fields[FIELDS_MAX];
+    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
+    int code = xt_live_put_until(live, XT_LIVE_CONSENT, xt_span_of(consent->id, XT_ACCOUNT_ID),
+                                 write_consent(consent, &writer), consent->expires_ms);
+    memcpy(list->ids[list->count++], consent->id, XT_ACCOUNT_ID);
+    return code == 0 ? xt_live_ids_put(live, XT_LIVE_CONSENTS_OF, personal(consent->number), list)
+                     : code;
+}
+
 static int give(struct xt_live *live, const struct xt_account_event *told,
                 struct xt_live_outcome *outcome)
 {
@@ -131,8 +145,6 @@ static int give(struct xt_live *live, const struct xt_account_event *told,
                                  .given_ms = live->time_ms,
                                  .expires_ms = told->expires_ms,
                                  .attributes = told->attributes};
-    uint8_t fields[FIELDS_MAX];
-    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
     enum xt_conflict conflict = XT_CONFLICT_NONE;
     outcome->status = prepare(live, told, &list, &conflict);
     if (outcome->status != XT_OK || conflict != XT_CONFLICT_NONE) {
@@ -141,11 +153,36 @@ static int give(struct xt_live *live, const struct xt_account_event *told,
     memcpy(consent.id, told->id, XT_ACCOUNT_ID);
     memcpy(consent.partner, told->partner.data, told->partner.size);
     memcpy(consent.purpose, told->purpose.data, told->purpose.size);
-    int code = xt_live_put_until(live, XT_LIVE_CONSENT, xt_span_of(told->id, XT_ACCOUNT_ID),
-                                 write_consent(&consent, &writer), told->expires_ms);
-    memcpy(list.ids[list.count++], told->id, XT_ACCOUNT_ID);
-    code = code == 0 ? xt_live_ids_put(live, XT_LIVE_CONSENTS_OF, told->subject, &list) : code;
+    int code = keep(live, &consent, &list);
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
+}
+
+/* One that was signed, perhaps, and never used: its name is kept as revoked for as long as the longest lasts. */
+static int revoke_unused(struct xt_live *live, const struct xt_account_event *told,
+                         struct xt_live_outcome *outcome)
+{
+    struct xt_live_ids list;
+    struct xt_person *person;
+    enum xt_subject subject = XT_SUBJECT_UNKNOWN;
+    struct xt_consent consent = {.number = told->subject.value,
+                                 .given_ms = live->time_ms,
+                                 .expires_ms = live->time_ms + XT_LIVE_CONSENT_MOST_MS,
+                                 .revoked_ms = live->time_ms,
+                                 .purpose = "unused"};
+    outcome->status = xt_live_load_person(live, told->subject.value, &subject, &person);
+    if (outcome->status == XT_OK) {
+        outcome->status = xt_live_ids_get(live, XT_LIVE_CONSENTS_OF, told->subject, &list);
+    }
+    if (outcome->status != XT_OK) {
+        return 0;
+    }
+    if (subject != XT_SUBJECT_PERSON || list.count == XT_LIVE_CONSENTS_MAX) {
+        return xt_live_refuse(outcome, subject != XT_SUBJECT_PERSON ? XT_CONFLICT_CONSENT_UNKNOWN
+                                                                    : XT_CONFLICT_TOO_MANY);
+    }
+    memcpy(consent.id, told->id, XT_ACCOUNT_ID);
+    memcpy(consent.partner, told->actor.data, told->actor.size);
+    return keep(live, &consent, &list);
 }
 
 /* It stays until it is over, so that the same signature gives no second one. */
@@ -156,7 +193,10 @@ static int revoke(struct xt_live *live, const struct xt_account_event *told,
     uint8_t fields[FIELDS_MAX];
     struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
     enum xt_status status = xt_live_consent(live, told->id, &consent);
-    if (status == XT_NOT_FOUND || (status == XT_OK && consent.number != told->subject.value)) {
+    if (status == XT_NOT_FOUND) {
+        return revoke_unused(live, told, outcome);
+    }
+    if (status == XT_OK && consent.number != told->subject.value) {
         return xt_live_refuse(outcome, XT_CONFLICT_CONSENT_UNKNOWN);
     }
     if (status != XT_OK) {

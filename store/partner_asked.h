@@ -39,10 +39,10 @@ struct xt_partner_asked {
     unsigned removed_certificate_count;
     const char *removed_purposes[XT_PARTNER_PURPOSES_MAX];
     unsigned removed_purpose_count;
-    uint32_t legal_basis_given, consent_given, level_given,
-        required_given; /* sets of places in partner.purposes */
-    uint32_t given;     /* set of enum xt_asked_member */
-    uint64_t days;      /* 0: not said */
+    uint32_t legal_basis_given, consent_given, level_given, required_given,
+        attributes_given; /* sets of places in partner.purposes */
+    uint32_t given;       /* set of enum xt_asked_member */
+    uint64_t days;        /* 0: not said */
     bool json, help;
     struct xt_partner partner; /* what was said of it; no certificates yet */
 };

@@ -24,6 +24,8 @@ static const char help[] =
     "other)\n"
     "  --claims-required A,...  of these, what each request must state for the purpose before it,\n"
     "                           or none\n"
+    "  --attributes A,B,...     what citizens may consent to give for the purpose before it, or\n"
+    "                           none; sensitive ones need the right sensitive as well\n"
     "  --legal-basis-required   the purpose before it needs a legal basis in each request\n"
     "  --consent-required       the purpose before it needs a consent reference in each request\n"
     "  --no-legal-basis-required, --no-consent-required   it does not\n"

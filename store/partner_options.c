@@ -76,6 +76,28 @@ static int add_claims(struct xt_partner_asked *asked, int option, const char *te
     return -1;
 }
 
+static int add_attributes(struct xt_partner_asked *asked, const char *text)
+{
+    struct xt_purpose *purpose = last_purpose(asked);
+    struct xt_span item;
+    if (purpose == NULL) {
+        return xt_usage_error("partner", "--attributes belongs behind a --purpose");
+    }
+    asked->attributes_given |= 1U << (asked->partner.purpose_count - 1);
+    if (is_none(text)) {
+        return -1;
+    }
+    while (next_item(&text, &item)) {
+        enum xt_attribute attribute;
+        if (xt_attribute_by_name(item, &attribute) != XT_OK) {
+            return xt_usage_error("partner", "there is no attribute '%.*s'", (int)item.size,
+                                  (const char *)item.data);
+        }
+        purpose->attributes |= XT_ATTRIBUTE_BIT(attribute);
+    }
+    return -1;
+}
+
 static int add_rights(struct xt_partner_asked *asked, const char *text)
 {
     struct xt_span item;
@@ -242,6 +264,8 @@ static int take_option(struct xt_partner_asked *asked, int option, char **argv)
     case 'c':
     case 'e':
         return add_claims(asked, option, optarg);
+    case 'a':
+        return add_attributes(asked, optarg);
     case 'l':
     case 'k':
     case 'C':
@@ -298,7 +322,7 @@ static int check_add(const struct xt_partner_asked *asked)
         return xt_usage_error("partner", "give at least one --purpose with its --claims");
     }
     for (unsigned i = 0; i < asked->partner.purpose_count; i++) {
-        if (asked->partner.purposes[i].claims == 0) {
+        if (asked->partner.purposes[i].claims == 0 && asked->partner.purposes[i].attributes == 0) {
             return xt_usage_error("partner", "--purpose %s has no --claims",
                                   asked->partner.purposes[i].name);
         }
@@ -348,6 +372,7 @@ static const struct {
 static const struct option options[] = {{"purpose", required_argument, NULL, 'p'},
                                         {"claims", required_argument, NULL, 'c'},
                                         {"claims-required", required_argument, NULL, 'e'},
+                                        {"attributes", required_argument, NULL, 'a'},
                                         {"legal-basis-required", no_argument, NULL, 'l'},
                                         {"no-legal-basis-required", no_argument, NULL, 'k'},
                                         {"consent-required", no_argument, NULL, 'C'},
@@ -370,6 +395,7 @@ static const struct option options[] = {{"purpose", required_argument, NULL, 'p'
                                         {"version", no_argument, NULL, 'v'},
                                         {NULL, 0, NULL, 0}};
 static const uint32_t option_actions[] = {BOTH,
+                                          BOTH,
                                           BOTH,
                                           BOTH,
                                           BOTH,

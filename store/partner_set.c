@@ -35,7 +35,7 @@ static enum xt_status set_purposes(const struct xt_partner_asked *asked, struct 
     for (unsigned i = 0; i < asked->partner.purpose_count; i++) {
         const struct xt_purpose *said = &asked->partner.purposes[i];
         const struct xt_purpose *found = xt_partner_purpose(partner, xt_span_of_string(said->name));
-        if (found == NULL && said->claims == 0) {
+        if (found == NULL && said->claims == 0 && said->attributes == 0) {
             return xt_fail(failure, XT_INVALID,
                            "%s has no purpose %s yet: give its --claims to add it", partner->name,
                            said->name);
@@ -53,6 +53,9 @@ static enum xt_status set_purposes(const struct xt_partner_asked *asked, struct 
         purpose->claims = said->claims != 0 ? said->claims : purpose->claims;
         purpose->required =
             (asked->required_given & 1U << i) != 0 ? said->required : purpose->required;
+        if ((asked->attributes_given & 1U << i) != 0) {
+            purpose->attributes = said->attributes;
+        }
         if ((asked->legal_basis_given & 1U << i) != 0) {
             purpose->legal_basis_required = said->legal_basis_required;
         }

@@ -22,6 +22,7 @@ static const char FULL[] =
     "    {\n"
     "      \"name\": \"sim.register\",\n"
     "      \"claims\": [\"full_name\", \"date_of_birth\", \"phone\"],\n"
+    "      \"attributes\": [\"full_name\", \"ethnicity\", \"address\"],\n"
     "      \"legal_basis_required\": true,\n"
     "      \"consent_required\": false\n"
     "    },\n"
@@ -137,6 +138,7 @@ static void the_largest_partner_fits_its_file(void **state)
     }
     for (unsigned i = 0; i < XT_PARTNER_PURPOSES_MAX; i++) {
         memset(partner.purposes[i].name, 'a' + (int)i % 26, XT_PURPOSE_NAME_MAX);
+        partner.purposes[i].attributes = XT_ATTRIBUTE_ALL;
         partner.purposes[i].name[63] = (char)('0' + i / 26);
         partner.purposes[i].claims = XT_CLAIM_ALL;
     }
@@ -294,7 +296,7 @@ static void rights_are_called_as_in_the_contract(void **state)
     (void)state;
     static const char *const NAMES[] = {"per_claim",    "card_state", "existence",  "advisory",
                                         "authenticate", "accounts",   "attributes", "registry",
-                                        "statistics",   "audit",      "signed"};
+                                        "statistics",   "audit",      "signed",     "sensitive"};
     uint32_t right = 0;
     for (unsigned i = 0; i < XT_RIGHT_COUNT; i++) {
         assert_string_equal(xt_right_name((enum xt_right)(1U << i)), NAMES[i]);
@@ -456,6 +458,35 @@ static void damaged_files_are_refused_without_harm(void **state)
     assert_true(accepted > 1000 && accepted < 150000);
 }
 
+static void attributes_need_the_purpose_and_sensitive_ones_a_right(void **state)
+{
+    (void)state;
+    struct xt_partner p;
+    struct xt_failure failure;
+    const struct xt_span purpose = xt_span_of_string("sim.register");
+    const uint32_t name = XT_ATTRIBUTE_BIT(XT_ATTRIBUTE_FULL_NAME);
+    const uint32_t ethnicity = XT_ATTRIBUTE_BIT(XT_ATTRIBUTE_ETHNICITY);
+    const uint32_t sex = XT_ATTRIBUTE_BIT(XT_ATTRIBUTE_SEX);
+    uint32_t denied;
+    assert_int_equal(parse(FULL, &p, &failure), XT_OK);
+    assert_int_equal(p.purposes[0].attributes,
+                     name | ethnicity | XT_ATTRIBUTE_BIT(XT_ATTRIBUTE_ADDRESS));
+    assert_int_equal(xt_policy_attributes(&p, purpose, name, &denied), XT_ALLOW);
+    assert_int_equal(denied, 0);
+    assert_int_equal(xt_policy_attributes(&p, purpose, name | sex, &denied), XT_DENY_ATTRIBUTE);
+    assert_int_equal(denied, sex);
+    assert_int_equal(xt_policy_attributes(&p, purpose, name | ethnicity, &denied),
+                     XT_DENY_ATTRIBUTE);
+    assert_int_equal(denied, ethnicity);
+    p.rights |= XT_RIGHT_SENSITIVE;
+    assert_int_equal(xt_policy_attributes(&p, purpose, name | ethnicity, &denied), XT_ALLOW);
+    assert_int_equal(xt_policy_attributes(&p, xt_span_of_string("sim.check"), name, &denied),
+                     XT_DENY_ATTRIBUTE);
+    assert_int_equal(xt_policy_attributes(&p, xt_span_of_string("kyc"), name, &denied),
+                     XT_DENY_PURPOSE);
+    assert_int_equal(denied, 0);
+}
+
 static bool take(uint8_t *data, size_t size)
 {
     static struct xt_partner partner;
@@ -481,6 +512,7 @@ int main(void)
         cmocka_unit_test(rights_are_called_as_in_the_contract),
         cmocka_unit_test(networks_hold_their_addresses),
         cmocka_unit_test(the_first_reason_against_a_request_decides),
+        cmocka_unit_test(attributes_need_the_purpose_and_sensitive_ones_a_right),
         cmocka_unit_test(damaged_files_are_refused_without_harm),
         cmocka_unit_test(the_corpus_of_partners_is_judged_as_before),
     };

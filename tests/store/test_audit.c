@@ -38,6 +38,8 @@ static void full_entry(struct xt_audit_entry *entry)
                                      .legal_basis = xt_span_of_string("đồng ý"),
                                      .consent_ref = xt_span_of_string("hđ \"1\""),
                                      .has_subject = true,
+                                     .attributes = 7,
+                                     .given = 5,
                                      .asked = XT_CLAIM_ALL};
     memset(entry->answer_id, 0x5a, sizeof(entry->answer_id));
     memset(entry->subject, 0xa5, sizeof(entry->subject));
@@ -87,6 +89,7 @@ static void an_entry_comes_back_as_it_was(void **state)
     assert_int_equal(xt_audit_entry_decode(xt_written(&writer), &read), XT_OK);
     assert_true(read.unix_ms == entry.unix_ms && read.status == 200 && read.asked == XT_CLAIM_ALL);
     assert_true(xt_span_equal(read.legal_basis, entry.legal_basis));
+    assert_true(read.attributes == 7 && read.given == 5);
     assert_memory_equal(read.results, entry.results, sizeof(read.results));
     assert_memory_equal(read.subject, entry.subject, sizeof(read.subject));
     struct xt_writer second = xt_writer_over(again, sizeof(again));
@@ -146,6 +149,12 @@ static void an_entry_that_no_caller_should_make_is_refused(void **state)
     entry.asked = XT_CLAIM_ALL + 1;
     assert_int_equal(xt_audit_entry_encode(&entry, &writer), XT_INVALID);
     full_entry(&entry);
+    entry.given = 8; /* what was not asked for */
+    assert_int_equal(xt_audit_entry_encode(&entry, &writer), XT_INVALID);
+    full_entry(&entry);
+    entry.attributes = XT_ATTRIBUTE_ALL + 1;
+    assert_int_equal(xt_audit_entry_encode(&entry, &writer), XT_INVALID);
+    full_entry(&entry);
     struct xt_writer small = xt_writer_over(bytes, 40);
     assert_int_equal(xt_audit_entry_encode(&entry, &small), XT_NO_SPACE);
     assert_true(writer.size == 0 && small.size == 0);
@@ -176,7 +185,8 @@ static void an_answer_id_and_json_are_as_partners_see_them(void **state)
         "\"route\":\"verify\",\"status\":200,\"partner\":\"viettel\",\"purpose\":\"sim.register\","
         "\"legal_basis\":\"đồng ý\",\"consent_ref\":\"hđ \\\"1\\\"\","
         "\"subject\":\"a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5a5\",\"verdict\":\"verified\","
-        "\"claims\":{\"sex\":\"mismatch\",\"phone\":\"not_held\"}}"));
+        "\"claims\":{\"sex\":\"mismatch\",\"phone\":\"not_held\"},\"attributes\":{\"asked\":"
+        "[\"full_name\",\"date_of_birth\",\"sex\"],\"given\":[\"full_name\",\"sex\"]}}"));
 }
 
 /* ---- writing ---------------------------------------------------------------------------------- */

@@ -97,8 +97,6 @@ static void give_and_revoke(void)
     assert_true(read_consent(&second).revoked_ms == 0);
     must_not(&first, XT_CONFLICT_CONSENT_REVOKED); /* the same signature gives no second one */
     assert_int_equal(count_consents(1), 2);
-    memset(revoked.id, 9, sizeof(revoked.id));
-    must_not(&revoked, XT_CONFLICT_CONSENT_UNKNOWN);
     now_ms += 3800 * SECOND;
     sweep_all();
     assert_int_equal(count_consents(1), 0);
@@ -110,6 +108,44 @@ static void a_consent_counts_until_it_is_revoked_or_over(void **state)
 {
     (void)state;
     in_child(give_and_revoke);
+}
+
+static void revoke_unused(void)
+{
+    open_accounts();
+    make_account(1);
+    struct xt_account_event event = consent(1, 9);
+    struct xt_account_event revoked = event;
+    revoked.type = XT_ACCOUNT_CONSENT_REVOKED;
+    revoked.subject = id_of(5000); /* nobody */
+    must_not(&revoked, XT_CONFLICT_CONSENT_UNKNOWN);
+    revoked.subject = id_of(1);
+    must(&revoked);
+    must_not(&revoked, XT_CONFLICT_CONSENT_REVOKED);
+    must_not(&event, XT_CONFLICT_CONSENT_REVOKED);
+    struct xt_consent read = read_consent(&event);
+    assert_true(read.number == PERSON_NUMBER(1) && read.attributes == 0);
+    assert_true(read.revoked_ms == now_ms && read.expires_ms == now_ms + XT_LIVE_CONSENT_MOST_MS);
+    assert_int_equal(count_consents(1), 1);
+    now_ms += XT_LIVE_CONSENT_MOST_MS - SECOND; /* longer than any that was signed before it */
+    sweep_all();
+    must_not(&event, XT_CONFLICT_CONSENT_REVOKED);
+    now_ms += 300 * SECOND;
+    sweep_all();
+    assert_int_equal(count_consents(1), 0);
+    for (unsigned i = 0; i < XT_LIVE_CONSENTS_MAX; i++) {
+        memset(revoked.id, (int)i, sizeof(revoked.id));
+        must(&revoked);
+    }
+    memset(revoked.id, XT_LIVE_CONSENTS_MAX, sizeof(revoked.id));
+    must_not(&revoked, XT_CONFLICT_TOO_MANY);
+    close_accounts();
+}
+
+static void a_consent_that_was_never_used_is_revoked_all_the_same(void **state)
+{
+    (void)state;
+    in_child(revoke_unused);
 }
 
 static void give_wrongly(void)
@@ -420,6 +456,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define WITH_PEOPLE(test) cmocka_unit_test_setup_teardown(test, make, deployment_remove)
         WITH_PEOPLE(a_consent_counts_until_it_is_revoked_or_over),
+        WITH_PEOPLE(a_consent_that_was_never_used_is_revoked_all_the_same),
         WITH_PEOPLE(a_consent_needs_a_device_of_his_and_an_open_account),
         WITH_PEOPLE(a_request_is_decided_once_and_taken_once),
         WITH_PEOPLE(a_denied_request_and_one_that_is_over_give_nothing),
