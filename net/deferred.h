@@ -35,7 +35,7 @@ struct xt_deferred;
 
 struct xt_deferred_kind {
     size_t size; /* bytes of its memory */
-    /* It is done: fills the answer (at most XT_SCRATCH bytes, in the service's scratch memory) and the
+    /* It is done: fills the answer (at most `room` bytes; up to XT_SCRATCH, in the service's scratch memory) and the
      * call's entry, as a handler does. Exactly once, and never from within open, send or done of a client
      * that waits. The partner is in call->entry, and in call->allowance while he is known. Without a client
      * the answer goes nowhere, and call->request has nothing in it. */
@@ -56,6 +56,7 @@ struct xt_deferred {
     enum xt_status status;           /* once it is done: of xt_deferred_done, or of the writer */
     struct xt_writer_answer outcome; /* of the writer, with XT_OK and XT_DENIED */
     bool was_sent;                   /* the writer may have it */
+    size_t room; /* bytes of the largest answer; 0: XT_SCRATCH. The handler sets it */
     /* Of net/exchange. */
     bool ready, late, finished, abandoned;
     struct xt_ring held; /* done, and not ready before due_ns; or in no list */

@@ -538,6 +538,10 @@ enum xt_exchange_result xt_exchange_run(struct xt_exchange *exchange, const uint
         size_t taken = 0;
         bool last = false;
         if (exchange->deferred != NULL) {
+            if (output->size > 0 &&
+                output->capacity - output->size < XT_ANSWER_HEAD_MAX + exchange->deferred->room) {
+                return XT_EXCHANGE_FULL;
+            }
             answer_deferred(exchange, output, &last);
             if (last) {
                 return XT_EXCHANGE_LAST;

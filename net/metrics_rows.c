@@ -162,6 +162,8 @@ static const char *const routes[XT_ROUTE_COUNT] = {[XT_ROUTE_VERIFY] = "/v1/veri
                                                    [XT_ROUTE_INTROSPECT] = "/v1/introspect",
                                                    [XT_ROUTE_REVOKE] = "/v1/revoke",
                                                    [XT_ROUTE_ACCOUNTS] = "/v1/accounts",
+                                                   [XT_ROUTE_ATTRIBUTES] = "/v1/attributes",
+                                                   [XT_ROUTE_CONSENTS] = "/v1/consents",
                                                    [XT_ROUTE_CHALLENGES] = "/v1/challenges",
                                                    [XT_ROUTE_AUTHENTICATE] = "/v1/authenticate",
                                                    [XT_ROUTE_METADATA] =

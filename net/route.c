@@ -1,6 +1,7 @@
 #include "net/route.h"
 
 #include "core/statistics.h"
+#include "net/attributes.h"
 #include "net/openapi.h"
 
 #define READ (XT_GET | XT_HEAD | XT_OPTIONS)
@@ -16,6 +17,9 @@ static const struct xt_route api[] = {
     {"/v1/accounts/passcode", XT_POST | XT_OPTIONS, xt_handle_passcode},
     {"/v1/accounts/devices/add", XT_POST | XT_OPTIONS, xt_handle_device_add},
     {"/v1/accounts/devices/remove", XT_POST | XT_OPTIONS, xt_handle_device_remove},
+    {"/v1/attributes", XT_POST | XT_OPTIONS, xt_handle_attributes},
+    {"/v1/consents/list", XT_POST | XT_OPTIONS, xt_handle_consents},
+    {"/v1/consents/revoke", XT_POST | XT_OPTIONS, xt_handle_consent_revoke},
     {"/v1/events", XT_POST | XT_OPTIONS | XT_STREAMED, xt_handle_events},
     {"/v1/statistics", READ, xt_handle_statistics},
     {"/openapi.json", READ, xt_handle_openapi},
@@ -40,12 +44,12 @@ const struct xt_routes xt_admin_routes = {admin, sizeof(admin) / sizeof(admin[0]
 enum xt_route_id xt_route_id_of(const struct xt_route *route)
 {
     static const enum xt_route_id api_routes[] = {
-        XT_ROUTE_VERIFY,     XT_ROUTE_VERIFY_BATCH, XT_ROUTE_CHALLENGES,  XT_ROUTE_AUTHENTICATE,
-        XT_ROUTE_ACCOUNTS,   XT_ROUTE_ACCOUNTS,     XT_ROUTE_ACCOUNTS,    XT_ROUTE_ACCOUNTS,
-        XT_ROUTE_ACCOUNTS,   XT_ROUTE_ACCOUNTS,     XT_ROUTE_EVENTS,      XT_ROUTE_STATISTICS,
-        XT_ROUTE_OPENAPI,    XT_ROUTE_JWKS,         XT_ROUTE_INTROSPECT,  XT_ROUTE_REVOKE,
-        XT_ROUTE_METADATA,   XT_ROUTE_TOKEN,        XT_ROUTE_BACKCHANNEL, XT_ROUTE_BACKCHANNEL,
-        XT_ROUTE_BACKCHANNEL};
+        XT_ROUTE_VERIFY,   XT_ROUTE_VERIFY_BATCH, XT_ROUTE_CHALLENGES,  XT_ROUTE_AUTHENTICATE,
+        XT_ROUTE_ACCOUNTS, XT_ROUTE_ACCOUNTS,     XT_ROUTE_ACCOUNTS,    XT_ROUTE_ACCOUNTS,
+        XT_ROUTE_ACCOUNTS, XT_ROUTE_ACCOUNTS,     XT_ROUTE_ATTRIBUTES,  XT_ROUTE_CONSENTS,
+        XT_ROUTE_CONSENTS, XT_ROUTE_EVENTS,       XT_ROUTE_STATISTICS,  XT_ROUTE_OPENAPI,
+        XT_ROUTE_JWKS,     XT_ROUTE_INTROSPECT,   XT_ROUTE_REVOKE,      XT_ROUTE_METADATA,
+        XT_ROUTE_TOKEN,    XT_ROUTE_BACKCHANNEL,  XT_ROUTE_BACKCHANNEL, XT_ROUTE_BACKCHANNEL};
     static const enum xt_route_id admin_routes[] = {XT_ROUTE_HEALTHZ, XT_ROUTE_READYZ,
                                                     XT_ROUTE_METRICS};
     _Static_assert(sizeof(api_routes) / sizeof(api_routes[0]) == sizeof(api) / sizeof(api[0]) &&
@@ -82,7 +86,10 @@ bool xt_route_has_query(const struct xt_route *route)
 
 size_t xt_route_room(const struct xt_route *route)
 {
-    return route->handle == xt_handle_statistics ? XT_STATISTICS_JSON_MAX : 0;
+    return route->handle == xt_handle_statistics   ? XT_STATISTICS_JSON_MAX
+           : route->handle == xt_handle_attributes ? XT_ATTRIBUTES_ANSWER_MAX
+           : route->handle == xt_handle_consents   ? XT_CONSENTS_ANSWER_MAX
+                                                   : 0;
 }
 
 void xt_handle_openapi(struct xt_call *call, struct xt_answer *answer)

@@ -262,6 +262,8 @@ static enum xt_audit_route audit_route(enum xt_route_id route)
            : route == XT_ROUTE_REVOKE       ? XT_AUDIT_ROUTE_REVOKE
            : route == XT_ROUTE_BACKCHANNEL  ? XT_AUDIT_ROUTE_BACKCHANNEL
            : route == XT_ROUTE_TOKEN        ? XT_AUDIT_ROUTE_TOKEN
+           : route == XT_ROUTE_ATTRIBUTES   ? XT_AUDIT_ROUTE_ATTRIBUTES
+           : route == XT_ROUTE_CONSENTS     ? XT_AUDIT_ROUTE_CONSENTS
                                             : XT_AUDIT_ROUTE_OTHER;
 }
 

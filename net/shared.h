@@ -106,6 +106,8 @@ enum xt_route_id {
     XT_ROUTE_TOKEN,
     XT_ROUTE_CHALLENGES,
     XT_ROUTE_ACCOUNTS, /* all of them */
+    XT_ROUTE_ATTRIBUTES,
+    XT_ROUTE_CONSENTS, /* both of them */
     XT_ROUTE_EVENTS,
     XT_ROUTE_STATISTICS,
     XT_ROUTE_HEALTHZ,

@@ -66,6 +66,28 @@ const char *citizen_device(unsigned n)
 
 /* ---- the deployment ----------------------------------------------------------------------------- */
 
+/* Texts of quotation marks, which take twice the room in an answer. */
+static void write_much(FILE *file)
+{
+    static const char *const texts[] = {"home_town", "place_of_birth", "father_name",
+                                        "mother_name"};
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        assert_true(fprintf(file, ",\"%s\":\"", texts[i]) > 0);
+        for (unsigned j = 0; j < 500; j++) {
+            assert_true(fputs("\\\"", file) >= 0);
+        }
+        assert_true(fputs("\"", file) >= 0);
+    }
+    assert_true(fputs(",\"links\":[", file) >= 0);
+    for (unsigned i = 0; i < 64; i++) {
+        assert_true(fprintf(file,
+                            "%s{\"type\":\"vehicle\",\"number\":\"29A%05uABCDEFGHIJKLMNOP\","
+                            "\"valid_from\":\"2020-01-01\",\"valid_until\":\"2030-01-01\"}",
+                            i == 0 ? "" : ",", i) > 0);
+    }
+    assert_true(fputs("]", file) >= 0);
+}
+
 static void write_citizen(FILE *file, unsigned n)
 {
     char device[160], card[160];
@@ -75,7 +97,8 @@ static void write_citizen(FILE *file, unsigned n)
     assert_true(
         fprintf(file,
                 "{\"id\":\"%s\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":\"1999-01-25\","
-                "\"sex\":\"male\",\"status\":\"%s\",\"card\":{\"issued_on\":\"2021-04-25\","
+                "\"sex\":\"male\",\"ethnicity\":\"Kinh\",\"status\":\"%s\",\"card\":{\"issued_on\":"
+                "\"2021-04-25\","
                 "\"expires_on\":\"2099-01-25\",\"state\":\"%s\",\"public_key\":\"%s\"}",
                 citizen_id(n), kind == CITIZEN_DEAD ? "deceased" : "alive",
                 kind == CITIZEN_WITH_LOST_CARD ? "lost" : "active", card) > 0);
@@ -87,6 +110,9 @@ static void write_citizen(FILE *file, unsigned n)
                             kind == CITIZEN_WITHOUT_PASSCODE ? ""
                                                              : ",\"passcode_hash\":\"" PASSCODE_HASH
                                                                "\"") > 0);
+    }
+    if (n == CITIZEN_WITH_MUCH) {
+        write_much(file);
     }
     assert_true(fputs("}\n", file) >= 0);
 }

@@ -16,6 +16,8 @@ enum citizen_kind {
     CITIZEN_WITH_LOST_CARD,
     CITIZEN_WITHOUT_PASSCODE
 };
+/* One of the others, of whom as much is held as may be. */
+#define CITIZEN_WITH_MUCH 480
 
 /* Group set-up: deployment_make, and the citizens with it, and partners
  *   portal   right authenticate; purposes portal.login, portal.pay (least level 2)
