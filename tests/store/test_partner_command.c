@@ -105,6 +105,50 @@ static void a_purpose_may_demand_some_of_its_claims(void **state)
     xt_partners_free(partners);
 }
 
+static uint32_t attributes_of_bank(unsigned purpose)
+{
+    struct xt_partners *partners = NULL;
+    assert_int_equal(xt_partners_load(deployment(), NULL, NULL, NULL, &partners, &failure), XT_OK);
+    const struct xt_partner *bank = xt_partners_by_name(partners, "bank");
+    assert_true(bank != NULL && purpose < bank->purpose_count);
+    uint32_t attributes = bank->purposes[purpose].attributes;
+    xt_partners_free(partners);
+    return attributes;
+}
+
+static void a_purpose_has_its_attributes(void **state)
+{
+    (void)state;
+    const uint32_t name = XT_ATTRIBUTE_BIT(XT_ATTRIBUTE_FULL_NAME);
+    const uint32_t address = XT_ATTRIBUTE_BIT(XT_ATTRIBUTE_ADDRESS);
+    assert_int_equal(run("partner", "add", "DIR", "bank", "--attributes", "full_name", NULL), 2);
+    assert_non_null(strstr(run_err, "--attributes belongs behind a --purpose"));
+    assert_int_equal(run("partner", "add", "DIR", "bank", "--purpose", "open", "--attributes",
+                         "full_name,phone", "--issue", deployment_path("out"), NULL),
+                     2);
+    assert_non_null(strstr(run_err, "there is no attribute 'phone'"));
+    assert_int_equal(run("partner", "add", "DIR", "bank", "--purpose", "open", "--issue",
+                         deployment_path("out"), NULL),
+                     2);
+    assert_int_equal(run("partner", "add", "DIR", "bank", "--purpose", "open", "--attributes",
+                         "full_name,address", "--right", "attributes,sensitive", "--issue",
+                         deployment_path("out"), NULL),
+                     0);
+    assert_int_equal(attributes_of_bank(0), name | address);
+    assert_int_equal(run("partner", "show", "DIR", "bank", NULL), 0);
+    assert_non_null(strstr(run_out, "\"attributes\": [\"full_name\", \"address\"]"));
+    assert_non_null(strstr(run_out, "\"rights\": [\"attributes\", \"sensitive\"]"));
+    /* Others of its members leave them as they are; another purpose has its own. */
+    assert_int_equal(run("partner", "set", "DIR", "bank", "--purpose", "open", "--claims",
+                         "full_name", "--purpose", "loan", "--attributes", "address", NULL),
+                     0);
+    assert_int_equal(attributes_of_bank(0), name | address);
+    assert_int_equal(attributes_of_bank(1), address);
+    assert_int_equal(
+        run("partner", "set", "DIR", "bank", "--purpose", "open", "--attributes", "none", NULL), 0);
+    assert_int_equal(attributes_of_bank(0), 0);
+}
+
 static void each_purpose_has_its_own_claims_and_needs(void **state)
 {
     (void)state;
@@ -634,6 +678,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         EACH(issuing_writes_a_certificate_a_secret_key_and_the_authority),
+        EACH(a_purpose_has_its_attributes),
         EACH(each_purpose_has_its_own_claims_and_needs),
         EACH(a_purpose_may_demand_some_of_its_claims),
         EACH(a_certificate_of_the_partners_own_is_taken),
