@@ -177,6 +177,7 @@ static bool may_still(const struct xt_call *call, const struct use *use)
 static void note(const struct xt_deferred *deferred, struct xt_call *call)
 {
     note_use(deferred->memory, call);
+    call->entry.event = XT_ACCOUNT_CONSENT_GIVEN;
 }
 
 /* It is on record now, by this request or by another at the same time. Since then anything may have changed. */
@@ -190,7 +191,6 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
         return;
     }
     if (deferred->status == XT_OK) {
-        call->entry.event = XT_ACCOUNT_CONSENT_GIVEN;
         call->entry.sequence = deferred->outcome.sequence;
     } else if (deferred->outcome.conflict == XT_CONFLICT_TOO_MANY) {
         xt_call_refuse(call, XT_PROBLEM_TOO_MANY, NULL, answer);
