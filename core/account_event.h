@@ -57,9 +57,18 @@ struct xt_account_proof {
     unsigned nonce_count;
     struct {
         uint8_t bytes[XT_ACCOUNT_ID];
-        uint64_t expires_ms; /* UTC, of the challenge; used or over then */
+        uint64_t expires_ms; /* UTC, follows from the challenge; over then */
     } nonces[XT_ACCOUNT_NONCES_MAX];
 };
+
+/* One more challenge; there must be room for it. */
+static inline void xt_account_proof_uses(struct xt_account_proof *proof,
+                                         const uint8_t nonce[XT_ACCOUNT_ID], uint64_t expires_ms)
+{
+    xt_require(proof->nonce_count < XT_ACCOUNT_NONCES_MAX);
+    memcpy(proof->nonces[proof->nonce_count].bytes, nonce, XT_ACCOUNT_ID);
+    proof->nonces[proof->nonce_count++].expires_ms = expires_ms;
+}
 
 struct xt_account_event {
     enum xt_account_type type;

@@ -71,9 +71,9 @@ enum xt_status xt_challenge_make(const struct xt_keyring *keyring,
 
 enum xt_status xt_challenge_check(const struct xt_keyring *keyring,
                                   const struct xt_challenge_scope *scope, uint64_t now_ms,
-                                  struct xt_span text, uint8_t nonce[XT_CHALLENGE_NONCE])
+                                  struct xt_span text, struct xt_challenge_use *use)
 {
-    uint8_t bytes[BYTES] = {0}, mac[MAC] = {0};
+    uint8_t bytes[BYTES] = {0}, mac[MAC] = {0}, other[XT_CHALLENGE_NONCE];
     size_t size = 0;
     bool fine = text.size == XT_CHALLENGE_TEXT &&
                 sodium_base642bin(bytes, sizeof(bytes), (const char *)text.data, text.size, NULL,
@@ -92,6 +92,8 @@ enum xt_status xt_challenge_check(const struct xt_keyring *keyring,
     }
     fine = xt_secret_equal(mac, bytes + HEAD, MAC) & known & fine;
     fine = (made_ms <= now_ms + AHEAD_MS) & (now_ms < made_ms + XT_CHALLENGE_MS) & fine;
-    memcpy(nonce, bytes + HEAD - XT_CHALLENGE_NONCE, XT_CHALLENGE_NONCE);
+    xt_random(other, sizeof(other));
+    memcpy(use->nonce, fine ? bytes + HEAD - XT_CHALLENGE_NONCE : other, XT_CHALLENGE_NONCE);
+    use->until_ms = (fine ? made_ms : now_ms) + XT_CHALLENGE_KEPT_MS;
     return fine ? XT_OK : XT_DENIED;
 }

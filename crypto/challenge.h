@@ -5,7 +5,8 @@
  * The MAC (keyed BLAKE2b, under a key derived from the master key named) covers all before it and what the challenge
  * is for: the id, the factor, the audience and the partner, which stand nowhere in it. So every worker, and every
  * node with the same keys, knows a challenge of any other, and one for somebody else, another factor, audience or partner
- * is none. It counts for XT_CHALLENGE_MS; that it counts once is the writer's to decide, by its nonce.
+ * is none. It counts for XT_CHALLENGE_MS; that it counts once is the writer's to decide, by its nonce, which he
+ * remembers until XT_CHALLENGE_KEPT_MS after it was made: the rest is for attempts that wait for him.
  * Thread: any.
  */
 #ifndef XT_CRYPTO_CHALLENGE_H
@@ -15,8 +16,15 @@
 #include "crypto/keyring.h"
 
 #define XT_CHALLENGE_MS 60000ULL
+#define XT_CHALLENGE_KEPT_MS (2 * XT_CHALLENGE_MS)
 #define XT_CHALLENGE_NONCE 16
 #define XT_CHALLENGE_TEXT 60 /* characters */
+
+/* What is used up. Both follow from the challenge: who shows it again comes to the same. */
+struct xt_challenge_use {
+    uint8_t nonce[XT_CHALLENGE_NONCE];
+    uint64_t until_ms; /* UTC: how long its use is remembered */
+};
 
 struct xt_challenge_scope {
     struct xt_id id;
@@ -29,12 +37,12 @@ XT_MUST_USE enum xt_status xt_challenge_make(const struct xt_keyring *keyring,
                                              const struct xt_challenge_scope *scope,
                                              uint64_t now_ms, char text[XT_CHALLENGE_TEXT]);
 
-/* XT_OK: it is one of ours for this scope, and its time is not over; nonce is what is consumed. XT_DENIED: it is
+/* XT_OK: it is one of ours for this scope, and its time is not over; *use is what is consumed. XT_DENIED: it is
  * not (malformed, of another scope, changed, or of a key that was retired), or it is over or not yet (more than a second
- * ahead). All of it takes the same time. */
+ * ahead); then *use is one that nobody has, of now: so that the same comes of it. All of it takes the same time. */
 XT_MUST_USE enum xt_status xt_challenge_check(const struct xt_keyring *keyring,
                                               const struct xt_challenge_scope *scope,
                                               uint64_t now_ms, struct xt_span text,
-                                              uint8_t nonce[XT_CHALLENGE_NONCE]);
+                                              struct xt_challenge_use *use);
 
 #endif

@@ -59,16 +59,14 @@ static enum xt_status check_key(const struct xt_call *call,
                                        .factor = 1U << bit,
                                        .audience = shown->audience,
                                        .partner = call->entry.partner};
-    uint8_t *nonce = proof->nonces[proof->nonce_count].bytes;
+    struct xt_challenge_use use;
     enum xt_status status = xt_challenge_check(service->keyring, &scope, service->unix_ms,
-                                               shown->challenges[bit], nonce);
-    if (status == XT_DENIED) { /* nothing of ours to use up */
-        xt_random(nonce, XT_CHALLENGE_NONCE);
-        change->passed = false;
-    } else if (status != XT_OK) {
+                                               shown->challenges[bit], &use);
+    if (status != XT_OK && status != XT_DENIED) {
         return status;
     }
-    proof->nonces[proof->nonce_count++].expires_ms = service->unix_ms + XT_CHALLENGE_MS;
+    change->passed = change->passed && status == XT_OK;
+    xt_account_proof_uses(proof, use.nonce, use.until_ms);
     status = key.size == 0 ? XT_DENIED
                            : xt_holder_verify(key, shown->challenges[bit], shown->signatures[bit]);
     change->passed = change->passed && status == XT_OK;

@@ -98,16 +98,15 @@ static enum xt_status check_challenge(const struct xt_call *call,
                                        .factor = 1U << bit,
                                        .audience = request->audience,
                                        .partner = call->entry.partner};
-    struct xt_account_proof *proof = &attempt->proof;
-    uint8_t *nonce = proof->nonces[proof->nonce_count].bytes;
+    struct xt_challenge_use use;
     enum xt_status status = xt_challenge_check(service->keyring, &scope, service->unix_ms,
-                                               request->challenges[bit], nonce);
-    if (status == XT_DENIED) {
-        xt_random(nonce, XT_CHALLENGE_NONCE);
-        attempt->passed = false;
+                                               request->challenges[bit], &use);
+    if (status != XT_OK && status != XT_DENIED) {
+        return status;
     }
-    proof->nonces[proof->nonce_count++].expires_ms = service->unix_ms + XT_CHALLENGE_MS;
-    return status == XT_DENIED ? XT_OK : status;
+    attempt->passed = attempt->passed && status == XT_OK;
+    xt_account_proof_uses(&attempt->proof, use.nonce, use.until_ms);
+    return XT_OK;
 }
 
 /* A signature over the challenge by this key. */

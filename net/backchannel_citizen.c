@@ -161,14 +161,14 @@ static enum xt_status check_device(const struct xt_call *call, const struct xt_r
                                              .factor = XT_FACTOR_DEVICE_KEY,
                                              .audience = xt_written(&writer),
                                              .partner = call->entry.partner};
+    struct xt_challenge_use use;
     enum xt_status status = xt_challenge_check(service->keyring, &scope, service->unix_ms,
-                                               request->challenge, proof->nonces[0].bytes);
+                                               request->challenge, &use);
     if (status != XT_OK) {
         return status;
     }
     proof->factors = XT_FACTOR_DEVICE_KEY;
-    proof->nonce_count = 1;
-    proof->nonces[0].expires_ms = service->unix_ms + XT_CHALLENGE_MS;
+    xt_account_proof_uses(proof, use.nonce, use.until_ms);
     status = xt_register_person(people, number, &person);
     if (status != XT_OK) {
         return status == XT_NOT_FOUND ? XT_DENIED : status;

@@ -175,20 +175,22 @@ static enum xt_status open_environment(struct xt_live *live, const struct paths 
                      : xt_live_failed(failure, "open the live store", code);
 }
 
-static enum xt_status read_position(const struct xt_live *live, uint64_t *sequence,
-                                    uint64_t *time_ms)
+enum xt_status xt_live_position(const struct xt_live *live, struct xt_live_position *position)
 {
     uint8_t fields[XT_LIVE_RECORD_MAX];
     size_t size;
-    *sequence = *time_ms = 0;
+    *position = (struct xt_live_position){.sequence = 0};
     enum xt_status status =
         xt_live_get(live, XT_LIVE_POSITION, xt_span_of(NULL, 0), fields, &size, NULL);
     if (status != XT_OK) {
         return status == XT_NOT_FOUND ? XT_OK : status;
     }
     struct xt_taker taker = xt_taker_over(xt_span_of(fields, size));
-    *sequence = xt_take(&taker, 8);
-    *time_ms = xt_take(&taker, 8);
+    position->sequence = xt_take(&taker, 8);
+    position->time_ms = xt_take(&taker, 8);
+    bool older = taker.rest.size == 0;
+    position->lines = older ? UINT64_MAX : xt_take(&taker, 8);
+    position->dropped = older ? UINT64_MAX : xt_take(&taker, 8);
     return xt_taken_all(&taker) ? XT_OK : XT_CORRUPT;
 }
 
@@ -248,29 +250,54 @@ void xt_live_end_look(struct xt_live *live)
 
 /* ---- the writer -------------------------------------------------------------------------------- */
 
-/* The first line in the log tells where the window begins. Lines that are too many for it are forgotten
- * here and leave the log with the next group: a full disk must not keep the store from opening. */
-static enum xt_status load_line(void *context, uint64_t sequence,
-                                const struct xt_window_event *line)
+struct loading {
+    struct xt_live *live;
+    uint64_t first, last; /* lines; 0: none yet */
+};
+
+/* Lines that are too many for their window are forgotten here and leave the log with the next group: a full disk
+ * must not keep the store from opening. */
+static enum xt_status load_line(void *context, uint64_t sequence, const struct xt_live_line *line)
 {
-    struct xt_live *live = context;
-    struct xt_live_window *window = &live->window;
-    struct xt_window_event known = *line;
-    uint64_t at;
-    if (xt_live_window_count(window) == 0) {
-        window->first = window->next = live->log_first = sequence;
-        live->time_ms = line->time_ms;
+    struct loading *loading = context;
+    struct xt_live *live = loading->live;
+    bool attempt = xt_live_is_attempt(line->type, line->attempt);
+    struct xt_live_window *window = attempt ? &live->attempts : &live->window;
+    struct xt_window_event known = line->event;
+    if (loading->first == 0) {
+        loading->first = sequence;
+        live->time_ms = known.time_ms;
     }
-    xt_live_advance(live, line->time_ms);
+    loading->last = sequence;
+    xt_live_advance(live, known.time_ms);
     known.time_ms = live->age_ms;
     if (xt_live_window_count(window) == xt_live_window_kept(window)) {
+        live->dropped = attempt ? live->dropped : xt_live_window_at(window, 0)->sequence;
+        live->stray++;
         xt_live_window_forget(window);
     }
-    if (sequence != window->next || xt_live_window_find(window, line->id, &at) != NULL) {
+    if (xt_live_window_find(window, known.id) != NULL) {
         return XT_CORRUPT;
     }
     xt_live_window_add(window, &known);
+    live->lines++;
     return XT_OK;
+}
+
+/* No line lacks. Of an older program's no number does, and what was before the first one is gone. */
+static enum xt_status check_lines(const struct loading *loading,
+                                  const struct xt_live_position *position)
+{
+    struct xt_live *live = loading->live;
+    bool older = position->lines == UINT64_MAX;
+    if (live->lines == 0) {
+        live->dropped = position->sequence;
+        return older || position->lines == 0 ? XT_OK : XT_CORRUPT;
+    }
+    uint64_t lines = older ? loading->last - loading->first + 1 : position->lines;
+    uint64_t dropped = older ? loading->first - 1 : position->dropped;
+    live->dropped = live->dropped > dropped ? live->dropped : dropped;
+    return loading->last == position->sequence && live->lines == lines ? XT_OK : XT_CORRUPT;
 }
 
 enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead)
@@ -284,25 +311,31 @@ enum xt_status xt_live_check_readers(struct xt_live *live, unsigned *dead)
 /* Through a write transaction, though nothing is written: a writer that was killed right after its commit
  * may not have told readers of it yet (LMDB keeps the number of the last transaction in its lock file).
  * Who takes the writers' mutex next finds that commit in the file, and makes it known to all. */
-static enum xt_status load_window(struct xt_live *live, uint32_t events, struct xt_failure *failure)
+static enum xt_status load_windows(struct xt_live *live, const struct xt_live_sizes *sizes,
+                                   struct xt_failure *failure)
 {
     int code = xt_live_begin_write(live);
     enum xt_status status = code == 0 ? XT_OK : xt_live_failed(NULL, "", code);
-    uint64_t time_ms = 0;
+    uint32_t attempts =
+        sizes->attempt_events == 0 ? XT_LIVE_ATTEMPTS_EVENTS : sizes->attempt_events;
+    struct xt_live_position position = {.sequence = 0};
+    struct loading loading = {.live = live};
     live->active = code == 0;
     if (status == XT_OK) {
-        status = read_position(live, &live->sequence, &time_ms);
+        status = xt_live_position(live, &position);
     }
     if (status == XT_OK) {
-        status = xt_live_window_open(&live->window, events, live->sequence + 1);
+        status = xt_live_window_open(&live->window, sizes->window_events);
     }
     if (status == XT_OK) {
-        live->log_first = live->window.first;
-        live->time_ms = time_ms; /* where the log is empty */
-        status = xt_live_log_each(live, load_line, live);
+        status = xt_live_window_open(&live->attempts, attempts);
     }
-    if (status == XT_OK && live->window.next != live->sequence + 1) {
-        status = XT_CORRUPT;
+    if (status == XT_OK) {
+        live->sequence = position.sequence;
+        status = xt_live_log_each(live, load_line, &loading);
+    }
+    if (status == XT_OK) {
+        status = check_lines(&loading, &position);
     }
     if (live->txn != NULL) {
         mdb_txn_abort(live->txn);
@@ -315,7 +348,7 @@ static enum xt_status load_window(struct xt_live *live, uint32_t events, struct 
 }
 
 /* What only the writer does once it is open. */
-static enum xt_status begin_writing(struct xt_live *live, uint32_t window_events,
+static enum xt_status begin_writing(struct xt_live *live, const struct xt_live_sizes *sizes,
                                     struct xt_failure *failure)
 {
     unsigned dead;
@@ -325,7 +358,7 @@ static enum xt_status begin_writing(struct xt_live *live, uint32_t window_events
                            : UINT64_MAX;
     enum xt_status status = xt_live_check_readers(live, &dead);
     return status == XT_OK
-               ? load_window(live, window_events, failure)
+               ? load_windows(live, sizes, failure)
                : xt_fail(failure, status, "cannot look at the readers of the live store");
 }
 
@@ -387,7 +420,7 @@ enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring, b
     live->count_most = XT_LIVE_COUNT_MOST;
     status = open_environment(live, &paths, keyring, sizes.map_bytes, failure);
     if (status == XT_OK && writes) {
-        status = begin_writing(live, sizes.window_events, failure);
+        status = begin_writing(live, &sizes, failure);
     } else if (status == XT_OK) {
         status = begin_reading(live, 0);
     }
@@ -399,7 +432,8 @@ enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring, b
     return XT_OK;
 }
 
-static const struct xt_live_sizes usual_sizes = {XT_LIVE_MAP_LEAST, XT_LIVE_WINDOW_EVENTS};
+static const struct xt_live_sizes usual_sizes = {XT_LIVE_MAP_LEAST, XT_LIVE_WINDOW_EVENTS,
+                                                 XT_LIVE_ATTEMPTS_EVENTS};
 
 enum xt_status xt_live_open_writer(const char *dir, const struct xt_keyring *keyring,
                                    struct xt_live **live, struct xt_failure *failure)
@@ -480,6 +514,7 @@ void xt_live_close(struct xt_live *live)
     }
     xt_live_sealer_close(live->sealer);
     xt_live_window_close(&live->window);
+    xt_live_window_close(&live->attempts);
     xt_live_close_overlay(live);
     free(live);
 }
@@ -496,10 +531,9 @@ uint32_t xt_live_key_id(const struct xt_live *live)
 
 uint64_t xt_live_sequence(const struct xt_live *live)
 {
-    uint64_t sequence = 0;
-    uint64_t time_ms;
+    struct xt_live_position position;
     if (live->writes) {
         return live->sequence;
     }
-    return read_position(live, &sequence, &time_ms) == XT_OK ? sequence : 0;
+    return xt_live_position(live, &position) == XT_OK ? position.sequence : 0;
 }

@@ -4,12 +4,12 @@
  *   of the person (level, locks, devices, passcode): part of the record, in the overlay as registry events
  *   leave it there. Beside it in `state`, under keyed hashes, sealed:
  *     throttle        failed attempts in a row, of a person or of a number that nobody has
- *     nonce           a challenge that was used, until it is over
  *     revoked token   until it is over
  *     lock facts      since when and by whom, for each lock that is set
  *     consent, and which a person has given; until they are over
  *     backchannel request, and which a person was asked; until they are over
  *   table `due`       minute 4, big endian | key in `state` 16 -> "": what is to be swept away, and when
+ *   table `nonces`    challenges that were used, until they are over (store/live_nonce.c)
  *
  * Attempt (the order counts):
  *   waiting or stopped                              -> throttled     nothing is counted
@@ -26,7 +26,7 @@
  * A better hash of a passcode that passed comes after it, in an event of its own (passcode_rehashed): only in place
  * of the one that was compared, and only where that is under no pepper, or costs less.
  *
- * Such lines share the window of idempotency (store/live.h) with all events: a million of them, or a day.
+ * Such lines have a window of idempotency of their own (store/live.h).
  */
 #ifndef XT_STORE_LIVE_ACCOUNT_H
 #define XT_STORE_LIVE_ACCOUNT_H

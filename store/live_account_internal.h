@@ -3,7 +3,6 @@
  *   in `state`                 key            fields
  *   XT_LIVE_THROTTLE           subject 6; nobody's: 255, 20 bits of its hash 5: failures 4 | last 8, of all; the same of
  *                                             those with a passcode | nobody 1
- *   XT_LIVE_NONCE              nonce 16       expires 8
  *   XT_LIVE_REVOKED_TOKEN      jti 16         expires 8
  *   XT_LIVE_LOCK_FACTS         number 5       reason 1 | at 8 | actor size 1 | actor, each
  *   XT_LIVE_CONSENT            id 16          store/live_consent.c
@@ -67,6 +66,15 @@ XT_MUST_USE int xt_live_proof_use_up(struct xt_live *live, const struct xt_accou
 /* Whether this person may show anything, and what was checked is still his. */
 bool xt_live_proof_is_his(const struct xt_live *live, const struct xt_account_proof *proof,
                           const struct xt_person *person);
+
+/* Nonces of challenges (store/live_nonce.c). */
+XT_MUST_USE enum xt_status xt_live_nonce_is_used(const struct xt_live *live,
+                                                 const uint8_t nonce[XT_ACCOUNT_ID],
+                                                 uint64_t until_ms, bool *used);
+XT_MUST_USE int xt_live_nonce_use_up(struct xt_live *live, const uint8_t nonce[XT_ACCOUNT_ID],
+                                     uint64_t until_ms);
+/* At most so many of those that are over, by the clock that sweeps. */
+XT_MUST_USE int xt_live_nonces_forget(struct xt_live *live, unsigned most, unsigned *forgotten);
 
 /* ---- lists of ids ----------------------------------------------------------------------------- */
 

@@ -134,18 +134,16 @@ enum xt_status xt_live_throttle(const struct xt_live *live, struct xt_id subject
 enum xt_status xt_live_proof_is_used(const struct xt_live *live,
                                      const struct xt_account_proof *proof, bool *used)
 {
-    uint8_t fields[XT_LIVE_RECORD_MAX];
-    size_t size;
     *used = false;
     for (unsigned i = 0; i < proof->nonce_count; i++) {
         uint64_t expires_ms = proof->nonces[i].expires_ms;
+        bool known = false;
         enum xt_status status =
-            xt_live_get(live, XT_LIVE_NONCE, xt_span_of(proof->nonces[i].bytes, XT_ACCOUNT_ID),
-                        fields, &size, NULL);
-        if (status != XT_OK && status != XT_NOT_FOUND) {
+            xt_live_nonce_is_used(live, proof->nonces[i].bytes, expires_ms, &known);
+        if (status != XT_OK) {
             return status;
         }
-        *used = *used || status == XT_OK || expires_ms <= live->time_ms ||
+        *used = *used || known || expires_ms <= live->time_ms ||
                 expires_ms > live->time_ms + XT_LIVE_NONCE_MOST_MS;
     }
     if (proof->nonce_count == 2 &&
@@ -164,8 +162,7 @@ int xt_live_proof_use_up(struct xt_live *live, const struct xt_account_proof *pr
         if (expires_ms <= live->time_ms || expires_ms > live->time_ms + XT_LIVE_NONCE_MOST_MS) {
             continue;
         }
-        code = xt_live_put_expiry(live, XT_LIVE_NONCE,
-                                  xt_span_of(proof->nonces[i].bytes, XT_ACCOUNT_ID), expires_ms);
+        code = xt_live_nonce_use_up(live, proof->nonces[i].bytes, expires_ms);
     }
     return code;
 }

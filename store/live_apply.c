@@ -5,10 +5,10 @@
 #include <sys/statvfs.h>
 
 #include "core/little_endian.h"
-#include "store/live_internal.h"
+#include "store/live_account_internal.h"
 
-/* Lines of the log that one group takes out at most, more than it adds: the window shrinks in the end,
- * and no group pays for a whole day's. */
+/* Lines of the log that one group takes out of each window at most, more than it adds: the window shrinks in
+ * the end, and no group pays for a whole day's. */
 #define FORGET_MOST (2 * XT_LIVE_GROUP_MAX)
 #define ROOM_LEAST                                                                                 \
     (1U << 20) /* bytes; with less on the disk, what failed did so for want of room */
@@ -17,27 +17,35 @@ struct group {
     struct xt_live *live;
     const struct xt_span *events;
     struct xt_live_outcome *outcomes;
-    unsigned count, added;
-    uint64_t sequence, time_ms, age_ms; /* before the group */
+    unsigned count, added, added_attempts; /* .. to each window */
+    uint64_t sequence, time_ms, age_ms;    /* before the group */
 };
 
-/* An event that was applied before, in this group or in the window. */
-static bool is_known(const struct group *group, const struct xt_window_event *line,
-                     struct xt_live_outcome *outcome)
+/* An event of an account may be in either. */
+static const struct xt_window_event *find(const struct xt_live *live, const struct xt_event *event,
+                                          const struct xt_window_event *line)
 {
     const struct xt_window_event *found =
-        xt_live_window_find(&group->live->window, line->id, &outcome->sequence);
+        xt_event_is_account(event) ? xt_live_window_find(&live->attempts, line->id) : NULL;
+    return found != NULL ? found : xt_live_window_find(&live->window, line->id);
+}
+
+/* An event that was applied before, in this group or in a window. */
+static bool is_known(const struct group *group, const struct xt_event *event,
+                     const struct xt_window_event *line, struct xt_live_outcome *outcome)
+{
+    const struct xt_window_event *found = find(group->live, event, line);
     if (found == NULL) {
         return false;
     }
-    if (found->content == line->content) {
-        outcome->duplicate = true;
-        outcome->attempt = group->live->active ? xt_live_log_attempt(group->live, outcome->sequence)
-                                               : XT_ATTEMPT_NONE;
-    } else {
+    if (found->content != line->content) {
         outcome->status = XT_EXISTS;
-        outcome->sequence = 0;
+        return true;
     }
+    outcome->duplicate = true;
+    outcome->sequence = found->sequence;
+    outcome->attempt =
+        group->live->active ? xt_live_log_attempt(group->live, found->sequence) : XT_ATTEMPT_NONE;
     return true;
 }
 
@@ -63,7 +71,7 @@ static int apply_one(struct group *group, struct xt_span encoded, struct xt_live
         return 0;
     }
     describe(live, &event, encoded, &line);
-    if (is_known(group, &line, outcome)) {
+    if (is_known(group, &event, &line, outcome)) {
         return 0;
     }
     live->sequence++;
@@ -72,38 +80,64 @@ static int apply_one(struct group *group, struct xt_span encoded, struct xt_live
         live->sequence--;
         return code;
     }
-    code = xt_live_log_append(live, live->sequence, &line, event.type, outcome->attempt);
-    if (code == 0) {
-        outcome->sequence = live->sequence;
+    line.sequence = outcome->sequence = live->sequence;
+    code = xt_live_log_append(
+        live,
+        &(struct xt_live_line){.event = line, .type = event.type, .attempt = outcome->attempt});
+    if (code != 0) {
+        return code;
+    }
+    if (xt_live_is_attempt(event.type, outcome->attempt)) {
+        xt_live_window_add(&live->attempts, &line);
+        group->added_attempts++;
+    } else {
         xt_live_window_add(&live->window, &line);
         group->added++;
     }
-    return code;
+    return 0;
 }
 
 /* How many of the oldest ids the log need not keep. */
-static unsigned forgettable(const struct xt_live *live)
+static unsigned forgettable(const struct xt_live *live, const struct xt_live_window *window,
+                            uint64_t kept_ms)
 {
-    const struct xt_live_window *window = &live->window;
     uint64_t count = xt_live_window_count(window);
     unsigned forget = 0;
     for (; forget < FORGET_MOST && forget < count; forget++) {
-        const struct xt_window_event *line =
-            &window->events[(window->first + forget) & window->mask];
         bool full = count - forget > xt_live_window_kept(window);
-        if (!full && line->time_ms + XT_LIVE_WINDOW_MS > live->age_ms) {
+        if (!full && xt_live_window_at(window, forget)->time_ms + kept_ms > live->age_ms) {
             break;
         }
     }
     return forget;
 }
 
-static int write_position(struct xt_live *live)
+/* The oldest lines of a window; they leave it once the group is committed. */
+static int drop_lines(struct xt_live *live, const struct xt_live_window *window, unsigned count)
 {
-    uint8_t fields[16];
+    int code = 0;
+    for (unsigned i = 0; code == 0 && i < count; i++) {
+        code =
+            xt_live_log_drop(live, xt_live_window_at(window, i)->sequence, window == &live->window);
+    }
+    return code;
+}
+
+static void forget(struct xt_live_window *window, unsigned count)
+{
+    for (unsigned i = 0; i < count; i++) {
+        xt_live_window_forget(window);
+    }
+}
+
+static int write_position(struct xt_live *live, const struct xt_live_position *position)
+{
+    uint8_t fields[32];
     struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
-    xt_put(&writer, live->sequence, 8);
-    xt_put(&writer, live->time_ms, 8);
+    xt_put(&writer, position->sequence, 8);
+    xt_put(&writer, position->time_ms, 8);
+    xt_put(&writer, position->lines, 8);
+    xt_put(&writer, position->dropped, 8);
     return xt_live_put(live, XT_LIVE_POSITION, xt_span_of(NULL, 0), xt_written(&writer));
 }
 
@@ -112,6 +146,9 @@ static void take_back(struct group *group)
 {
     for (; group->added > 0; group->added--) {
         xt_live_window_take_back(&group->live->window);
+    }
+    for (; group->added_attempts > 0; group->added_attempts--) {
+        xt_live_window_take_back(&group->live->attempts);
     }
     group->live->sequence = group->sequence;
     group->live->time_ms = group->time_ms;
@@ -130,23 +167,42 @@ static void end_txn(struct xt_live *live)
 static int try_group(struct group *group, uint64_t now_ms)
 {
     struct xt_live *live = group->live;
-    unsigned forget = forgettable(live);
+    unsigned old = forgettable(live, &live->window, XT_LIVE_WINDOW_MS);
+    unsigned old_attempts = forgettable(live, &live->attempts, XT_LIVE_ATTEMPTS_MS);
     int code = xt_live_begin_write(live);
     live->active = code == 0;
     xt_live_advance(live, now_ms);
     for (unsigned i = 0; code == 0 && i < group->count; i++) {
         code = apply_one(group, group->events[i], &group->outcomes[i]);
     }
-    if (code == 0 && group->added == 0) {
+    unsigned added = group->added + group->added_attempts;
+    if (code == 0 && added == 0) {
         end_txn(live); /* nothing changed: nothing to wait for */
         return 0;
     }
-    uint64_t first = live->window.first + forget;
-    for (uint64_t line = live->log_first; code == 0 && line < first; line++) {
-        code = xt_live_log_drop(live, line);
+    struct xt_live_position position = {.sequence = live->sequence,
+                                        .time_ms = live->time_ms,
+                                        .dropped = live->dropped,
+                                        .lines =
+                                            live->lines + added - live->stray - old - old_attempts};
+    if (old > 0) {
+        position.dropped = xt_live_window_at(&live->window, old - 1)->sequence;
+    }
+    if (code == 0 && live->stray > 0) {
+        code = xt_live_log_drop_strays(live);
     }
     if (code == 0) {
-        code = write_position(live);
+        code = drop_lines(live, &live->attempts, old_attempts);
+    }
+    if (code == 0) {
+        code = drop_lines(live, &live->window, old);
+    }
+    if (code == 0 && group->added_attempts > 0) { /* as many go as come, and in the end all */
+        unsigned forgotten;
+        code = xt_live_nonces_forget(live, 2 * group->count, &forgotten);
+    }
+    if (code == 0) {
+        code = write_position(live, &position);
     }
     if (code == 0) {
         code = xt_live_end_write(live, 0);
@@ -155,10 +211,11 @@ static int try_group(struct group *group, uint64_t now_ms)
     if (code != 0) {
         return code;
     }
-    for (unsigned i = 0; i < forget; i++) {
-        xt_live_window_forget(&live->window);
-    }
-    live->log_first = first;
+    forget(&live->window, old);
+    forget(&live->attempts, old_attempts);
+    live->lines = position.lines;
+    live->dropped = position.dropped;
+    live->stray = 0;
     return 0;
 }
 
@@ -245,7 +302,7 @@ static void refuse_all(struct group *group)
             continue;
         }
         describe(group->live, &event, group->events[i], &line);
-        if (!is_known(group, &line, outcome)) {
+        if (!is_known(group, &event, &line, outcome)) {
             outcome->status = XT_DISK_FULL;
         }
     }

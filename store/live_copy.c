@@ -22,8 +22,8 @@ enum xt_status xt_live_copy(struct xt_live *live, const char *path, struct xt_fa
 
 static int open_copy(struct xt_live *live, const char *path)
 {
-    static const char *const names[XT_LIVE_TABLES] = {"header",  "state",      "log", "people",
-                                                      "touched", "statistics", "due"};
+    static const char *const names[XT_LIVE_TABLES] = {
+        "header", "state", "log", "people", "touched", "statistics", "due", "nonces"};
     int code = mdb_env_create(&live->env);
     if (code == 0) {
         code = mdb_env_set_maxdbs(live->env, XT_LIVE_TABLES);
@@ -48,6 +48,7 @@ static int open_copy(struct xt_live *live, const char *path)
     live->has_overlay = later > XT_LIVE_TOUCHED;
     live->has_statistics = later > XT_LIVE_STATISTICS;
     live->has_due = later > XT_LIVE_DUE;
+    live->has_nonces = later > XT_LIVE_NONCES;
     code = code == MDB_NOTFOUND && later != XT_LIVE_TOUCHED ? 0 : code;
     live->active = code == 0;
     return code;
@@ -57,8 +58,7 @@ struct lines {
     uint64_t count, last;
 };
 
-static enum xt_status count_line(void *context, uint64_t sequence,
-                                 const struct xt_window_event *line)
+static enum xt_status count_line(void *context, uint64_t sequence, const struct xt_live_line *line)
 {
     struct lines *lines = context;
     (void)line;

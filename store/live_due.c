@@ -222,6 +222,12 @@ static int try_sweep(struct xt_live *live, uint64_t now_ms, bool *done)
     }
     live->active = true;
     code = sweep_some(live, now_ms, &swept, done);
+    if (code == 0) {
+        unsigned forgotten = 0;
+        code = xt_live_nonces_forget(live, XT_LIVE_SWEEP_MOST, &forgotten);
+        *done = *done && forgotten < XT_LIVE_SWEEP_MOST;
+        swept += forgotten;
+    }
     if (code == 0 && swept == 0) {
         mdb_txn_abort(live->txn); /* nothing changed: nothing to wait for */
         live->txn = NULL;

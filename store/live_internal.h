@@ -12,7 +12,7 @@
 
 /* What a record of `state` is about; with its key it makes the keyed hash. Never change a number. */
 enum xt_live_kind {
-    XT_LIVE_POSITION = 1,           /* key "" -> last sequence 8 | time 8 */
+    XT_LIVE_POSITION = 1,           /* key "" -> struct xt_live_position, 8 each */
     XT_LIVE_CERTIFICATE_HOLDER = 2, /* key SPKI digest -> partner name */
     XT_LIVE_SERVED_GENERATION = 3,  /* key "" -> number 4 | digest 32 */
     XT_LIVE_PERSON = 4,             /* of `people`: store/live_overlay.h */
@@ -24,7 +24,7 @@ enum xt_live_kind {
     XT_LIVE_TOLD = 10,              /* the same */
     XT_LIVE_CELL_CHANGE = 11,       /* the same; its key is the event's sequence */
     XT_LIVE_THROTTLE = 12,          /* from here on: store/live_account_internal.h */
-    XT_LIVE_NONCE = 13,
+    XT_LIVE_NONCE = 13,             /* of before they had a table */
     XT_LIVE_REVOKED_TOKEN = 14,
     XT_LIVE_LOCK_FACTS = 15,
     XT_LIVE_CONSENT = 16,
@@ -45,6 +45,7 @@ enum xt_live_kind {
 #define XT_LIVE_ENTRY_MAX (XT_LIVE_RECORD_HEAD + XT_LIVE_ENTRY_HEAD + XT_HOT_MAX + XT_COLD_MAX)
 #define XT_LIVE_LOG_RECORD (XT_LIVE_HASH + 8 + 8 + 2) /* id, content, time, type 1, attempt 1 */
 #define XT_LIVE_DUE_KEY (4 + XT_LIVE_HASH)
+#define XT_LIVE_NONCE_KEY (8 + XT_ACCOUNT_ID)
 
 /* Those from PEOPLE on came later: a writer adds them to a store that lacks them. */
 enum xt_live_table {
@@ -55,6 +56,7 @@ enum xt_live_table {
     XT_LIVE_TOUCHED,
     XT_LIVE_STATISTICS,
     XT_LIVE_DUE,
+    XT_LIVE_NONCES,
     XT_LIVE_TABLES
 };
 
@@ -77,9 +79,12 @@ struct xt_live {
     uint64_t time_ms;    /* of a writer: of the last event, UTC, as the clock was */
     uint64_t age_ms;     /* of a writer: the same since some beginning, without leaps */
     uint64_t swept_ms;   /* of a writer: what is over then was swept away; UTC, without leaps */
-    uint64_t log_first;  /* of a writer: the oldest line in the log; <= window.first */
+    uint64_t lines;      /* of a writer: in the log */
+    uint64_t stray;      /* of a writer: .. of them in neither window */
+    uint64_t dropped;    /* of a writer: up to this event changes of the overlay left the log */
     uint64_t file_limit; /* of a writer: RLIMIT_FSIZE when it was opened, bytes */
-    struct xt_live_window window; /* of a writer */
+    struct xt_live_window window;   /* of a writer */
+    struct xt_live_window attempts; /* of a writer: events of accounts that change no record */
 
     /* The overlay. */
     bool has_overlay;             /* its tables are there */
@@ -92,7 +97,7 @@ struct xt_live {
     struct xt_live_work *work; /* of a writer, for one event (store/live_registry.c) */
     bool base_is_old;          /* of a writer: another was served since */
     bool has_statistics;       /* its table is there */
-    bool has_due;              /* the same */
+    bool has_due, has_nonces;  /* the same */
     bool counted;              /* of a writer: the cells are over its base */
     struct xt_live_counting *counting; /* of a writer: the count under way; NULL: none */
     uint32_t count_most;               /* of a writer: records that a step of it takes */
@@ -117,7 +122,15 @@ static inline void xt_live_advance(struct xt_live *live, uint64_t now_ms)
     live->time_ms = now_ms;
 }
 
-/* What may stay in the window when a group begins is this and what the group before added. Such a group
+/* The window that an event's id goes into. attempt: what became of it. */
+static inline bool xt_live_is_attempt(enum xt_event_type type, enum xt_attempt attempt)
+{
+    bool account = (unsigned)type >= XT_ACCOUNT_FIRST && (unsigned)type < XT_ACCOUNT_END;
+    bool changed = attempt == XT_ATTEMPT_NONE || attempt == XT_ATTEMPT_PASSED;
+    return account && !(changed && xt_account_changes_person((enum xt_account_type)type));
+}
+
+/* What may stay in a window when a group begins is this and what the group before added. Such a group
  * adds up to XT_LIVE_GROUP_MAX before it forgets, since it only forgets what is gone from the disk. */
 static inline uint64_t xt_live_window_kept(const struct xt_live_window *window)
 {
@@ -126,8 +139,9 @@ static inline uint64_t xt_live_window_kept(const struct xt_live_window *window)
 
 /* What xt_live_open_writer and xt_live_open_reader set by the constants of store/live.h. */
 struct xt_live_sizes {
-    uint64_t map_bytes;     /* to begin with */
-    uint32_t window_events; /* a power of 2, at least XT_LIVE_WINDOW_LEAST */
+    uint64_t map_bytes;      /* to begin with */
+    uint32_t window_events;  /* a power of 2, at least XT_LIVE_WINDOW_LEAST */
+    uint32_t attempt_events; /* the same; 0: as usual */
 };
 XT_MUST_USE enum xt_status xt_live_open(const char *dir, const struct xt_keyring *keyring,
                                         bool writes, struct xt_live_sizes sizes,
@@ -293,17 +307,37 @@ XT_MUST_USE int xt_live_take_account(struct xt_live *live, const struct xt_event
 XT_MUST_USE int xt_live_take_effect(struct xt_live *live, const struct xt_event *event,
                                     struct xt_live_outcome *outcome);
 
+/* Where the store is, as its last transaction left it. */
+struct xt_live_position {
+    uint64_t sequence, time_ms; /* of the last event */
+    uint64_t
+        lines; /* in the log; UINT64_MAX: not told, and no number lacks in it (an older program's) */
+    uint64_t
+        dropped; /* up to this event changes of the overlay left the log; UINT64_MAX: the same */
+};
+/* Of no event yet all is 0. XT_CORRUPT, XT_IO. */
+XT_MUST_USE enum xt_status xt_live_position(const struct xt_live *live,
+                                            struct xt_live_position *position);
+
+/* A line of the log. */
+struct xt_live_line {
+    struct xt_window_event event;
+    enum xt_event_type type;
+    enum xt_attempt attempt; /* what became of it, of one that was one */
+};
+
 /* Lines of the log: their time is the clock's. */
 void xt_live_log_key(uint64_t sequence, uint8_t key[8]);
-XT_MUST_USE int xt_live_log_append(struct xt_live *live, uint64_t sequence,
-                                   const struct xt_window_event *line, enum xt_event_type type,
-                                   enum xt_attempt attempt);
+XT_MUST_USE int xt_live_log_append(struct xt_live *live, const struct xt_live_line *line);
 /* What became of the attempt of that number; XT_ATTEMPT_NONE: it was none, or the line cannot be read. In a group. */
 enum xt_attempt xt_live_log_attempt(const struct xt_live *live, uint64_t sequence);
-XT_MUST_USE int xt_live_log_drop(struct xt_live *live, uint64_t sequence);
-/* From the oldest; visit gives XT_OK to go on. XT_CORRUPT: a line does not open, or numbers lack. */
+/* touched: with what it changed of the overlay. */
+XT_MUST_USE int xt_live_log_drop(struct xt_live *live, uint64_t sequence, bool touched);
+/* Drops the lines that are in neither window. Codes of LMDB's. */
+XT_MUST_USE int xt_live_log_drop_strays(struct xt_live *live);
+/* From the oldest; visit gives XT_OK to go on. XT_CORRUPT: a line does not open. */
 typedef enum xt_status (*xt_live_visit)(void *context, uint64_t sequence,
-                                        const struct xt_window_event *line);
+                                        const struct xt_live_line *line);
 XT_MUST_USE enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit,
                                             void *context);
 

@@ -41,6 +41,9 @@ static int open_tables(struct xt_live *live)
     if (code == 0 && live->writes) { /* readers do not need it */
         code = mdb_dbi_open(txn, "due", MDB_CREATE, &live->tables[XT_LIVE_DUE]);
         live->has_due = code == 0;
+        code = code == 0 ? mdb_dbi_open(txn, "nonces", MDB_CREATE, &live->tables[XT_LIVE_NONCES])
+                         : code;
+        live->has_nonces = code == 0;
     }
     return xt_live_end_write(live, code); /* a reader's as well: handles are committed */
 }
@@ -117,39 +120,6 @@ static int build_filter(struct xt_live *live)
     return live->unfiltered ? 0 : add_all(live);
 }
 
-static uint64_t sequence_of(MDB_val key)
-{
-    const uint8_t *bytes = key.mv_data;
-    uint64_t sequence = 0;
-    for (size_t i = 0; i < key.mv_size && i < 8; i++) {
-        sequence = sequence << 8 | bytes[i];
-    }
-    return sequence;
-}
-
-/* The first and last number in the log; 0 and 0: it is empty. */
-static int log_range(struct xt_live *live, uint64_t *first, uint64_t *last)
-{
-    MDB_cursor *cursor = NULL;
-    MDB_val key;
-    MDB_val value;
-    *first = *last = 0;
-    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_LOG], &cursor);
-    if (code != 0) {
-        return code;
-    }
-    code = mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
-    if (code == 0) {
-        *first = sequence_of(key);
-        code = mdb_cursor_get(cursor, &key, &value, MDB_LAST);
-    }
-    if (code == 0) {
-        *last = sequence_of(key);
-    }
-    mdb_cursor_close(cursor);
-    return code == MDB_NOTFOUND ? 0 : code;
-}
-
 static int add_touched(struct xt_live *live, uint64_t from)
 {
     MDB_cursor *cursor = NULL;
@@ -181,14 +151,14 @@ static int has_shrunk(struct xt_live *live, bool *shrunk)
 
 enum xt_status xt_live_catch_up(struct xt_live *live)
 {
-    uint64_t first;
-    uint64_t last;
+    struct xt_live_position position;
     size_t snapshot = mdb_txn_id(live->txn);
     if (!live->has_overlay || snapshot == live->snapshot) {
         return XT_OK; /* rested, and nothing has happened meanwhile */
     }
-    int code = log_range(live, &first, &last);
-    bool whole = live->filter.blocks == NULL || first > live->filtered + 1 || last < live->filtered;
+    int code = xt_live_position(live, &position) == XT_OK ? 0 : MDB_CORRUPTED;
+    bool whole = live->filter.blocks == NULL || position.dropped > live->filtered ||
+                 position.sequence < live->filtered;
     if (code == 0 && xt_live_look_at_floor(live) != XT_OK) {
         code = MDB_CORRUPTED;
     }
@@ -202,7 +172,7 @@ enum xt_status xt_live_catch_up(struct xt_live *live)
     if (code == 0 && whole) {
         code = build_filter(live);
     }
-    live->filtered = last;
+    live->filtered = position.sequence;
     live->snapshot = snapshot;
     if (code != 0) {
         live->snapshot = 0;

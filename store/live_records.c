@@ -201,35 +201,34 @@ static uint64_t number_of(MDB_val key)
     return sequence;
 }
 
-int xt_live_log_append(struct xt_live *live, uint64_t sequence, const struct xt_window_event *line,
-                       enum xt_event_type type, enum xt_attempt attempt)
+int xt_live_log_append(struct xt_live *live, const struct xt_live_line *line)
 {
     uint8_t key[8];
     uint8_t plain[XT_LIVE_LOG_RECORD];
     struct xt_writer writer = xt_writer_over(plain, sizeof(plain));
-    xt_write(&writer, line->id, XT_LIVE_HASH);
-    xt_put(&writer, line->content, 8);
+    xt_write(&writer, line->event.id, XT_LIVE_HASH);
+    xt_put(&writer, line->event.content, 8);
     xt_put(&writer, live->time_ms, 8);
-    xt_put(&writer, (uint64_t)type, 1);
-    xt_put(&writer, (uint64_t)attempt, 1);
-    xt_live_log_key(sequence, key);
+    xt_put(&writer, (uint64_t)line->type, 1);
+    xt_put(&writer, (uint64_t)line->attempt, 1);
+    xt_live_log_key(line->event.sequence, key);
     return put_sealed(live, XT_LIVE_LOG, (MDB_val){sizeof(key), key}, xt_written(&writer),
                       MDB_APPEND);
 }
 
-int xt_live_log_drop(struct xt_live *live, uint64_t sequence)
+int xt_live_log_drop(struct xt_live *live, uint64_t sequence, bool touched)
 {
     uint8_t key[8];
     MDB_val name = {.mv_size = sizeof(key), .mv_data = key};
     xt_live_log_key(sequence, key);
-    int code = mdb_del(live->txn, live->tables[XT_LIVE_TOUCHED], &name, NULL);
+    int code = touched ? mdb_del(live->txn, live->tables[XT_LIVE_TOUCHED], &name, NULL) : 0;
     return code == 0 || code == MDB_NOTFOUND
                ? mdb_del(live->txn, live->tables[XT_LIVE_LOG], &name, NULL)
                : code;
 }
 
 static enum xt_status read_line(const struct xt_live *live, MDB_val key, MDB_val value,
-                                uint64_t *sequence, struct xt_window_event *line)
+                                struct xt_live_line *line)
 {
     uint8_t plain[XT_LIVE_LOG_RECORD];
     if (key.mv_size != 8 || value.mv_size != sizeof(plain) + XT_LIVE_SEAL_OVERHEAD ||
@@ -237,27 +236,72 @@ static enum xt_status read_line(const struct xt_live *live, MDB_val key, MDB_val
         return XT_CORRUPT;
     }
     struct xt_taker taker = xt_taker_over(xt_span_of(plain, sizeof(plain)));
-    xt_take_copy(&taker, line->id, sizeof(line->id));
-    line->content = xt_take(&taker, 8);
-    line->time_ms = xt_take(&taker, 8);
-    *sequence = number_of(key);
+    xt_take_copy(&taker, line->event.id, sizeof(line->event.id));
+    line->event.content = xt_take(&taker, 8);
+    line->event.time_ms = xt_take(&taker, 8);
+    line->event.sequence = number_of(key);
+    line->type = (enum xt_event_type)xt_take(&taker, 1);
+    uint64_t attempt = xt_take(&taker, 1);
+    line->attempt = attempt < XT_ATTEMPT_COUNT ? (enum xt_attempt)attempt : XT_ATTEMPT_NONE;
     return XT_OK;
 }
 
 enum xt_attempt xt_live_log_attempt(const struct xt_live *live, uint64_t sequence)
 {
     uint8_t bytes[8];
-    uint8_t plain[XT_LIVE_LOG_RECORD];
     MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
     MDB_val value;
+    struct xt_live_line line;
     xt_live_log_key(sequence, bytes);
     if (mdb_get(live->txn, live->tables[XT_LIVE_LOG], &key, &value) != 0 ||
-        value.mv_size != sizeof(plain) + XT_LIVE_SEAL_OVERHEAD ||
-        unseal(live, XT_LIVE_LOG, key, value, plain, sizeof(plain)) != XT_OK) {
+        read_line(live, key, value, &line) != XT_OK) {
         return XT_ATTEMPT_NONE;
     }
-    uint8_t attempt = plain[sizeof(plain) - 1];
-    return attempt < XT_ATTEMPT_COUNT ? (enum xt_attempt)attempt : XT_ATTEMPT_NONE;
+    return line.attempt;
+}
+
+static bool is_stray(const struct xt_live *live, const struct xt_live_line *line)
+{
+    bool attempt = xt_live_is_attempt(line->type, line->attempt);
+    const struct xt_window_event *known =
+        xt_live_window_find(attempt ? &live->attempts : &live->window, line->event.id);
+    return known == NULL || known->sequence != line->event.sequence;
+}
+
+int xt_live_log_drop_strays(struct xt_live *live)
+{
+    MDB_cursor *cursor = NULL;
+    MDB_val key;
+    MDB_val value;
+    uint64_t left = live->stray;
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_LOG], &cursor);
+    if (code != 0) {
+        return code;
+    }
+    while (left > 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+        struct xt_live_line line;
+        if (read_line(live, key, value, &line) != XT_OK) {
+            code = MDB_CORRUPTED;
+            break;
+        }
+        if (!is_stray(live, &line)) {
+            continue;
+        }
+        uint8_t bytes[8];
+        MDB_val name = {.mv_size = sizeof(bytes), .mv_data = bytes};
+        xt_live_log_key(line.event.sequence, bytes);
+        code = mdb_cursor_del(cursor, 0); /* the next one is where the cursor is now */
+        if (code == 0) {
+            code = mdb_del(live->txn, live->tables[XT_LIVE_TOUCHED], &name, NULL);
+            code = code == MDB_NOTFOUND ? 0 : code;
+        }
+        if (code != 0) {
+            break;
+        }
+        left--;
+    }
+    mdb_cursor_close(cursor);
+    return code;
 }
 
 enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit, void *context)
@@ -265,22 +309,16 @@ enum xt_status xt_live_log_each(struct xt_live *live, xt_live_visit visit, void 
     MDB_cursor *cursor = NULL;
     MDB_val key;
     MDB_val value;
-    uint64_t expected = 0;
     enum xt_status status = XT_OK;
     int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_LOG], &cursor);
     if (code != 0) {
         return xt_live_failed(NULL, "", code);
     }
     while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        uint64_t sequence = 0;
-        struct xt_window_event line;
-        status = read_line(live, key, value, &sequence, &line);
-        if (status == XT_OK && expected != 0 && sequence != expected) {
-            status = XT_CORRUPT;
-        }
+        struct xt_live_line line;
+        status = read_line(live, key, value, &line);
         if (status == XT_OK) {
-            expected = sequence + 1;
-            status = visit(context, sequence, &line);
+            status = visit(context, line.event.sequence, &line);
         }
     }
     mdb_cursor_close(cursor);
@@ -332,19 +370,20 @@ static enum xt_status check_touched(const struct xt_live *live, uint64_t last, u
     return status != XT_OK || code == MDB_NOTFOUND ? status : xt_live_failed(NULL, "", code);
 }
 
-/* The same: keys alone (store/live_due.c). */
-static enum xt_status check_due(const struct xt_live *live, uint64_t *records)
+/* The same: keys alone (store/live_due.c, store/live_nonce.c). */
+static enum xt_status check_keys(const struct xt_live *live, enum xt_live_table table, size_t size,
+                                 uint64_t *records)
 {
     MDB_cursor *cursor = NULL;
     MDB_val key;
     MDB_val value;
     enum xt_status status = XT_OK;
-    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_DUE], &cursor);
+    int code = mdb_cursor_open(live->txn, live->tables[table], &cursor);
     if (code != 0) {
         return xt_live_failed(NULL, "", code);
     }
     while (status == XT_OK && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
-        status = key.mv_size == XT_LIVE_DUE_KEY && value.mv_size == 0 ? XT_OK : XT_CORRUPT;
+        status = key.mv_size == size && value.mv_size == 0 ? XT_OK : XT_CORRUPT;
         ++*records;
     }
     mdb_cursor_close(cursor);
@@ -370,7 +409,10 @@ enum xt_status xt_live_records_check(const struct xt_live *live, uint64_t sequen
         status = check_table(live, XT_LIVE_STATISTICS, plain, records);
     }
     if (status == XT_OK && live->has_due) {
-        status = check_due(live, records);
+        status = check_keys(live, XT_LIVE_DUE, XT_LIVE_DUE_KEY, records);
+    }
+    if (status == XT_OK && live->has_nonces) {
+        status = check_keys(live, XT_LIVE_NONCES, XT_LIVE_NONCE_KEY, records);
     }
     xt_secret_free(plain);
     return status;
@@ -414,7 +456,7 @@ static int reseal_table(struct xt_live *live, enum xt_live_table table,
 
 int xt_live_records_reseal(struct xt_live *live, const struct xt_live_sealer *sealer)
 {
-    /* `touched` and `due` hold nothing but hashes. */
+    /* `touched` and `due` hold nothing but hashes, `nonces` nothing of anybody. */
     static const enum xt_live_table sealed[] = {XT_LIVE_STATE, XT_LIVE_LOG, XT_LIVE_PEOPLE,
                                                 XT_LIVE_STATISTICS};
     uint8_t *plain = xt_secret_alloc((size_t)2 * SEALED_MAX);

@@ -20,10 +20,10 @@ static size_t slots_size(const struct xt_live_window *window)
     return ((size_t)window->mask + 1) * 2 * sizeof(*window->slots);
 }
 
-enum xt_status xt_live_window_open(struct xt_live_window *window, uint32_t capacity, uint64_t next)
+enum xt_status xt_live_window_open(struct xt_live_window *window, uint32_t capacity)
 {
     xt_require(capacity >= 2 && (capacity & (capacity - 1)) == 0 && capacity <= 1U << 30);
-    *window = (struct xt_live_window){.mask = capacity - 1, .first = next, .next = next};
+    *window = (struct xt_live_window){.mask = capacity - 1};
     window->events = reserve(ring_size(window));
     window->slots = reserve(slots_size(window));
     if (window->events == NULL || window->slots == NULL) {
@@ -51,9 +51,9 @@ static uint32_t home_of(const struct xt_live_window *window, const uint8_t id[16
     return home & (window->mask * 2 + 1);
 }
 
-static struct xt_window_event *at(const struct xt_live_window *window, uint64_t sequence)
+static struct xt_window_event *at(const struct xt_live_window *window, uint64_t number)
 {
-    return &window->events[sequence & window->mask];
+    return &window->events[number & window->mask];
 }
 
 /* The slot of an id, or the free one where it belongs. */
@@ -114,18 +114,15 @@ void xt_live_window_forget(struct xt_live_window *window)
     window->first++;
 }
 
-const struct xt_window_event *xt_live_window_oldest(const struct xt_live_window *window)
+const struct xt_window_event *xt_live_window_at(const struct xt_live_window *window, uint64_t older)
 {
-    return window->next > window->first ? at(window, window->first) : NULL;
+    xt_require(older < xt_live_window_count(window));
+    return at(window, window->first + older);
 }
 
 const struct xt_window_event *xt_live_window_find(const struct xt_live_window *window,
-                                                  const uint8_t id[16], uint64_t *sequence)
+                                                  const uint8_t id[16])
 {
     uint32_t place = window->slots[slot_of(window, id)];
-    if (place == 0) {
-        return NULL;
-    }
-    *sequence = window->first + (((place - 1) - window->first) & window->mask);
-    return &window->events[place - 1];
+    return place == 0 ? NULL : &window->events[place - 1];
 }

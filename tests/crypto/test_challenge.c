@@ -20,8 +20,8 @@ static struct xt_challenge_scope scope_of(uint64_t number)
 static enum xt_status check(const struct xt_challenge_scope *scope, uint64_t now_ms,
                             const char *text)
 {
-    uint8_t nonce[XT_CHALLENGE_NONCE];
-    return xt_challenge_check(keyring, scope, now_ms, xt_span_of(text, XT_CHALLENGE_TEXT), nonce);
+    struct xt_challenge_use use;
+    return xt_challenge_check(keyring, scope, now_ms, xt_span_of(text, XT_CHALLENGE_TEXT), &use);
 }
 
 static int set_up(void **state)
@@ -99,9 +99,9 @@ static void whatever_bit_is_changed_it_is_none(void **state)
         }
         text[i] = was;
     }
-    uint8_t nonce[XT_CHALLENGE_NONCE];
+    struct xt_challenge_use use;
     for (size_t size = 0; size < XT_CHALLENGE_TEXT; size++) {
-        assert_int_equal(xt_challenge_check(keyring, &scope, NOW, xt_span_of(text, size), nonce),
+        assert_int_equal(xt_challenge_check(keyring, &scope, NOW, xt_span_of(text, size), &use),
                          XT_DENIED);
     }
 }
@@ -110,16 +110,21 @@ static void no_two_have_the_same_nonce_and_none_tells_whom_it_is_for(void **stat
 {
     (void)state;
     char one[XT_CHALLENGE_TEXT], other[XT_CHALLENGE_TEXT];
-    uint8_t nonces[2][XT_CHALLENGE_NONCE];
+    struct xt_challenge_use uses[2], again;
     struct xt_challenge_scope scope = scope_of(1099012345);
     assert_int_equal(xt_challenge_make(keyring, &scope, NOW, one), XT_OK);
     assert_int_equal(xt_challenge_make(keyring, &scope, NOW, other), XT_OK);
-    assert_int_equal(
-        xt_challenge_check(keyring, &scope, NOW, xt_span_of(one, sizeof(one)), nonces[0]), XT_OK);
-    assert_int_equal(
-        xt_challenge_check(keyring, &scope, NOW, xt_span_of(other, sizeof(other)), nonces[1]),
-        XT_OK);
-    assert_memory_not_equal(nonces[0], nonces[1], XT_CHALLENGE_NONCE);
+    struct xt_span first = xt_span_of(one, sizeof(one)), second = xt_span_of(other, sizeof(other));
+    assert_int_equal(xt_challenge_check(keyring, &scope, NOW, first, &uses[0]), XT_OK);
+    assert_int_equal(xt_challenge_check(keyring, &scope, NOW, second, &uses[1]), XT_OK);
+    assert_memory_not_equal(uses[0].nonce, uses[1].nonce, XT_CHALLENGE_NONCE);
+    /* Shown again, or elsewhere, it is used up as the same. */
+    assert_int_equal(xt_challenge_check(keyring, &scope, NOW + 500, first, &again), XT_OK);
+    assert_memory_equal(again.nonce, uses[0].nonce, XT_CHALLENGE_NONCE);
+    assert_true(again.until_ms == uses[0].until_ms && again.until_ms == NOW + XT_CHALLENGE_KEPT_MS);
+    assert_int_equal(xt_challenge_check(keyring, &scope, NOW + XT_CHALLENGE_MS, first, &again),
+                     XT_DENIED);
+    assert_memory_not_equal(again.nonce, uses[0].nonce, XT_CHALLENGE_NONCE);
     /* What stands in it besides nonce and MAC is the same for everybody. */
     struct xt_challenge_scope another = scope_of(1099012346);
     assert_int_equal(xt_challenge_make(keyring, &another, NOW, other), XT_OK);

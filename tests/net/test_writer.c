@@ -939,7 +939,7 @@ static void check_storm(void)
 }
 
 static enum xt_status count_line(void *context, uint64_t sequence,
-                                 const struct xt_window_event *line)
+                                 const struct xt_live_line *line)
 {
     uint64_t *next = context;
     (void)line;

@@ -433,7 +433,7 @@ void work_run(const char *dir, uint32_t from, uint32_t end)
 {
     char path[XT_PATH_MAX];
     struct xt_failure failure;
-    struct xt_live_sizes sizes = {MAP_BYTES, XT_LIVE_WINDOW_LEAST};
+    struct xt_live_sizes sizes = {MAP_BYTES, XT_LIVE_WINDOW_LEAST, 0};
     xt_crypto_start();
     work.dir = dir;
     assert_int_equal(xt_path_join(path, dir, "live/told"), XT_OK);

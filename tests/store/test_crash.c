@@ -249,7 +249,7 @@ static enum verdict judge_store(size_t count)
     const struct work_told *next = told(count);
     struct xt_live *live = NULL;
     struct work_sight sight;
-    struct xt_live_sizes sizes = {XT_LIVE_MAP_LEAST, XT_LIVE_WINDOW_LEAST};
+    struct xt_live_sizes sizes = {XT_LIVE_MAP_LEAST, XT_LIVE_WINDOW_LEAST, 0};
     if (xt_live_open(world.folder, world.keyring, true, sizes, &live, &failure) != XT_OK ||
         !work_look(live, &sight)) {
         fprintf(stderr, "%s\n", failure.text);

@@ -37,7 +37,7 @@ static int remove_all(void **state)
 static struct xt_live *open_sized(bool writes, uint64_t map_bytes, uint32_t window_events)
 {
     struct xt_live *live = NULL;
-    struct xt_live_sizes sizes = {map_bytes, window_events};
+    struct xt_live_sizes sizes = {map_bytes, window_events, window_events};
     if (xt_live_open(deployment(), deployment_keyring(), writes, sizes, &live, &failure) != XT_OK) {
         fail_msg("%s", failure.text);
     }
@@ -588,20 +588,19 @@ static void the_window_finds_what_is_in_it_and_nothing_else(void **state)
     uint64_t seed = 7;
     uint64_t next = 1000;
     uint64_t first = 1000;
-    assert_int_equal(xt_live_window_open(&window, CAPACITY, next), XT_OK);
+    assert_int_equal(xt_live_window_open(&window, CAPACITY), XT_OK);
     for (unsigned step = 0; step < 100000; step++) {
         uint64_t random = next_random(&seed);
         unsigned id = (unsigned)(random >> 8) % IDS;
-        struct xt_window_event event = {.content = id};
+        struct xt_window_event event = {.content = id, .sequence = next};
         memset(event.id, 0, sizeof(event.id));
         event.id[0] = (uint8_t)(id % 5 + 120); /* few homes, at the end of the slots */
         event.id[8] = (uint8_t)id;
         event.id[9] = (uint8_t)(id >> 8);
-        uint64_t sequence = 0;
-        const struct xt_window_event *found = xt_live_window_find(&window, event.id, &sequence);
+        const struct xt_window_event *found = xt_live_window_find(&window, event.id);
         assert_true((found != NULL) == (sequences[id] != 0));
         if (found != NULL) {
-            assert_int_equal(sequence, sequences[id]);
+            assert_int_equal(found->sequence, sequences[id]);
             assert_int_equal(found->content, id);
         } else if (next - first < CAPACITY && (random & 3) != 0) {
             xt_live_window_add(&window, &event);
@@ -621,7 +620,7 @@ static void the_window_finds_what_is_in_it_and_nothing_else(void **state)
 }
 
 static enum xt_status count_line(void *context, uint64_t sequence,
-                                 const struct xt_window_event *line)
+                                 const struct xt_live_line *line)
 {
     unsigned *count = context;
     (void)sequence;

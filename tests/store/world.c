@@ -332,7 +332,7 @@ static void be_writer(int channel)
     struct xt_live *live = NULL;
     struct order order = {0, 0};
     static struct answer answer;
-    struct xt_live_sizes sizes = {XT_LIVE_MAP_LEAST, window_events};
+    struct xt_live_sizes sizes = {XT_LIVE_MAP_LEAST, window_events, 0};
     if (xt_live_open(deployment(), deployment_keyring(), true, sizes, &live, &failure) != XT_OK) {
         fail_msg("%s", failure.text);
     }
