@@ -73,6 +73,58 @@ static void claims_are_written_as_documented_and_read_back(void **state)
     assert_true(xt_span_is(read.methods[1], "mfa"));
 }
 
+/* Our own form is read without a parser: with a space in it, as the parser reads it. */
+static void our_own_form_is_read_as_any_other(void **state)
+{
+    (void)state;
+    static const char *const places[] = {"{", ",\"sub\":", ":1800000000", "[", "}}"};
+    struct xt_token token = sample(), own, other;
+    const char *text = written(&token);
+    assert_int_equal(read_text(text, &own), XT_OK);
+    for (size_t i = 0; i < sizeof(places) / sizeof(places[0]); i++) {
+        char spaced[XT_TOKEN_CLAIMS_MAX + 2], first[XT_TOKEN_CLAIMS_MAX + 1];
+        const char *at = strstr(text, places[i]) + 1;
+        (void)snprintf(spaced, sizeof(spaced), "%.*s %s", (int)(at - text), text, at);
+        (void)snprintf(first, sizeof(first), "%s", text);
+        enum xt_status status = read_text(spaced, &other);
+        assert_int_equal(status, XT_OK);
+        assert_string_equal(written(&other), first);
+    }
+}
+
+/* One byte less, more or another is read, or refused, as before. */
+static void our_own_form_bends_nowhere(void **state)
+{
+    (void)state;
+    static const char *const wrong[][2] = {
+        {"\"iat\":1800000000", "\"iat\":01800000000"},
+        {"\"iat\":1800000000", "\"iat\":"},
+        {"\"iat\":1800000000", "\"iat\":4294967296"},
+        {"\"iat\":1800000000", "\"iat\":1e9"},
+        {"\"acr\":\"2\"", "\"acr\":\"5\""},
+        {"\"acr\":\"2\"", "\"acr\":\"22\""},
+        {"[\"hwk\",\"mfa\"]", "[]"},
+        {"[\"hwk\",\"mfa\"]", "[\"hwk\",]"},
+        {"AwM\"}}", "AwM\"}}}"},
+        {"urn:portal", "urn:por\\tal"},
+        {"urn:portal", "urn:p\001tal"},
+        {"AgICAgICAgICAgICAgICAg", "AgICAgICAgICAgICAgICAh"},
+    };
+    struct xt_token token = sample(), read;
+    char text[XT_TOKEN_CLAIMS_MAX + 1];
+    (void)snprintf(text, sizeof(text), "%s", written(&token));
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        char changed[XT_TOKEN_CLAIMS_MAX + 32];
+        const char *at = strstr(text, wrong[i][0]);
+        assert_non_null(at);
+        (void)snprintf(changed, sizeof(changed), "%.*s%s%s", (int)(at - text), text, wrong[i][1],
+                       at + strlen(wrong[i][0]));
+        if (read_text(changed, &read) != XT_INVALID) {
+            fail_msg("%s", changed);
+        }
+    }
+}
+
 static void the_largest_claims_fit(void **state)
 {
     (void)state;
@@ -176,6 +228,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(claims_are_written_as_documented_and_read_back),
+        cmocka_unit_test(our_own_form_is_read_as_any_other),
+        cmocka_unit_test(our_own_form_bends_nowhere),
         cmocka_unit_test(the_largest_claims_fit),
         cmocka_unit_test(anything_else_is_refused),
         cmocka_unit_test(times_and_levels_have_bounds),

@@ -125,12 +125,17 @@ static void fail_to_change(void)
     open_small();
     make_account(1);
     struct xt_live_outcome first = die(2);
-    for (unsigned i = 0; i < SMALL + 10; i++) {
-        struct xt_account_event change = about(XT_ACCOUNT_PASSCODE_SET, 1);
-        change.passcode = xt_span_of_string(PHC);
-        change.proof = attempt(1, true).proof;
-        change.proof.digests[1][0] ^= 1; /* no key of his */
-        assert_true(tell(&change).attempt != XT_ATTEMPT_PASSED);
+    for (unsigned group = 0; group <= SMALL / XT_LIVE_GROUP_MAX; group++) {
+        static struct xt_account_event told[XT_LIVE_GROUP_MAX];
+        struct xt_live_outcome outcomes[XT_LIVE_GROUP_MAX];
+        for (unsigned i = 0; i < XT_LIVE_GROUP_MAX; i++) {
+            told[i] = about(XT_ACCOUNT_PASSCODE_SET, 1);
+            told[i].passcode = xt_span_of_string(PHC);
+            told[i].proof = attempt(1, true).proof;
+            told[i].proof.digests[1][0] ^= 1; /* no key of his */
+        }
+        tell_many(told, XT_LIVE_GROUP_MAX, outcomes);
+        assert_true(outcomes[0].status == XT_OK && outcomes[0].attempt != XT_ATTEMPT_PASSED);
     }
     assert_true(die(2).sequence == first.sequence);
     close_small();
