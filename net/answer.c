@@ -155,6 +155,11 @@ void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *
     if (answer->allow != 0) {
         write_allow(writer, answer->allow);
     }
+    if (answer->status == 401) {
+        /* It must be there (RFC 9110, section 15.5.2). No scheme is registered for certificates: the name that
+         * OpenAPI has for them. */
+        xt_write_literal(writer, "WWW-Authenticate: mutualTLS\r\n");
+    }
     xt_write_span(writer, answer->signature);
     if (form.close) {
         xt_write_literal(writer, "Connection: close\r\n");

@@ -31,7 +31,7 @@ static const struct xt_problem_text problems[XT_PROBLEM_COUNT] = {
     [XT_PROBLEM_INVALID_REQUEST] = {400, "invalid_request", "The request body is not acceptable",
                                     "Nội dung yêu cầu không hợp lệ",
                                     "Mend the members listed in errors and send it again.", 0},
-    [XT_PROBLEM_INVALID_CLIENT] = {400, "invalid_client", "client_id is not the caller's name",
+    [XT_PROBLEM_INVALID_CLIENT] = {401, "invalid_client", "client_id is not the caller's name",
                                    "client_id không phải là tên của bên gọi",
                                    "Leave client_id out, or send the name that the operator gave "
                                    "you: the certificate says who you are.",

@@ -330,7 +330,7 @@ static void what_is_asked_wrongly_is_refused(void **state)
         {ASK "001099012345&requested_expiry=-1", 400, "invalid_request"},
         {ASK "001099012345&login_hint_token=x", 400, "invalid_request"},
         {ASK "001099012345&request=x.y.z", 400, "invalid_request"},
-        {ASK "001099012345&client_id=shop", 400, "invalid_client"},
+        {ASK "001099012345&client_id=shop", 401, "invalid_client"},
         {"scope=openid&purpose=other&login_hint=001099012345", 403, "purpose_not_permitted"},
         {"scope=openid&purpose=portal.pay&login_hint=001099012345", 403, "level_too_low"},
     };

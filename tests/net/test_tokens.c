@@ -232,7 +232,7 @@ static void what_is_asked_wrongly_is_refused_as_oauth_does(void **state)
         {"token=", 400, "\"error\":\"invalid_request\""},
         {"token=a&token=b", 400, "\"error\":\"invalid_request\""},
         {"token=%zz", 400, "\"error\":\"invalid_request\""},
-        {"token=a&client_id=clinic", 400, "\"error\":\"invalid_client\""},
+        {"token=a&client_id=clinic", 401, "\"error\":\"invalid_client\""},
         {"token=a&client_id=portal", 200, NULL},
         {"token=a&other=ignored", 200, NULL},
     };

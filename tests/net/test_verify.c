@@ -312,6 +312,9 @@ static void assert_refused(const char *partner, const char *body, int status, co
     assert_non_null(strstr(response.body, needle));
     assert_string_equal(test_response_field(&response, "Content-Type", type, sizeof(type)),
                         "application/problem+json");
+    bool challenged =
+        test_response_field(&response, "WWW-Authenticate", type, sizeof(type)) != NULL;
+    assert_int_equal(challenged, status == 401);
     test_response_release(&response);
     test_client_close(client);
 }

@@ -29,6 +29,7 @@ export class Client {
     let text = '';
     for await (const piece of answer.setEncoding('utf8')) text += piece;
     assert.ok(answer.statusCode < 500, `${target}: ${answer.statusCode} ${text}`);
+    assert.equal('www-authenticate' in answer.headers, answer.statusCode === 401); // RFC 9110, section 15.5.2
     const isJson = /^application\/(problem\+)?json$/.test(answer.headers['content-type']);
     const json = isJson && text !== '' ? JSON.parse(text) : undefined;
     return { status: answer.statusCode, headers: answer.headers, text, json };

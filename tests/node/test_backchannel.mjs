@@ -96,7 +96,7 @@ test('what is asked wrongly is refused as CIBA has it', async () => {
     [{ login_hint_token: 'x' }, 400, 'invalid_request'], [{ id_token_hint: 'x' }, 400, 'invalid_request'],
     [{ requested_expiry: '0' }, 400, 'invalid_request'], [{ requested_expiry: '-1' }, 400, 'invalid_request'],
     [{ binding_message: 'x'.repeat(129) }, 400, 'invalid_binding_message'],
-    [{ client_id: 'shop' }, 400, 'invalid_client'],
+    [{ client_id: 'shop' }, 401, 'invalid_client'],
     [{ purpose: 'sim.register' }, 403, 'purpose_not_permitted'], [{ purpose: 'portal.pay' }, 403, 'level_too_low'],
   ];
   for (const [more, status, error] of cases) {

@@ -6,9 +6,10 @@ import { test } from 'node:test';
 import { Citizen, Key } from './citizens.mjs';
 import { Client, assertProblem } from './client.mjs';
 import { authenticate, byCard, byDevice, login, untilAttemptsAreTaken } from './flows.mjs';
-import { Site } from './site.mjs';
+import { Site, together } from './site.mjs';
 import { FORGED, badKey, table } from './vectors.mjs';
 
+const LANES = 8; // people at a time
 const cases = table('public_key');
 const an = new Citizen();
 
@@ -73,21 +74,21 @@ async function tries(citizen, sign) {
 }
 
 test('what is signed with such a key of the register never counts', async () => {
-  for (const { citizen } of imported) {
+  await together(imported, LANES, async ({ citizen }) => {
     await tries(citizen, (text) => citizen.device.sign(text).toString('base64url'));
     await tries(citizen, () => FORGED);
-  }
+  });
 });
 
 // With right keys the same people are let in: it was the key, and no wait.
 test('a key that is one puts an end to it', async () => {
-  for (const { each, citizen } of imported) {
+  await together(imported, LANES, async ({ each, citizen }) => {
     const { id, deviceId } = citizen;
     const key = { public_key: citizen.device.spki.toString('base64url'), evidence: 'in_person' };
     assert.equal((await backend.post('/v1/accounts/devices/remove', { id, device_id: deviceId })).status, 200, each.name);
     assert.equal((await backend.post('/v1/accounts/devices/add', { id, device_id: deviceId, ...key })).status, 200, each.name);
     await login(portal, citizen, 'portal');
-  }
+  });
 });
 
 test('a card with such a key comes by an event and opens nothing', async () => {

@@ -68,8 +68,8 @@ test('only who was given a token revokes it', async () => {
   const { access_token: token } = await login(portal, an, 'portal', 'shop');
   assertOauthError(await shop.form('/v1/revoke', { token }), 'unauthorized_client');
   assert.equal((await introspect(portal, token)).active, true);
-  assertOauthError(await portal.form('/v1/revoke', { token, client_id: 'shop' }), 'invalid_client');
-  assertOauthError(await portal.form('/v1/introspect', { token, client_id: 'shop' }), 'invalid_client');
+  assertOauthError(await portal.form('/v1/revoke', { token, client_id: 'shop' }), 'invalid_client', 401);
+  assertOauthError(await portal.form('/v1/introspect', { token, client_id: 'shop' }), 'invalid_client', 401);
   assert.equal((await portal.form('/v1/introspect', { token, client_id: 'portal' })).json.active, true);
 });
 
