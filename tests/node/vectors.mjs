@@ -12,6 +12,19 @@ export function table(name) {
   return cases;
 }
 
+// Tries every case; tells all that went wrong and not only the first.
+export async function everyCase(cases, step) {
+  const wrong = [];
+  for (const each of cases) {
+    try {
+      await step(each);
+    } catch (error) {
+      wrong.push(`${each.class}, ${each.name}: ${error.message}`);
+    }
+  }
+  assert.deepEqual(wrong, []);
+}
+
 // ---- numbers and bytes ---------------------------------------------------------------------------------------------
 
 export const CONSTANTS = { // P-256 (SP 800-186) and Ed25519 (RFC 8032)
