@@ -61,7 +61,6 @@ static struct xt_person person;
 static enum xt_status look_up(const struct xt_call *call, const struct xt_register *people,
                               struct xt_id id, bool *found)
 {
-    static struct xt_links links;
     struct xt_found at;
     enum xt_status status = xt_register_find(people, id, &at);
     *found = false;
@@ -71,8 +70,9 @@ static enum xt_status look_up(const struct xt_call *call, const struct xt_regist
     }
     bool hidden = at.by_alias && call->allowance->partner->without_old_numbers;
     if (!at.found || hidden) { /* another's is opened in its place */
-        status = xt_register_links(people, at.hot.number, &links);
-        return status == XT_NOT_FOUND ? XT_OK : status;
+        xt_register_stand_in(people, at.hot.number, &person);
+        person.device_count = 0;
+        return XT_OK;
     }
     *found = true;
     return xt_register_person(people, at.hot.number, &person);
@@ -177,7 +177,7 @@ static bool may_still(const struct xt_call *call, const struct use *use)
 static void note(const struct xt_deferred *deferred, struct xt_call *call)
 {
     note_use(deferred->memory, call);
-    call->entry.event = XT_ACCOUNT_CONSENT_GIVEN;
+    xt_deferred_note(deferred, XT_ACCOUNT_CONSENT_GIVEN, call);
 }
 
 /* It is on record now, by this request or by another at the same time. Since then anything may have changed. */
@@ -190,12 +190,13 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
-    if (deferred->status == XT_OK) {
-        call->entry.sequence = deferred->outcome.sequence;
-    } else if (deferred->outcome.conflict == XT_CONFLICT_TOO_MANY) {
+    enum xt_conflict conflict =
+        deferred->status == XT_DENIED ? deferred->outcome.conflict : XT_CONFLICT_NONE;
+    if (conflict == XT_CONFLICT_TOO_MANY) {
         xt_call_refuse(call, XT_PROBLEM_TOO_MANY, NULL, answer);
         return;
-    } else if (deferred->outcome.conflict != XT_CONFLICT_CONSENT_KNOWN) {
+    }
+    if (conflict != XT_CONFLICT_NONE && conflict != XT_CONFLICT_CONSENT_KNOWN) {
         refuse(call, answer);
         return;
     }

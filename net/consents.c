@@ -156,7 +156,7 @@ static void note(const struct xt_deferred *deferred, struct xt_call *call)
     const struct revoking *revoking = deferred->memory;
     xt_call_note_subject(call, (struct xt_id){.kind = XT_ID_PERSONAL, .value = revoking->number});
     call->entry.consent_ref = xt_span_of_string(revoking->reference);
-    call->entry.event = XT_ACCOUNT_CONSENT_REVOKED;
+    xt_deferred_note(deferred, XT_ACCOUNT_CONSENT_REVOKED, call);
 }
 
 /* Once revoked it is told again when that was: who did not get the answer asks again. */
@@ -174,7 +174,6 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
         xt_call_refuse(call, xt_problem_of_conflict(deferred->outcome.conflict), NULL, answer);
         return;
     }
-    call->entry.sequence = deferred->status == XT_OK ? deferred->outcome.sequence : 0;
     enum xt_status status =
         service->generation == NULL ? XT_BUSY : xt_service_accounts(service, &people);
     if (status == XT_OK) {
