@@ -42,8 +42,9 @@ function freePort() {
 }
 
 export class Site {
-  // citizens: what toRecord() of each gives is imported with the generated people. clock: leap() is wanted.
-  static async make(citizens, { clock = false } = {}) {
+  // citizens: what toRecord() of each gives is imported with the generated people. clock: leap() is wanted. prepare:
+  // what is done with the site before it serves.
+  static async make(citizens, { clock = false, prepare = () => {} } = {}) {
     const site = new Site();
     site.hasClock = clock;
     site.root = fs.mkdtempSync(path.join(process.env.TMPDIR || os.tmpdir(), 'xacthuc-node-'));
@@ -58,6 +59,7 @@ export class Site {
     site.addPartner('shop', 'authenticate');
     site.addPartner('backend', 'authenticate,accounts');
     site.addPartner('register', 'registry');
+    prepare(site);
     await site.start();
     return site;
   }
