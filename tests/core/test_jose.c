@@ -74,6 +74,32 @@ static void the_text_of_rfc_8037_is_read(void **state)
     assert_int_equal(jose.signature[0], 0x86);
 }
 
+#define KEY_ID "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNO-_"
+static void our_own_header_is_read_as_any_other(void **state)
+{
+    (void)state;
+    static const char *const headers[] = {
+        "{\"typ\":\"at+jwt\",\"alg\":\"EdDSA\",\"kid\":\"" KEY_ID "\"}",
+        "{\"typ\":\"at+jwt\",\"alg\":\"EdDSA\", \"kid\":\"" KEY_ID "\"}",
+        "{\"alg\":\"EdDSA\",\"kid\":\"" KEY_ID "\",\"typ\":\"at+jwt\"}",
+    };
+    uint8_t payload[2048];
+    for (unsigned i = 0; i < sizeof(headers) / sizeof(headers[0]); i++) {
+        struct xt_jose jose;
+        assert_int_equal(read_text(compact(headers[i], "{}"), &jose, payload), XT_OK);
+        assert_int_equal(jose.algorithm, XT_JOSE_EDDSA);
+        assert_true(xt_span_is(jose.type, "at+jwt"));
+        assert_true(xt_span_is(jose.key_id, KEY_ID));
+    }
+    struct xt_jose jose;
+    assert_int_equal(read_text(compact("{\"typ\":\"at+jwt\",\"alg\":\"EdDSA\",\"kid\":"
+                                       "\"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN\\\"_\"}",
+                                       "{}"),
+                               &jose, payload),
+                     XT_OK);
+    assert_true(xt_span_is(jose.key_id, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMN\"_"));
+}
+
 static void whatever_could_turn_a_verifier_is_refused(void **state)
 {
     (void)state;
@@ -184,6 +210,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_signed_text_is_taken_apart),
         cmocka_unit_test(the_text_of_rfc_8037_is_read),
+        cmocka_unit_test(our_own_header_is_read_as_any_other),
         cmocka_unit_test(whatever_could_turn_a_verifier_is_refused),
         cmocka_unit_test(there_is_one_way_to_write_it),
         cmocka_unit_test(too_long_a_text_is_not_looked_at),
