@@ -705,7 +705,9 @@ static enum xt_status open_loop(struct writing *writing, struct xt_failure *fail
 }
 
 /* Its groups wait for the disk anyway, so it takes what workers leave: it never interrupts one when it wakes, and
- * has a tenth of a processor that is fully loaded, enough for groups that are then larger. */
+ * has a tenth of a processor that is fully loaded, enough for groups that are then larger. With more (nice 5) it
+ * makes smaller groups, and verifies that share its processor wait for them; the price is that where other programs
+ * want every processor, who waits for the writer may wait for a second. */
 static void give_way(void)
 {
     static const struct sched_param none;
