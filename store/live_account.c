@@ -133,8 +133,11 @@ static int keep_waiting(struct xt_live *live, struct attempt *attempt)
 /* Of one that did not pass. */
 static int end_attempt(struct xt_live *live, struct attempt *attempt, enum xt_attempt how)
 {
-    int code =
-        how == XT_ATTEMPT_THROTTLED ? keep_waiting(live, attempt) : count_failure(live, attempt);
+    int code = attempt->record.there ? xt_live_throttle_fill(live) : 0;
+    if (code == 0) {
+        code = how == XT_ATTEMPT_THROTTLED ? keep_waiting(live, attempt)
+                                           : count_failure(live, attempt);
+    }
     return code == 0 ? xt_live_proof_use_up(live, &attempt->told->proof) : code;
 }
 

@@ -80,8 +80,8 @@ enum xt_status xt_live_throttle_get(const struct xt_live *live, struct xt_id sub
     return xt_taken_all(&taker) ? XT_OK : XT_CORRUPT;
 }
 
-/* Of somebody it stays until it is reset. Of nobody it goes, and has one line in `due` as long as it is there; of
- * somebody such a line is swept without it, and is there to be the same work. */
+/* Of somebody it stays until it is reset. Of nobody it goes after a day. Either has a line in `due`, soon, so that they
+ * are the same work: the sweep leaves the one without it and gives the other one for later. */
 int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
                          const struct xt_live_throttle_record *record)
 {
@@ -95,9 +95,16 @@ int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
     struct xt_span name = xt_span_of(key, sizeof(key));
     int code = xt_live_put(live, XT_LIVE_THROTTLE, name, xt_written(&writer));
     return code == 0 && !record->there
-               ? xt_live_put_due(live, XT_LIVE_THROTTLE, name,
-                                 record->throttle.last_ms + XT_LIVE_NOBODY_MS)
+               ? xt_live_put_due(live, XT_LIVE_THROTTLE, name, live->time_ms + XT_LIVE_FILLER_MS)
                : code;
+}
+
+int xt_live_throttle_fill(struct xt_live *live)
+{
+    uint8_t nonce[XT_ACCOUNT_ID];
+    xt_random(nonce, sizeof(nonce));
+    return xt_live_put_expiry(live, XT_LIVE_NONCE, xt_span_of(nonce, sizeof(nonce)),
+                              live->time_ms + XT_LIVE_FILLER_MS);
 }
 
 int xt_live_throttle_passed(struct xt_live *live, struct xt_id subject, unsigned factors,

@@ -703,6 +703,11 @@ static void try_somebody_and_nobody(void)
     struct xt_account_event event = attempt(7100, false);
     assert_int_equal(tell(&event).attempt, XT_ATTEMPT_UNUSABLE);
     assert_int_equal(records() - before - somebody, somebody); /* written for either */
+    before = records();
+    for (unsigned i = 1; i < 8; i++) { /* for who failed before, and waits, as well */
+        assert_int_equal(try(4, false), i < 5 ? XT_ATTEMPT_FAILED : XT_ATTEMPT_THROTTLED);
+        assert_int_equal(records() - before, i * somebody);
+    }
     LOOK(xt_live_load_stand_in(live, id_of(7100).value, &other));
     assert_true(other->number != 0 && other->number != id_of(7100).value);
     close_accounts();
