@@ -102,6 +102,9 @@ static void write_citizen(FILE *file, unsigned n)
                 "\"expires_on\":\"2099-01-25\",\"state\":\"%s\",\"public_key\":\"%s\"}",
                 citizen_id(n), kind == CITIZEN_DEAD ? "deceased" : "alive",
                 kind == CITIZEN_WITH_LOST_CARD ? "lost" : "active", card) > 0);
+    if (n == CITIZEN_WITH_OLD_NUMBER) {
+        assert_true(fputs(",\"old_id\":\"" CITIZEN_OLD_NUMBER "\"", file) >= 0);
+    }
     if (kind != CITIZEN_WITHOUT_ACCOUNT) {
         assert_true(fprintf(file,
                             ",\"account\":{\"level\":2,\"locks\":[%s],\"devices\":[{\"device_id\":"

@@ -19,6 +19,10 @@ enum citizen_kind {
 /* One of the others, of whom as much is held as may be. */
 #define CITIZEN_WITH_MUCH 480
 
+/* One of them has a CMND as well. */
+#define CITIZEN_WITH_OLD_NUMBER 49
+#define CITIZEN_OLD_NUMBER "098765432"
+
 /* Group set-up: deployment_make, and the citizens with it, and partners
  *   portal   right authenticate; purposes portal.login, portal.pay (least level 2)
  *   shop     the same right and portal.login

@@ -320,6 +320,26 @@ static void changes_are_in_the_audit_log_and_passcodes_are_not(void **state)
     free(found);
 }
 
+static void old_numbers_name_nobody_to_partners_without_them(void **state)
+{
+    (void)state;
+    struct test_response response;
+    int status = 200;
+    change(backend, "lock", CITIZEN_OLD_NUMBER, ",\"reason\":\"holder\"", 200, "\"holder\"");
+    assert_int_equal(
+        run(xacthuc(), "partner", "set", deployment("DIR"), "backend", "--old-numbers", "no", NULL),
+        0);
+    for (double until = now_s() + 60; status != 404 && now_s() < until; sleep_ms(50)) {
+        assert_true(test_client_request(
+            backend, "POST", "/v1/accounts/unlock", FIELDS,
+            "{\"id\":\"" CITIZEN_OLD_NUMBER "\",\"reason\":\"attempts\"}", &response));
+        status = response.status;
+        test_response_release(&response);
+    }
+    change(backend, "unlock", CITIZEN_OLD_NUMBER, ",\"reason\":\"holder\"", 404, "unknown_person");
+    must("unlock", CITIZEN_WITH_OLD_NUMBER, ",\"reason\":\"holder\"", "\"locks\":[]");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -334,6 +354,7 @@ int main(void)
         cmocka_unit_test(requests_are_strict),
         cmocka_unit_test(the_right_is_needed),
         cmocka_unit_test(changes_are_in_the_audit_log_and_passcodes_are_not),
+        cmocka_unit_test(old_numbers_name_nobody_to_partners_without_them),
     };
     return cmocka_run_group_tests(tests, begin, end);
 }
