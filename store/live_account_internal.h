@@ -52,8 +52,8 @@ XT_MUST_USE enum xt_status xt_live_throttle_get(const struct xt_live *live, stru
                                                 struct xt_live_throttle_record *record);
 XT_MUST_USE int xt_live_throttle_put(struct xt_live *live, struct xt_id subject,
                                      const struct xt_live_throttle_record *record);
-/* Writes what the first failure of somebody writes more than those after it (a record, and its line in `due`), as a
- * challenge that nobody has: else time tells whose failures are counted already, and who waits. */
+/* Writes what the first failure of somebody writes more than those after it, a line in `due`, of nothing: else time
+ * tells whose failures are counted already, and who waits. */
 #define XT_LIVE_FILLER_MS 60000ULL
 XT_MUST_USE int xt_live_throttle_fill(struct xt_live *live);
 /* An attempt passed that showed these factors. */

@@ -103,8 +103,8 @@ int xt_live_throttle_fill(struct xt_live *live)
 {
     uint8_t nonce[XT_ACCOUNT_ID];
     xt_random(nonce, sizeof(nonce));
-    return xt_live_put_expiry(live, XT_LIVE_NONCE, xt_span_of(nonce, sizeof(nonce)),
-                              live->time_ms + XT_LIVE_FILLER_MS);
+    return xt_live_put_due(live, XT_LIVE_NONCE, xt_span_of(nonce, sizeof(nonce)),
+                           live->time_ms + XT_LIVE_FILLER_MS);
 }
 
 int xt_live_throttle_passed(struct xt_live *live, struct xt_id subject, unsigned factors,
