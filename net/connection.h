@@ -85,14 +85,15 @@ struct xt_connections {
     uint64_t line_ns;       /* what a line of them costs, as of the last turns */
     uint64_t turn_began_ns; /* 0: nobody was handled in this turn */
     bool turn_excused;      /* it was too long once */
-    uint64_t served_from_ns; /* the same; stays where the turn is excused */
-    uint64_t spins_from_ns; /* the end of the turn before, after which the loop did not wait; 0: it did */
     uint32_t handshakes_left; /* steps that this turn may take */
     unsigned count;           /* structs in use */
     unsigned open;            /* sockets in use: those being torn down have none any more */
     unsigned shaking;         /* of the open ones: in their TLS handshake, so known to nobody yet */
     /* CLOCK_REALTIME, as of a look at it, less CLOCK_MONOTONIC */
     uint64_t wall_read_ns, wall_offset_ns;
+    /* For the times of turns: when somebody was first handled in this one, excused or not (0: nobody was),
+     * and the end of the one before, where the loop did not wait after it (0: it did). */
+    uint64_t served_from_ns, spins_from_ns;
     bool draining;
     bool probes; /* the admin listener: the oldest half-sent request makes room as well, and no
                   * request is refused for overload */

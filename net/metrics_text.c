@@ -80,8 +80,9 @@ static const struct xt_metric metrics[] = {
      .count = XT_ROUTE_COUNT},
     {.name = "turn_duration_seconds",
      .type = "histogram",
-     .help = "Turns of a worker's loop that served its clients: what a request may wait for before it "
-             "is read.",
+     .help =
+         "Turns of a worker's loop that served its clients: what a request may wait for before it "
+         "is read.",
      .rows = xt_metric_as_counted,
      .row = xt_metric_turn_row,
      .count = 1},
