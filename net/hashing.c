@@ -3,6 +3,7 @@
 #include <sched.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <sys/eventfd.h>
 #include <unistd.h>
 
 #include "crypto/keyring.h"
@@ -26,7 +27,10 @@ struct job {
 
 struct xt_hashing {
     const struct xt_settings *settings;
-    uv_async_t done;
+    /* Tells the loop that jobs are done. Not uv_async_t: with libuv 1.44 the loop spins until the thread that woke
+     * it has returned from waking it, and where others want the processor that thread does not get to. */
+    int done_fd;
+    uv_poll_t done;
     uv_sem_t published;         /* as often as there are jobs that no thread has taken */
     atomic_uint taken;          /* how many were, modulo 2^32 */
     atomic_uint_fast64_t count; /* hashes computed */
@@ -89,7 +93,8 @@ static void run(void *context)
         struct job *job = job_at(hashing, atomic_fetch_add(&hashing->taken, 1));
         work(hashing, job);
         atomic_store(&job->done, true);
-        (void)uv_async_send(&hashing->done);
+        const uint64_t one = 1;
+        (void)!write(hashing->done_fd, &one, sizeof(one));
     }
 }
 
@@ -115,10 +120,15 @@ static void call_back(struct xt_hashing *hashing, struct job *job, enum xt_statu
     xt_wipe(phc, sizeof(phc));
 }
 
-static void on_done(uv_async_t *async)
+static void on_done(uv_poll_t *poll, int status, int events)
 {
-    struct xt_hashing *hashing = async->data;
+    struct xt_hashing *hashing = poll->data;
     unsigned end = hashing->next;
+    uint64_t count;
+    (void)status;
+    (void)events;
+    /* Before looking: whatever is done later tells again. */
+    (void)!read(hashing->done_fd, &count, sizeof(count));
     for (unsigned at = hashing->first; at != end; at++) {
         struct job *job = job_at(hashing, at);
         if (job->callback != NULL && atomic_load(&job->done)) {
@@ -201,6 +211,22 @@ uint64_t xt_hashing_count(const struct xt_hashing *hashing)
 
 /* ---- beginning and end -------------------------------------------------------------------------- */
 
+static enum xt_status open_done(uv_loop_t *loop, struct xt_hashing *hashing)
+{
+    hashing->done_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+    if (hashing->done_fd < 0) {
+        return XT_NO_MEMORY;
+    }
+    if (uv_poll_init(loop, &hashing->done, hashing->done_fd) != 0) {
+        close(hashing->done_fd);
+        return XT_NO_MEMORY;
+    }
+    hashing->done.data = hashing;
+    (void)uv_poll_start(&hashing->done, UV_READABLE, on_done); /* of an open handle: cannot fail */
+    uv_unref((uv_handle_t *)&hashing->done);
+    return XT_OK;
+}
+
 enum xt_status xt_hashing_open(uv_loop_t *loop, const struct xt_settings *settings,
                                struct xt_hashing **opened)
 {
@@ -223,14 +249,12 @@ enum xt_status xt_hashing_open(uv_loop_t *loop, const struct xt_settings *settin
         free(hashing);
         return XT_NO_MEMORY;
     }
-    if (uv_async_init(loop, &hashing->done, on_done) != 0) {
+    if (open_done(loop, hashing) != XT_OK) {
         uv_sem_destroy(&hashing->published);
         xt_secret_free(jobs);
         free(hashing);
         return XT_NO_MEMORY;
     }
-    hashing->done.data = hashing;
-    uv_unref((uv_handle_t *)&hashing->done);
     *opened = hashing;
     while (hashing->thread_count < settings->passcode_threads) {
         if (uv_thread_create(&hashing->threads[hashing->thread_count], run, hashing) != 0) {
@@ -264,6 +288,7 @@ void xt_hashing_stop(struct xt_hashing *hashing)
     }
     hashing->first = hashing->next;
     uv_close((uv_handle_t *)&hashing->done, NULL);
+    close(hashing->done_fd);
 }
 
 void xt_hashing_close(struct xt_hashing *hashing)

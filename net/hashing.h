@@ -6,7 +6,8 @@
  *
  * The threads run with SCHED_IDLE (sched(7)): whoever answers on the same processor comes first, and on a
  * machine whose processors are all busy passcodes wait, until their queue is full. They may use every
- * processor that the server may, and hold no lock that the loop waits for. Memory: passcode.memory for each
+ * processor that the server may, and hold nothing that the loop waits for, in the kernel and in libuv either
+ * (they tell it by an eventfd that a job is done). Memory: passcode.memory for each
  * thread that is at work.
  * Thread: the loop's. What is secret in a job is wiped when it is done.
  */
