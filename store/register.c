@@ -303,7 +303,7 @@ void xt_register_stand_in(const struct xt_register *as, uint64_t number, struct 
     struct xt_live_entry entry;
     struct xt_found found;
     struct xt_links links;
-    struct xt_span cold;
+    struct xt_span cold = xt_span_of(NULL, 0);
     uint64_t held = 0;
     if (has_overlay(as)) {
         (void)!find_entry(as, number, &entry);
