@@ -25,6 +25,7 @@ export class Key {
   }
 }
 
+const base64url = (key) => key.spki.toString('base64url');
 let made = 0;
 
 export class Citizen {
@@ -37,7 +38,7 @@ export class Citizen {
     this.card = new Key('p256');
     this.account = account && {
       level: 2, locks: [],
-      devices: this.device === null ? [] : [{ device_id: this.deviceId, public_key: this.device.spki.toString('base64url') }],
+      devices: this.device === null ? [] : [{ device_id: this.deviceId, public_key: base64url(this.device) }],
       ...(passcode ? { passcode_hash: IMPORTED } : {}),
     };
     this.record = record;
@@ -47,7 +48,7 @@ export class Citizen {
     return {
       id: this.id, full_name: 'Nguyễn Văn An', date_of_birth: '1999-01-25', sex: 'male', status: 'alive',
       card: {
-        issued_on: '2021-04-25', expires_on: '2099-01-25', state: 'active', public_key: this.card.spki.toString('base64url'),
+        issued_on: '2021-04-25', expires_on: '2099-01-25', state: 'active', public_key: base64url(this.card),
       },
       ...(this.account ? { account: this.account } : {}),
       ...this.record,

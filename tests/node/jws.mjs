@@ -2,13 +2,14 @@
 import assert from 'node:assert/strict';
 import { createHash, createHmac, createPrivateKey, createPublicKey } from 'node:crypto';
 import fs from 'node:fs';
-import { CONSTANTS, OTHER, der, numberOf, reversed, strangers, value, withBit, withSpareBits } from './vectors.mjs';
+import { OTHER, der, numberOf, reversed, strangers, value, withBit, withSpareBits } from './vectors.mjs';
 
 const encode = (text) => Buffer.from(text).toString('base64url');
 
 // A family of the server's own keys, DIR/keys/NAME.key (crypto/answer_key.h): the one that signs, with its kid.
 export function serverKey(site, name) {
-  const line = fs.readFileSync(site.at(`DIR/keys/${name}.key`), 'utf8').split('\n').find((each) => each.startsWith('current'));
+  const lines = fs.readFileSync(site.at(`DIR/keys/${name}.key`), 'utf8').split('\n');
+  const line = lines.find((each) => each.startsWith('current'));
   const seed = Buffer.from(line.split(/\s+/)[2], 'hex');
   const head = Buffer.from('302e020100300506032b657004220420', 'hex'); // RFC 8410, section 7
   const key = createPrivateKey({ key: Buffer.concat([head, seed]), format: 'der', type: 'pkcs8' });
@@ -123,7 +124,7 @@ const SIGNATURES = {
   der: (hex) => bytesOf(der(half(hex, 0), half(hex, 1))),
   'r = n': (hex) => bytesOf(value('n') + half(hex, 1)),
   's = n': (hex) => bytesOf(half(hex, 0) + value('n')),
-  'S + L': (hex) => bytesOf(half(hex, 0) + reversed((numberOf(reversed(half(hex, 1))) + CONSTANTS.L).toString(16).padStart(64, '0'))),
+  'S + L': (hex) => bytesOf(half(hex, 0) + reversed(value('S+L', { S: numberOf(reversed(half(hex, 1))) }))),
   'small order': () => Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]),
 };
 
@@ -174,7 +175,10 @@ const ALGORITHMS = { p256: 'ES256', ed25519: 'EdDSA' };
 function headerOf(each, base, key, other) {
   const header = { ...base };
   for (const [name, content] of Object.entries(each.header ?? {})) {
-    const stand = { '{other}': other[name], '{own}': key.public.export({ format: 'jwk' }), '{stranger}': strangers[key.kind].public.export({ format: 'jwk' }) };
+    const stand = {
+      '{other}': other[name], '{own}': key.public.export({ format: 'jwk' }),
+      '{stranger}': strangers[key.kind].public.export({ format: 'jwk' }),
+    };
     header[name] = typeof content === 'string' && content in stand ? stand[content] : content;
     assert.notEqual(header[name], undefined);
   }

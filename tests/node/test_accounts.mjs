@@ -70,10 +70,12 @@ test('a device is added by who was there, then by a factor he has', async () => 
 test('a passcode is set, is a factor, and is changed by who knows the old one', async () => {
   await refused(an, byPasscode(PASSCODE));
   assert.equal((await changed('passcode', an, { passcode: PASSCODE, evidence: 'in_person' })).passcode, true);
-  const both = await authenticate(portal, an, 'portal', 'portal.pay', byPasscode(PASSCODE), await byDevice(portal, an, 'portal'));
+  const first = await byDevice(portal, an, 'portal');
+  const both = await authenticate(portal, an, 'portal', 'portal.pay', byPasscode(PASSCODE), first);
   assert.deepEqual([both.status, both.json.acr], [200, '2'], both.text);
   const next = { passcode: `${PASSCODE}2` };
-  assertProblem(await change('passcode', an, { ...next, factors: [byPasscode('nicht das alte')] }), 401, 'authentication_failed');
+  const wrong = await change('passcode', an, { ...next, factors: [byPasscode('not the old one')] });
+  assertProblem(wrong, 401, 'authentication_failed');
   await changed('passcode', an, { ...next, factors: [byPasscode(PASSCODE)] });
   await refused(an, byPasscode(PASSCODE));
   assert.equal((await authenticate(portal, an, 'portal', 'portal.login', byPasscode(next.passcode))).status, 200);

@@ -101,7 +101,8 @@ test('a consent is listed, taken back, and over on every worker', async () => {
   const list = async () => (await backend.post('/v1/consents/list', { id: chi.id })).json.consents;
   const [entry, ...others] = await list();
   assert.equal(others.length, 0);
-  assert.deepEqual([entry.consent_ref, entry.partner, entry.purpose, entry.attributes.sort()], [claims.jti, 'bank', 'bank.open', [...ASKED].sort()]);
+  assert.deepEqual([entry.consent_ref, entry.partner, entry.purpose], [claims.jti, 'bank', 'bank.open']);
+  assert.deepEqual(entry.attributes.sort(), [...ASKED].sort());
   const name = { id: chi.id, consent_ref: claims.jti };
   assertProblem(await backend.post('/v1/consents/revoke', { ...name, id: an.id }), 409, 'consent_unknown');
   const revoked = await backend.post('/v1/consents/revoke', name);
@@ -139,7 +140,9 @@ async function tryCase(each, status, citizen, consent) {
 }
 
 for (const citizen of [an, binh]) {
-  const usual = () => ({ typ: 'consent+jwt', otherTyp: 'at+jwt', kid: citizen.deviceId, claims: claimsFor(), key: citizen.device });
+  const usual = () => ({
+    typ: 'consent+jwt', otherTyp: 'at+jwt', kid: citizen.deviceId, claims: claimsFor(), key: citizen.device,
+  });
 
   test(`a text that is nearly a consent is none (${citizen.device.kind})`, async () => {
     const cases = table('jws').filter((each) => concerns(each, citizen.device));

@@ -30,7 +30,8 @@ async function passes(citizen, purpose, factors, acr, amr) {
   assert.equal(answer.headers['cache-control'], 'no-store'); // RFC 6749, section 5.1
   assert.equal(answer.json.token_type, 'Bearer');
   assert.ok(!answer.text.includes(citizen.id));
-  const claims = await checkAccessToken(portal, answer.json.access_token, { audience: 'portal', partner: 'portal', acr, amr });
+  const expected = { audience: 'portal', partner: 'portal', acr, amr };
+  const claims = await checkAccessToken(portal, answer.json.access_token, expected);
   assert.equal(claims.exp - claims.iat, answer.json.expires_in);
   assert.deepEqual([answer.json.acr, answer.json.amr, answer.json.sub], [acr, amr, claims.sub]);
   return claims;

@@ -46,7 +46,8 @@ test('a token that is nearly one is none', async () => {
 
 test('claims that the server does not give are worth nothing', async () => {
   const words = {
-    issuer: site.issuer, 'issuer in upper case': site.issuer.toUpperCase(), own: thumbprint(portal.certificate), other: 'A'.repeat(43),
+    issuer: site.issuer, 'issuer in upper case': site.issuer.toUpperCase(),
+    own: thumbprint(portal.certificate), other: 'A'.repeat(43),
   };
   await everyCase(table('token_claims'), (each) => (
     tryCase(badJws({}, { ...usual, claims: badClaims(each, claims, words) }), each)

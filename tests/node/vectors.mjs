@@ -27,7 +27,7 @@ export async function everyCase(cases, step) {
 
 // ---- numbers and bytes ---------------------------------------------------------------------------------------------
 
-export const CONSTANTS = { // P-256 (SP 800-186) and Ed25519 (RFC 8032)
+const CONSTANTS = { // P-256 (SP 800-186) and Ed25519 (RFC 8032)
   n: 0xffffffff00000000ffffffffffffffffbce6faada7179e84f3b9cac2fc632551n,
   p: 0xffffffff00000001000000000000000000000000ffffffffffffffffffffffffn,
   gx: 0x6b17d1f2e12c4247f8bce6e563a440f277037d812deb33a0f4a13945d898c296n,
@@ -86,7 +86,10 @@ const TEXTS = {
   'line feed': (bytes) => bytes.toString('base64url').replace(/^.{40}/, '$&\n'),
   hex: (bytes) => bytes.toString('hex'),
   pem: (bytes) => `-----BEGIN PUBLIC KEY-----\n${bytes.toString('base64')}\n-----END PUBLIC KEY-----\n`,
-  jwk: (bytes) => ({ kty: 'EC', crv: 'P-256', x: bytes.subarray(-64, -32).toString('base64url'), y: bytes.subarray(-32).toString('base64url') }),
+  jwk: (bytes) => {
+    const [x, y] = [bytes.subarray(-64, -32), bytes.subarray(-32)].map((part) => part.toString('base64url'));
+    return { kty: 'EC', crv: 'P-256', x, y };
+  },
   long: (bytes) => bytes.toString('base64url').repeat(50),
   empty: () => '',
   null: () => null,
