@@ -1,21 +1,29 @@
 // People who can authenticate: the keys of their devices and cards are made here, by Node's own library.
-import { createHash, generateKeyPairSync, sign } from 'node:crypto';
+import { createHash, createPrivateKey, createPublicKey, generateKeyPairSync, sign } from 'node:crypto';
 
 // "password", as the reference implementation of Argon2 hashes it.
 const IMPORTED = '$argon2id$v=19$m=256,t=2,p=1$c29tZXNhbHQ$nf65EOgLrQMR/uIPnA4rEsF5h7TKyQwu9U1bMCHGi/4';
 export const IMPORTED_PASSCODE = 'password';
 
+export const AS_DER = {
+  publicKeyEncoding: { type: 'spki', format: 'der' }, privateKeyEncoding: { type: 'pkcs8', format: 'der' },
+};
+
 export class Key {
   constructor(kind) {
     this.kind = kind;
-    const pair = kind === 'ed25519' ? generateKeyPairSync('ed25519') : generateKeyPairSync('ec', { namedCurve: 'P-256' });
-    this.private = pair.privateKey;
-    this.public = pair.publicKey;
+    // By way of DER: the two objects that Node makes share a lock, and its collector may wait for itself there.
+    const pair = generateKeyPairSync(kind === 'ed25519' ? 'ed25519' : 'ec', { namedCurve: 'P-256', ...AS_DER });
+    this.takes(pair.privateKey);
   }
 
-  // DER of its SubjectPublicKeyInfo.
-  get spki() {
-    return this.public.export({ type: 'spki', format: 'der' });
+  // der: PKCS #8. public, jwk and spki (DER) are of its public key.
+  takes(der) {
+    const source = { key: der, format: 'der', type: 'pkcs8' };
+    this.private = createPrivateKey(source);
+    this.public = createPublicKey(source);
+    this.jwk = this.public.export({ format: 'jwk' });
+    this.spki = this.public.export({ type: 'spki', format: 'der' });
   }
 
   // 64 bytes: r and s, or Ed25519's.

@@ -1,7 +1,8 @@
 // JSON Web Signatures that are nearly right: what vectors/jws.json and the tables of claims say, made from keys of ours.
 import assert from 'node:assert/strict';
-import { createHash, createHmac, createPrivateKey, createPublicKey } from 'node:crypto';
+import { createHash, createHmac } from 'node:crypto';
 import fs from 'node:fs';
+import { Key } from './citizens.mjs';
 import { OTHER, der, numberOf, reversed, strangers, value, withBit, withSpareBits } from './vectors.mjs';
 
 const encode = (text) => Buffer.from(text).toString('base64url');
@@ -12,12 +13,10 @@ export function serverKey(site, name) {
   const line = lines.find((each) => each.startsWith('current'));
   const seed = Buffer.from(line.split(/\s+/)[2], 'hex');
   const head = Buffer.from('302e020100300506032b657004220420', 'hex'); // RFC 8410, section 7
-  const key = createPrivateKey({ key: Buffer.concat([head, seed]), format: 'der', type: 'pkcs8' });
-  const { x } = createPublicKey(key).export({ format: 'jwk' });
-  const kid = createHash('sha256').update(`{"crv":"Ed25519","kty":"OKP","x":"${x}"}`).digest('base64url'); // RFC 7638
-  return Object.assign(Object.create(Object.getPrototypeOf(strangers.ed25519)), {
-    kind: 'ed25519', private: key, public: createPublicKey(key), kid,
-  });
+  const key = new Key('ed25519');
+  key.takes(Buffer.concat([head, seed]));
+  key.kid = createHash('sha256').update(`{"crv":"Ed25519","kty":"OKP","x":"${key.jwk.x}"}`).digest('base64url'); // RFC 7638
+  return key;
 }
 
 // ---- JSON ------------------------------------------------------------------------------------------------------------
@@ -86,8 +85,8 @@ const HMAC_SECRETS = {
   spki: (key) => key.spki,
   pem: (key) => key.public.export({ type: 'spki', format: 'pem' }),
   raw: (key) => key.spki.subarray(key.kind === 'p256' ? -65 : -32),
-  jwk: (key) => JSON.stringify(key.public.export({ format: 'jwk' })),
-  x: (key) => key.public.export({ format: 'jwk' }).x,
+  jwk: (key) => JSON.stringify(key.jwk),
+  x: (key) => key.jwk.x,
   kid: (_, kid) => kid,
   empty: () => '',
 };
@@ -176,8 +175,8 @@ function headerOf(each, base, key, other) {
   const header = { ...base };
   for (const [name, content] of Object.entries(each.header ?? {})) {
     const stand = {
-      '{other}': other[name], '{own}': key.public.export({ format: 'jwk' }),
-      '{stranger}': strangers[key.kind].public.export({ format: 'jwk' }),
+      '{other}': other[name], '{own}': key.jwk,
+      '{stranger}': strangers[key.kind].jwk,
     };
     header[name] = typeof content === 'string' && content in stand ? stand[content] : content;
     assert.notEqual(header[name], undefined);

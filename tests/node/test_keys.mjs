@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { generateKeyPairSync } from 'node:crypto';
 import { test } from 'node:test';
-import { Citizen, Key } from './citizens.mjs';
+import { AS_DER, Citizen, Key } from './citizens.mjs';
 import { Client, assertProblem } from './client.mjs';
 import { authenticate, byCard, byDevice, login, untilAttemptsAreTaken } from './flows.mjs';
 import { Site, together } from './site.mjs';
@@ -47,14 +47,13 @@ test('no device is registered with a key that is none', async () => {
 });
 
 test('a key of RSA, of another curve or a private one is none', async () => {
-  const spki = { type: 'spki', format: 'der' };
   const keys = [
-    generateKeyPairSync('rsa', { modulusLength: 2048 }).publicKey.export(spki),
-    generateKeyPairSync('ec', { namedCurve: 'P-384' }).publicKey.export(spki),
-    generateKeyPairSync('ec', { namedCurve: 'secp256k1' }).publicKey.export(spki),
-    generateKeyPairSync('x25519').publicKey.export(spki),
-    generateKeyPairSync('ed448').publicKey.export(spki),
-    generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'explicit' }).publicKey.export(spki),
+    generateKeyPairSync('rsa', { modulusLength: 2048, ...AS_DER }).publicKey,
+    generateKeyPairSync('ec', { namedCurve: 'P-384', ...AS_DER }).publicKey,
+    generateKeyPairSync('ec', { namedCurve: 'secp256k1', ...AS_DER }).publicKey,
+    generateKeyPairSync('x25519', AS_DER).publicKey,
+    generateKeyPairSync('ed448', AS_DER).publicKey,
+    generateKeyPairSync('ec', { namedCurve: 'P-256', paramEncoding: 'explicit', ...AS_DER }).publicKey,
     new Key('p256').private.export({ type: 'pkcs8', format: 'der' }),
     new Key('ed25519').private.export({ type: 'pkcs8', format: 'der' }),
   ];
