@@ -58,7 +58,7 @@ static bool find_person(struct xt_call *call, struct xt_id id, uint64_t *number,
         fail(call, status, answer);
         return false;
     }
-    if (!found.found) {
+    if (!found.found || (found.by_alias && call->allowance->partner->without_old_numbers)) {
         xt_call_refuse(call, XT_PROBLEM_UNKNOWN_PERSON, NULL, answer);
         return false;
     }

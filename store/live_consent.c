@@ -125,13 +125,17 @@ static enum xt_status prepare(struct xt_live *live, const struct xt_account_even
     return XT_OK;
 }
 
-/* On record from now on, and in the person's list. */
+/* On record from now on, and in the person's list. A full list takes no more, which only stands in the way of
+ * giving: what is revoked is on record all the same. */
 static int keep(struct xt_live *live, const struct xt_consent *consent, struct xt_live_ids *list)
 {
     uint8_t fields[FIELDS_MAX];
     struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
     int code = xt_live_put_until(live, XT_LIVE_CONSENT, xt_span_of(consent->id, XT_ACCOUNT_ID),
                                  write_consent(consent, &writer), consent->expires_ms);
+    if (list->count == XT_LIVE_CONSENTS_MAX) {
+        return code;
+    }
     memcpy(list->ids[list->count++], consent->id, XT_ACCOUNT_ID);
     return code == 0 ? xt_live_ids_put(live, XT_LIVE_CONSENTS_OF, personal(consent->number), list)
                      : code;
@@ -176,9 +180,8 @@ static int revoke_unused(struct xt_live *live, const struct xt_account_event *to
     if (outcome->status != XT_OK) {
         return 0;
     }
-    if (subject != XT_SUBJECT_PERSON || list.count == XT_LIVE_CONSENTS_MAX) {
-        return xt_live_refuse(outcome, subject != XT_SUBJECT_PERSON ? XT_CONFLICT_CONSENT_UNKNOWN
-                                                                    : XT_CONFLICT_TOO_MANY);
+    if (subject != XT_SUBJECT_PERSON) {
+        return xt_live_refuse(outcome, XT_CONFLICT_CONSENT_UNKNOWN);
     }
     memcpy(consent.id, told->id, XT_ACCOUNT_ID);
     memcpy(consent.partner, told->actor.data, told->actor.size);

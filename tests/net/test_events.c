@@ -856,7 +856,7 @@ static void a_server_that_ends_says_what_it_did_not_read(void **state)
     assert_true(feed.ended);
     test_client_close(feed.client);
     assert_int_equal(server_wait(&server, 20000), 0);
-    server_start_with(&server, "stream_timeout = 300ms\n", two_workers);
+    server_start_with(&server, "stream_timeout = 1500ms\n", two_workers);
 }
 
 /* The server of the test before has a short limit. */
@@ -869,7 +869,7 @@ static void a_stream_that_stands_still_is_cut_off(void **state)
     for (unsigned i = 0; i < 4; i++) {
         write_event(line, sizeof(line), "still", "card_lost", "001099999777", "");
         assert_true(feed_send(&feed, line) && feed_line(&feed, line));
-        sleep_ms(150);
+        sleep_ms(500);
     }
     assert_false(feed_line(&feed, line));
     assert_false(feed.ended);
