@@ -87,13 +87,24 @@ static char *verification(void)
     return request("/v1/verify", "application/json", body);
 }
 
+/* 0: it is none of 1 to most. */
+static unsigned number(const char *text, unsigned most)
+{
+    char *end = NULL;
+    unsigned long value = strtoul(text, &end, 10);
+    return *end == '\0' && value <= most ? (unsigned)value : 0;
+}
+
 int main(int argc, char **argv)
 {
     static const char *const one_worker[] = {"--workers", "1", NULL};
     static const char *tokens[TOKENS];
-    unsigned count = argc > 1 ? (unsigned)atoi(argv[1]) : 40000;
-    depth =
-        argc > 2 && atoi(argv[2]) > 0 && atoi(argv[2]) <= DEPTH_MAX ? (unsigned)atoi(argv[2]) : 1;
+    unsigned count = argc > 1 ? number(argv[1], 10000000) : 40000;
+    depth = argc > 2 ? number(argv[2], DEPTH_MAX) : 1;
+    if (count == 0 || depth == 0 || argc > 3) {
+        fputs("usage: token_cost [requests [under way at a time, 1 to 8]]\n", stderr);
+        return 2;
+    }
     void *state = NULL;
     struct server server;
     pid_t worker;
