@@ -4,7 +4,7 @@
 
 #include "core/little_endian.h"
 
-#define VERSION 1
+#define VERSION 2 /* raised when what was issued before must not count any more */
 #define HEAD (1 + 4 + 8 + XT_CHALLENGE_NONCE)
 #define MAC 16
 #define BYTES (HEAD + MAC)

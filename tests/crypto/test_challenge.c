@@ -1,5 +1,7 @@
 #include "crypto/challenge.h"
 
+#include <unistd.h>
+
 #include "core/plain_text.h"
 #include "tests/crypto/scratch.h"
 #include "tests/test.h"
@@ -148,6 +150,30 @@ static void one_outlives_a_new_master_key_but_not_its_own(void **state)
     assert_int_equal(check(&scope, NOW, text), XT_DENIED);
 }
 
+static void write_known_key(void)
+{
+    static const char line[] = "00000001 2026-11-21T09:00:00Z "
+                               "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f\n";
+    assert_int_equal(unlink(scratch("keys")), 0);
+    scratch_write("keys", line, sizeof(line) - 1, 0600);
+    xt_keyring_close(keyring);
+    assert_int_equal(xt_keyring_open(scratch("keys"), &keyring, &failure), XT_OK);
+}
+
+/* Its use stands where a program from before wrote it, so that it could count once more. */
+static void one_of_a_program_from_before_is_none(void **state)
+{
+    (void)state;
+    static const char before[] = "AQEAAACAPzIBogEAAN0Hjy9inCbUBbTtwuWq6WDK9GPZ-qDAmns8rfwp0bL5";
+    char text[XT_CHALLENGE_TEXT];
+    struct xt_challenge_scope scope = scope_of(1099012345);
+    write_known_key();
+    assert_int_equal(xt_challenge_make(keyring, &scope, NOW, text), XT_OK);
+    assert_int_equal(check(&scope, NOW, text), XT_OK);
+    assert_int_equal(sizeof(before) - 1, XT_CHALLENGE_TEXT);
+    assert_int_equal(check(&scope, NOW, before), XT_DENIED);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -158,6 +184,7 @@ int main(void)
                                         set_up, tear_down),
         cmocka_unit_test_setup_teardown(one_outlives_a_new_master_key_but_not_its_own, set_up,
                                         tear_down),
+        cmocka_unit_test_setup_teardown(one_of_a_program_from_before_is_none, set_up, tear_down),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
