@@ -1,5 +1,5 @@
-/* net/connection_internal: what connection.c (one of them), connections.c (all of them) and
- * connection_turn.c (who comes when) share. */
+/* net/connection_internal: what connection.c (one of them), connection_output.c (what it sends), connections.c (all
+ * of them) and connection_turn.c (who comes when) share. */
 #ifndef XT_NET_CONNECTION_INTERNAL_H
 #define XT_NET_CONNECTION_INTERNAL_H
 
