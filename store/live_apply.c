@@ -7,9 +7,6 @@
 #include "core/little_endian.h"
 #include "store/live_account_internal.h"
 
-/* Lines of the log that one group takes out of each window at most, more than it adds: the window shrinks in
- * the end, and no group pays for a whole day's. */
-#define FORGET_MOST (2 * XT_LIVE_GROUP_MAX)
 #define ROOM_LEAST                                                                                 \
     (1U << 20) /* bytes; with less on the disk, what failed did so for want of room */
 
@@ -97,15 +94,19 @@ static int apply_one(struct group *group, struct xt_span encoded, struct xt_live
     return 0;
 }
 
-/* How many of the oldest ids the log need not keep. */
+/* How many of the oldest ids the log need not keep. While lines of neither window are left none goes by its age: such an
+ * id may come again and have a line for the second time, and what reads the log knows the older one to be none by as
+ * many lines between them as a window keeps. */
 static unsigned forgettable(const struct xt_live *live, const struct xt_live_window *window,
                             uint64_t kept_ms)
 {
     uint64_t count = xt_live_window_count(window);
     unsigned forget = 0;
-    for (; forget < FORGET_MOST && forget < count; forget++) {
+    for (; forget < XT_LIVE_FORGET_MOST && forget < count; forget++) {
         bool full = count - forget > xt_live_window_kept(window);
-        if (!full && xt_live_window_at(window, forget)->time_ms + kept_ms > live->age_ms) {
+        bool old = live->stray == 0 &&
+                   xt_live_window_at(window, forget)->time_ms + kept_ms <= live->age_ms;
+        if (!full && !old) {
             break;
         }
     }
@@ -164,43 +165,66 @@ static void end_txn(struct xt_live *live)
     live->active = false;
 }
 
+/* What leaves the log with a group. */
+struct going {
+    unsigned old, old_attempts; /* of each window */
+    uint64_t strays, stray_at;  /* as xt_live_log_drop_strays */
+};
+
+static int drop_all(struct xt_live *live, struct going *going)
+{
+    int code = xt_live_log_drop_strays(live, &going->stray_at, &going->strays);
+    if (code == 0) {
+        code = drop_lines(live, &live->attempts, going->old_attempts);
+    }
+    return code == 0 ? drop_lines(live, &live->window, going->old) : code;
+}
+
+/* In memory, once it is gone from the disk. */
+static void forget_all(struct xt_live *live, const struct going *going)
+{
+    forget(&live->window, going->old);
+    forget(&live->attempts, going->old_attempts);
+    live->stray -= going->strays;
+    live->stray_at = going->stray_at;
+}
+
+static struct xt_live_position position_after(const struct group *group, const struct going *going)
+{
+    const struct xt_live *live = group->live;
+    uint64_t added = group->added + group->added_attempts;
+    uint64_t gone = going->strays + going->old + going->old_attempts;
+    return (struct xt_live_position){
+        .sequence = live->sequence,
+        .time_ms = live->time_ms,
+        .lines = live->lines + added - gone,
+        .dropped = going->old > 0 ? xt_live_window_at(&live->window, going->old - 1)->sequence
+                                  : live->dropped};
+}
+
 static int try_group(struct group *group, uint64_t now_ms)
 {
     struct xt_live *live = group->live;
-    unsigned old = forgettable(live, &live->window, XT_LIVE_WINDOW_MS);
-    unsigned old_attempts = forgettable(live, &live->attempts, XT_LIVE_ATTEMPTS_MS);
+    struct going going = {.old = forgettable(live, &live->window, XT_LIVE_WINDOW_MS),
+                          .old_attempts = forgettable(live, &live->attempts, XT_LIVE_ATTEMPTS_MS)};
     int code = xt_live_begin_write(live);
     live->active = code == 0;
     xt_live_advance(live, now_ms);
     for (unsigned i = 0; code == 0 && i < group->count; i++) {
         code = apply_one(group, group->events[i], &group->outcomes[i]);
     }
-    unsigned added = group->added + group->added_attempts;
-    if (code == 0 && added == 0) {
+    if (code == 0 && group->added + group->added_attempts == 0) {
         end_txn(live); /* nothing changed: nothing to wait for */
         return 0;
     }
-    struct xt_live_position position = {.sequence = live->sequence,
-                                        .time_ms = live->time_ms,
-                                        .dropped = live->dropped,
-                                        .lines =
-                                            live->lines + added - live->stray - old - old_attempts};
-    if (old > 0) {
-        position.dropped = xt_live_window_at(&live->window, old - 1)->sequence;
-    }
-    if (code == 0 && live->stray > 0) {
-        code = xt_live_log_drop_strays(live);
-    }
     if (code == 0) {
-        code = drop_lines(live, &live->attempts, old_attempts);
-    }
-    if (code == 0) {
-        code = drop_lines(live, &live->window, old);
+        code = drop_all(live, &going);
     }
     if (code == 0 && group->added_attempts > 0) { /* as many go as come, and in the end all */
         unsigned forgotten;
         code = xt_live_nonces_forget(live, 2 * group->count, &forgotten);
     }
+    struct xt_live_position position = position_after(group, &going);
     if (code == 0) {
         code = write_position(live, &position);
     }
@@ -211,11 +235,9 @@ static int try_group(struct group *group, uint64_t now_ms)
     if (code != 0) {
         return code;
     }
-    forget(&live->window, old);
-    forget(&live->attempts, old_attempts);
+    forget_all(live, &going);
     live->lines = position.lines;
     live->dropped = position.dropped;
-    live->stray = 0;
     return 0;
 }
 

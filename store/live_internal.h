@@ -38,6 +38,9 @@ enum xt_live_kind {
 };
 
 #define XT_LIVE_WINDOW_LEAST (4 * XT_LIVE_GROUP_MAX)
+/* Lines of the log that one group takes out of each window at most, more than it adds: the window shrinks in
+ * the end, and no group pays for a whole day's. And as many of the others that it looks at. */
+#define XT_LIVE_FORGET_MOST (2 * XT_LIVE_GROUP_MAX)
 #define XT_LIVE_RECORD_MAX 4096         /* bytes of fields in a record */
 #define XT_LIVE_RECORD_HEAD (1 + 1 + 8) /* kind, version, sequence */
 /* A person in `people`, or an earlier one. */
@@ -81,6 +84,7 @@ struct xt_live {
     uint64_t swept_ms;   /* of a writer: what is over then was swept away; UTC, without leaps */
     uint64_t lines;      /* of a writer: in the log */
     uint64_t stray;      /* of a writer: .. of them in neither window */
+    uint64_t stray_at;   /* of a writer: those up to this event were looked for and left the log */
     uint64_t dropped;    /* of a writer: up to this event changes of the overlay left the log */
     uint64_t file_limit; /* of a writer: RLIMIT_FSIZE when it was opened, bytes */
     struct xt_live_window window;   /* of a writer */
@@ -333,8 +337,9 @@ XT_MUST_USE int xt_live_log_append(struct xt_live *live, const struct xt_live_li
 enum xt_attempt xt_live_log_attempt(const struct xt_live *live, uint64_t sequence);
 /* touched: with what it changed of the overlay. */
 XT_MUST_USE int xt_live_log_drop(struct xt_live *live, uint64_t sequence, bool touched);
-/* Drops the lines that are in neither window. Codes of LMDB's. */
-XT_MUST_USE int xt_live_log_drop_strays(struct xt_live *live);
+/* Looks at XT_LIVE_FORGET_MOST lines behind live->stray_at and drops those that are in neither window. *at: how far
+ * it came. Codes of LMDB's. */
+XT_MUST_USE int xt_live_log_drop_strays(struct xt_live *live, uint64_t *at, uint64_t *dropped);
 /* From the oldest; visit gives XT_OK to go on. XT_CORRUPT: a line does not open. */
 typedef enum xt_status (*xt_live_visit)(void *context, uint64_t sequence,
                                         const struct xt_live_line *line);

@@ -268,39 +268,56 @@ static bool is_stray(const struct xt_live *live, const struct xt_live_line *line
     return known == NULL || known->sequence != line->event.sequence;
 }
 
-int xt_live_log_drop_strays(struct xt_live *live)
+static int drop_here(struct xt_live *live, MDB_cursor *cursor, uint64_t sequence)
 {
-    MDB_cursor *cursor = NULL;
-    MDB_val key;
-    MDB_val value;
-    uint64_t left = live->stray;
-    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_LOG], &cursor);
-    if (code != 0) {
-        return code;
+    uint8_t bytes[8];
+    MDB_val name = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    xt_live_log_key(sequence, bytes);
+    int code = mdb_cursor_del(cursor, 0); /* the next one is where the cursor is now */
+    if (code == 0) {
+        code = mdb_del(live->txn, live->tables[XT_LIVE_TOUCHED], &name, NULL);
     }
-    while (left > 0 && (code = mdb_cursor_get(cursor, &key, &value, MDB_NEXT)) == 0) {
+    return code == MDB_NOTFOUND ? 0 : code;
+}
+
+static int drop_strays(struct xt_live *live, MDB_cursor *cursor, uint64_t *at, uint64_t *dropped)
+{
+    uint8_t bytes[8];
+    MDB_val key = {.mv_size = sizeof(bytes), .mv_data = bytes};
+    MDB_val value;
+    xt_live_log_key(*at + 1, bytes);
+    int code = mdb_cursor_get(cursor, &key, &value, MDB_SET_RANGE);
+    for (unsigned left = XT_LIVE_FORGET_MOST; code == 0;) {
         struct xt_live_line line;
         if (read_line(live, key, value, &line) != XT_OK) {
-            code = MDB_CORRUPTED;
+            return MDB_CORRUPTED;
+        }
+        *at = line.event.sequence;
+        if (is_stray(live, &line)) {
+            code = drop_here(live, cursor, *at);
+            ++*dropped;
+        }
+        if (--left == 0 || *dropped == live->stray) {
             break;
         }
-        if (!is_stray(live, &line)) {
-            continue;
-        }
-        uint8_t bytes[8];
-        MDB_val name = {.mv_size = sizeof(bytes), .mv_data = bytes};
-        xt_live_log_key(line.event.sequence, bytes);
-        code = mdb_cursor_del(cursor, 0); /* the next one is where the cursor is now */
-        if (code == 0) {
-            code = mdb_del(live->txn, live->tables[XT_LIVE_TOUCHED], &name, NULL);
-            code = code == MDB_NOTFOUND ? 0 : code;
-        }
-        if (code != 0) {
-            break;
-        }
-        left--;
+        code = code == 0 ? mdb_cursor_get(cursor, &key, &value, MDB_NEXT) : code;
     }
-    mdb_cursor_close(cursor);
+    return code;
+}
+
+int xt_live_log_drop_strays(struct xt_live *live, uint64_t *at, uint64_t *dropped)
+{
+    MDB_cursor *cursor = NULL;
+    *at = live->stray_at;
+    *dropped = 0;
+    if (live->stray == 0) {
+        return 0;
+    }
+    int code = mdb_cursor_open(live->txn, live->tables[XT_LIVE_LOG], &cursor);
+    if (code == 0) {
+        code = drop_strays(live, cursor, at, dropped);
+        mdb_cursor_close(cursor);
+    }
     return code;
 }
 

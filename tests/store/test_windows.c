@@ -1,5 +1,6 @@
 /* The two windows of idempotency: attempts push no event of the register out of its own. */
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -296,18 +297,31 @@ static void leave_an_older_log(void)
     close_small();
 }
 
+/* What one group does of it is bounded, so that nobody waits for all of it. */
 static void go_on_with_an_older_log(void)
 {
     open_small();
     died_at = die(2).sequence;
     assert_true(died_at > 0 && died_at < 10);
-    assert_true(lines() > SMALL);
+    unsigned before = lines();
+    assert_true(before > 4 * XT_LIVE_FORGET_MOST);
+    for (unsigned groups = 0; live->stray > 0; groups++) {
+        uint64_t looked = live->stray_at;
+        struct xt_live_outcome outcome;
+        struct xt_account_event told = attempt(1, true);
+        tell_many(&told, 1, &outcome);
+        assert_int_equal(outcome.attempt, XT_ATTEMPT_PASSED);
+        assert_true(live->stray_at - looked <= XT_LIVE_FORGET_MOST);
+        assert_true(lines() + XT_LIVE_FORGET_MOST >= before && lines() <= before + 1);
+        assert_true(groups < 4 * SMALL);
+        before = lines();
+    }
     try_many(1, true, 1);
     assert_true(lines() <= SMALL);
     assert_true(die(2).sequence == died_at);
     close_small();
     open_small();
-    assert_true(die(2).sequence == died_at);
+    assert_true(live->stray == 0 && die(2).sequence == died_at);
     close_small();
 }
 
@@ -316,6 +330,103 @@ static void a_log_of_one_window_is_cut_to_two(void **state)
     (void)state;
     in_child(leave_an_older_log);
     in_child(go_on_with_an_older_log);
+}
+
+/* ---- an attempt that is sent again -------------------------------------------------------------- */
+
+/* What the processes of a test share. */
+static struct {
+    uint8_t body[XT_ACCOUNT_BODY_MAX];
+    struct xt_event event;
+} * resent;
+
+static void leave_an_attempt_in_an_older_log(unsigned behind)
+{
+    assert_int_equal(open_with(16 * SMALL, 16 * SMALL), XT_OK);
+    make_account(1);
+    try_many(1, true, GROUPS);
+    struct xt_account_event told = attempt(1, true);
+    xt_event_from_account(&told, resent->body, &resent->event);
+    assert_int_equal(send(&resent->event).attempt, XT_ATTEMPT_PASSED);
+    try_many(1, true, behind / XT_LIVE_GROUP_MAX);
+    write_to_store(0, true);
+    close_small();
+}
+
+static void leave_it_in_the_window(void)
+{
+    leave_an_attempt_in_an_older_log(XT_LIVE_GROUP_MAX);
+}
+
+static void leave_it_outside_of_the_window(void)
+{
+    leave_an_attempt_in_an_older_log(SMALL - 2 * XT_LIVE_GROUP_MAX);
+}
+
+static void send_what_is_known(void)
+{
+    open_small();
+    struct xt_live_outcome again = send(&resent->event);
+    assert_true(again.duplicate);
+    assert_int_equal(again.attempt, XT_ATTEMPT_PASSED);
+    close_small();
+}
+
+/* Its old line is still in the log, and time has passed that would empty the window. */
+static void send_what_is_forgotten(void)
+{
+    open_small();
+    for (unsigned i = 0; i < 3; i++) {
+        struct xt_account_event told = attempt(1, true);
+        now_ms += XT_LIVE_ATTEMPTS_MS;
+        must(&told);
+    }
+    struct xt_live_outcome again = send(&resent->event);
+    assert_false(again.duplicate);
+    assert_int_equal(again.attempt, XT_ATTEMPT_USED);
+    assert_true(live->stray > 0);
+    close_small();
+}
+
+static void open_it(void)
+{
+    open_small();
+    assert_true(send(&resent->event).duplicate);
+    for (unsigned groups = 0; live->stray > 0; groups++) {
+        struct xt_account_event told = attempt(1, true);
+        must(&told);
+        assert_true(groups < 4 * SMALL);
+    }
+    assert_true(send(&resent->event).duplicate);
+    close_small();
+    open_small();
+    assert_true(send(&resent->event).duplicate);
+    close_small();
+}
+
+static void share(void)
+{
+    resent = mmap(NULL, sizeof(*resent), PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    assert_true(resent != MAP_FAILED);
+}
+
+static void an_attempt_of_before_is_known_after_the_cut(void **state)
+{
+    (void)state;
+    share();
+    in_child(leave_it_in_the_window);
+    in_child(send_what_is_known);
+    munmap(resent, sizeof(*resent));
+}
+
+static void an_attempt_that_is_in_the_log_twice_opens(void **state)
+{
+    (void)state;
+    share();
+    in_child(leave_it_outside_of_the_window);
+    in_child(send_what_is_forgotten);
+    in_child(open_it);
+    munmap(resent, sizeof(*resent));
 }
 
 int main(void)
@@ -328,6 +439,8 @@ int main(void)
         WITH_PEOPLE(a_reader_that_rested_hears_of_changes_behind_many_attempts),
         WITH_PEOPLE(a_line_that_lacks_is_found),
         WITH_PEOPLE(a_log_of_one_window_is_cut_to_two),
+        WITH_PEOPLE(an_attempt_of_before_is_known_after_the_cut),
+        WITH_PEOPLE(an_attempt_that_is_in_the_log_twice_opens),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
