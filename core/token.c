@@ -279,6 +279,7 @@ static bool read_own(struct xt_span text, struct xt_json_arena arena, struct xt_
         take_quoted_bytes(&json, token->certificate, XT_TOKEN_CERTIFICATE) && SKIP(&json, "}}") &&
         json.size == 0;
     token->level = fine ? (unsigned)acr.data[0] - '0' : 0;
+    token->members = xt_span_of(arena.memory + 1, text.size < 2 ? 0 : text.size - 2);
     return fine && is_valid(token);
 }
 

@@ -34,6 +34,8 @@ struct xt_token {
     struct xt_span methods[XT_TOKEN_METHODS_MAX];
     unsigned method_count; /* at least one */
     uint8_t certificate[XT_TOKEN_CERTIFICATE];
+    /* Of one that was read: what xt_token_members_write writes of it; empty: not at hand. */
+    struct xt_span members;
 };
 
 /* Whether text may be an iss or aud: 1 to XT_TOKEN_TEXT_MAX printable ASCII characters without space, quotation

@@ -11,17 +11,22 @@ _Static_assert(XT_KEY_BYTES == crypto_aead_xchacha20poly1305_ietf_KEYBYTES, "the
 struct xt_live_sealer {
     uint8_t seal[XT_KEY_BYTES];
     uint8_t hash[XT_KEY_BYTES];
-    uint8_t ids[XT_KEY_BYTES]; /* follows from `hash` */
+    uint8_t ids[XT_KEY_BYTES];     /* follows from `hash` */
+    struct xt_token_cipher tokens; /* the same */
 };
 
-/* Goes wherever the key of the hashes goes. It is longer than what xt_live_hash gives under that key, and so
+/* They go wherever the key of the hashes goes. `ids` is longer than what xt_live_hash gives under that key, and so
  * (BLAKE2b takes the length in) none of those. */
-static void derive_ids(struct xt_live_sealer *sealer)
+static void derive_keys(struct xt_live_sealer *sealer)
 {
     static const uint8_t text[] = "ids in the overlay";
     int result = crypto_generichash(sealer->ids, XT_KEY_BYTES, text, sizeof(text) - 1, sealer->hash,
                                     XT_KEY_BYTES);
+    uint8_t key[XT_KEY_BYTES];
     xt_require(result == 0);
+    xt_live_derive(sealer, "ids of tokens", xt_span_of(NULL, 0), key);
+    xt_token_cipher_set(&sealer->tokens, key);
+    sodium_memzero(key, sizeof(key));
 }
 
 enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t key_id,
@@ -38,7 +43,7 @@ enum xt_status xt_live_sealer_open(const struct xt_keyring *keyring, uint32_t ke
         status = xt_keyring_derive(keyring, key_id, XT_USE_LIVE_HASH, 0, salt, made->hash);
     }
     if (status == XT_OK) {
-        derive_ids(made);
+        derive_keys(made);
     }
     if (status != XT_OK) {
         sodium_free(made);
@@ -53,7 +58,7 @@ static void set_hash(struct xt_live_sealer *sealer, const uint8_t hash[XT_KEY_BY
 {
     xt_require(sodium_mprotect_readwrite(sealer) == 0);
     memcpy(sealer->hash, hash, XT_KEY_BYTES);
-    derive_ids(sealer);
+    derive_keys(sealer);
     xt_require(sodium_mprotect_readonly(sealer) == 0);
 }
 
@@ -132,7 +137,7 @@ void xt_live_hash(const struct xt_live_sealer *sealer, uint8_t kind, struct xt_s
     sodium_memzero(&state, sizeof(state));
 }
 
-/* As long as derive_ids makes them: no hash under the same key. The NUL ends the label. */
+/* As long as derive_keys makes them: no hash under the same key. The NUL ends the label. */
 void xt_live_derive(const struct xt_live_sealer *sealer, const char *label, struct xt_span message,
                     uint8_t key[XT_KEY_BYTES])
 {
@@ -142,6 +147,11 @@ void xt_live_derive(const struct xt_live_sealer *sealer, const char *label, stru
     crypto_generichash_blake2b_update(&state, message.data, message.size);
     crypto_generichash_blake2b_final(&state, key, XT_KEY_BYTES);
     sodium_memzero(&state, sizeof(state));
+}
+
+const struct xt_token_cipher *xt_live_token_cipher(const struct xt_live_sealer *sealer)
+{
+    return &sealer->tokens;
 }
 
 struct xt_hash xt_live_id_hash(const struct xt_live_sealer *sealer, struct xt_id id)

@@ -11,6 +11,7 @@
 
 #include "crypto/keyhash.h"
 #include "crypto/keyring.h"
+#include "crypto/token_handle.h"
 
 #define XT_LIVE_SEAL_OVERHEAD 40 /* bytes added */
 #define XT_LIVE_HASH 16          /* bytes of a keyed hash */
@@ -54,6 +55,9 @@ void xt_live_hash(const struct xt_live_sealer *sealer, uint8_t kind, struct xt_s
 /* A key that follows from the key of the hashes and goes along with it: of label and message, for that use only. */
 void xt_live_derive(const struct xt_live_sealer *sealer, const char *label, struct xt_span message,
                     uint8_t key[XT_KEY_BYTES]);
+
+/* Whose ids of tokens are (crypto/token_handle): by such a key as well. */
+const struct xt_token_cipher *xt_live_token_cipher(const struct xt_live_sealer *sealer);
 
 /* The same for an id, as fast as that of a sealed generation (crypto/keyhash), under a key of its own that
  * follows from the key of the hashes and goes along with it. */

@@ -3,6 +3,7 @@
 #include <sodium.h>
 
 #include "core/jose.h"
+#include "core/plain_text.h"
 #include "crypto/keyring.h"
 
 #define HEADER_START "{\"typ\":\"at+jwt\",\"alg\":\"EdDSA\",\"kid\":\""
@@ -70,23 +71,26 @@ enum xt_status xt_token_read(struct xt_span text, struct xt_json_arena arena, ui
     read->key_id[XT_ANSWER_KEY_ID] = '\0';
     memcpy(read->signature, jose.signature, sizeof(read->signature));
     read->signed_part = jose.signed_part;
+    read->note = NULL;
     return xt_token_claims_read(jose.payload, arena, &read->claims);
 }
 
 /* ---- signatures that were right --------------------------------------------------------------- */
 
-#define DIGEST 16
+#define DIGEST crypto_shorthash_siphashx24_BYTES
 #define WAYS 8
 #define SETS (XT_TOKEN_CACHE_SLOTS / WAYS)
 _Static_assert((SETS & (SETS - 1)) == 0, "a mask picks the set");
 
-struct slot {
-    uint8_t digest[DIGEST];
-    int64_t expires_s; /* 0: empty */
+struct set {
+    uint8_t digests[WAYS][DIGEST];
+    int64_t expires_s[WAYS]; /* 0: empty */
+    uint64_t keys[WAYS];     /* key_mark of the one that signed */
+    uint8_t notes[WAYS][XT_TOKEN_NOTE];
 };
 struct xt_token_cache {
-    uint8_t key[crypto_generichash_KEYBYTES];
-    struct slot sets[SETS][WAYS];
+    uint8_t key[crypto_shorthash_siphashx24_KEYBYTES];
+    struct set sets[SETS];
 };
 
 struct xt_token_cache *xt_token_cache_open(void)
@@ -115,56 +119,99 @@ void xt_token_cache_close(struct xt_token_cache *cache)
 static void digest_of(const struct xt_token_cache *cache, struct xt_span text,
                       uint8_t digest[DIGEST])
 {
-    crypto_generichash(digest, DIGEST, text.data, text.size, cache->key, sizeof(cache->key));
+    (void)crypto_shorthash_siphashx24(digest, text.data, text.size, cache->key); /* always 0 */
 }
 
-static struct slot *set_of(struct xt_token_cache *cache, const uint8_t digest[DIGEST])
+static struct set *set_of(struct xt_token_cache *cache, const uint8_t digest[DIGEST])
 {
-    return cache->sets[(digest[0] | (unsigned)digest[1] << 8) & (SETS - 1)];
+    return &cache->sets[(digest[0] | (unsigned)digest[1] << 8) & (SETS - 1)];
 }
 
-/* All places are compared, each in constant time. */
-static bool is_known(struct xt_token_cache *cache, const uint8_t digest[DIGEST], int64_t now_s)
+static uint64_t word_at(const uint8_t *bytes)
 {
-    const struct slot *set = set_of(cache, digest);
-    bool known = false;
-    for (unsigned i = 0; i < WAYS; i++) {
-        known |= xt_secret_equal(set[i].digest, digest, DIGEST) & (set[i].expires_s > now_s);
+    uint64_t word;
+    memcpy(&word, bytes, sizeof(word));
+    return word;
+}
+
+static uint64_t key_mark(const struct xt_answer_key_facts *key)
+{
+    return word_at(key->public);
+}
+
+/* Whether the key that signed is still one that counts. */
+static bool key_counts(const struct xt_token_reader *reader, uint64_t mark)
+{
+    for (unsigned i = 0; i < xt_answer_keys_count(reader->keys); i++) {
+        const struct xt_answer_key_facts *key = xt_answer_keys_at(reader->keys, i);
+        if (key_mark(key) == mark && key->retired_s >= reader->keys_since_s) {
+            return true;
+        }
     }
-    return known;
+    return false;
+}
+
+/* As xt_secret_equal. */
+static bool is_same(const uint8_t a[DIGEST], const uint8_t b[DIGEST])
+{
+    return ((word_at(a) ^ word_at(b)) | (word_at(a + 8) ^ word_at(b + 8))) == 0;
+}
+
+/* Its note; NULL: it is not known. All places are compared, each in constant time. */
+static uint8_t *find(const struct xt_token_reader *reader, struct xt_token_cache *cache,
+                     const uint8_t digest[DIGEST])
+{
+    struct set *set = set_of(cache, digest);
+    unsigned place = WAYS;
+    for (unsigned i = 0; i < WAYS; i++) {
+        bool known = is_same(set->digests[i], digest) & (set->expires_s[i] > reader->now_s);
+        place = known ? i : place;
+    }
+    return place < WAYS && key_counts(reader, set->keys[place]) ? set->notes[place] : NULL;
 }
 
 /* In the place of what is over first. */
-static void keep(struct xt_token_cache *cache, const uint8_t digest[DIGEST], int64_t expires_s)
+static uint8_t *keep(struct xt_token_cache *cache, const uint8_t digest[DIGEST], int64_t expires_s,
+                     const struct xt_answer_key_facts *key)
 {
-    struct slot *set = set_of(cache, digest), *place = set;
+    struct set *set = set_of(cache, digest);
+    unsigned place = 0;
     for (unsigned i = 1; i < WAYS; i++) {
-        place = set[i].expires_s < place->expires_s ? &set[i] : place;
+        place = set->expires_s[i] < set->expires_s[place] ? i : place;
     }
-    memcpy(place->digest, digest, DIGEST);
-    place->expires_s = expires_s;
+    memcpy(set->digests[place], digest, DIGEST);
+    set->expires_s[place] = expires_s;
+    set->keys[place] = key_mark(key);
+    memset(set->notes[place], 0, XT_TOKEN_NOTE);
+    return set->notes[place];
 }
 
 /* ---- checking --------------------------------------------------------------------------------- */
 
-static bool is_signed(const struct xt_token_reader *reader, struct xt_token_cache *cache,
-                      struct xt_span text, const struct xt_token_text *read)
+/* Of a text that is known, to the bit: its claims alone. */
+static enum xt_status read_known(struct xt_span text, struct xt_json_arena arena, uint8_t *payload,
+                                 struct xt_token *claims)
 {
-    uint8_t digest[DIGEST];
+    const uint8_t *first = memchr(text.data, '.', text.size);
+    size_t begin = first == NULL ? text.size : (size_t)(first - text.data) + 1, size = 0;
+    const uint8_t *second = memchr(text.data + begin, '.', text.size - begin);
+    if (second == NULL ||
+        !xt_base64url_decode(xt_span_of(text.data + begin, (size_t)(second - text.data) - begin),
+                             payload, &size)) {
+        return XT_INVALID;
+    }
+    return xt_token_claims_read(xt_span_of(payload, size), arena, claims);
+}
+
+static bool is_signed(const struct xt_token_reader *reader, struct xt_token_cache *cache,
+                      const uint8_t digest[DIGEST], struct xt_token_text *read)
+{
     const struct xt_answer_key_facts *key =
         xt_answer_keys_find(reader->keys, xt_span_of_string(read->key_id), reader->keys_since_s);
-    if (key == NULL) {
-        return false;
-    }
-    if (cache != NULL) {
-        digest_of(cache, text, digest);
-        if (is_known(cache, digest, reader->now_s)) {
-            return true;
-        }
-    }
-    bool right = xt_answer_signature_is_right(key->public, read->signed_part, read->signature);
+    bool right = key != NULL &&
+                 xt_answer_signature_is_right(key->public, read->signed_part, read->signature);
     if (right && cache != NULL) {
-        keep(cache, digest, read->claims.expires_s);
+        read->note = keep(cache, digest, read->claims.expires_s, key);
     }
     return right;
 }
@@ -173,12 +220,19 @@ enum xt_status xt_token_check(const struct xt_token_reader *reader, struct xt_to
                               struct xt_span text, struct xt_json_arena arena, uint8_t *payload,
                               struct xt_token_text *read)
 {
-    enum xt_status status = xt_token_read(text, arena, payload, read);
+    uint8_t digest[DIGEST] = {0}, *note = NULL;
+    if (cache != NULL && reader->keys != NULL && text.size > 0 && text.size <= XT_TOKEN_MAX) {
+        digest_of(cache, text, digest);
+        note = find(reader, cache, digest);
+    }
+    enum xt_status status = note != NULL ? read_known(text, arena, payload, &read->claims)
+                                         : xt_token_read(text, arena, payload, read);
     if (status != XT_OK) {
         return status;
     }
+    read->note = note;
     bool ours = reader->keys != NULL && xt_span_equal(read->claims.issuer, reader->issuer) &&
                 xt_token_is_in_time(&read->claims, reader->now_s) &&
-                is_signed(reader, cache, text, read);
+                (note != NULL || is_signed(reader, cache, digest, read));
     return ours ? XT_OK : XT_DENIED;
 }

@@ -29,6 +29,7 @@ struct xt_token_text {
     struct xt_span signed_part; /* borrowed from the text */
     uint8_t signature[XT_ANSWER_SIGNATURE];
     char key_id[XT_ANSWER_KEY_ID + 1];
+    uint8_t *note; /* of xt_token_check */
 };
 /* XT_INVALID: it has not: another algorithm or type, no kid, or other claims than ours. */
 XT_MUST_USE enum xt_status xt_token_read(struct xt_span text, struct xt_json_arena arena,
@@ -44,8 +45,9 @@ struct xt_token_reader {
 
 struct xt_token_cache; /* of signatures that were right */
 
-/* Fixed in size: XT_TOKEN_CACHE_SLOTS tokens, each in one of eight places; 400 KB. Holds keyed hashes, no tokens. NULL:
- * no memory. */
+/* Fixed in size: XT_TOKEN_CACHE_SLOTS tokens, each in one of eight places; 800 KB. Holds no tokens, but 128 bits of
+ * each by SipHash-2-4 under a random key: a MAC, of which no bit leaves the process. Whoever has a token taken that was
+ * not signed has forged one. NULL: no memory. */
 #define XT_TOKEN_CACHE_SLOTS 16384
 struct xt_token_cache *xt_token_cache_open(void);
 /* After the keys have changed: what was right before may be so no more. NULL is fine. */
@@ -53,7 +55,10 @@ void xt_token_cache_clear(struct xt_token_cache *cache);
 void xt_token_cache_close(struct xt_token_cache *cache); /* NULL is fine */
 
 /* Whether text is a token of this issuer, in time and rightly signed. XT_INVALID: it has not the form;
- * XT_DENIED: another issuer, no such key, a wrong signature, over or not begun. cache may be NULL. */
+ * XT_DENIED: another issuer, no such key, a wrong signature, over or not begun. cache may be NULL.
+ * Of a right one read->claims is there, and read->note: XT_TOKEN_NOTE bytes that the cache keeps with the token, for whoever asks; zeros at first;
+ * until the next check. NULL: there is no cache. */
+#define XT_TOKEN_NOTE 16
 XT_MUST_USE enum xt_status xt_token_check(const struct xt_token_reader *reader,
                                           struct xt_token_cache *cache, struct xt_span text,
                                           struct xt_json_arena arena, uint8_t *payload,

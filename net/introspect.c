@@ -15,10 +15,27 @@ static bool is_for(const struct xt_call *call, const struct xt_partner *partner,
            xt_span_is(token->audience, partner->name);
 }
 
+_Static_assert(XT_TOKEN_NOTE == XT_LIVE_TOKEN_MARK, "a mark is kept with a known token");
+
+/* It is looked up each time; only where is kept. */
+static enum xt_status is_revoked(const struct xt_live *live, const struct xt_token_text *read,
+                                 bool *revoked)
+{
+    static const uint8_t nothing[XT_LIVE_TOKEN_MARK];
+    uint8_t own[XT_LIVE_TOKEN_MARK] = {0};
+    uint8_t *mark = read->note != NULL ? read->note : own;
+    if (memcmp(mark, nothing, sizeof(nothing)) == 0) {
+        xt_live_token_mark(live, read->claims.handle, mark);
+    }
+    return xt_live_token_is_revoked(live, mark, revoked);
+}
+
 /* XT_OK: *active tells. Anything else: it cannot be told now. */
-static enum xt_status ask_register(struct xt_call *call, const struct xt_token *token, bool *active)
+static enum xt_status ask_register(struct xt_call *call, const struct xt_token_text *read,
+                                   bool *active)
 {
     struct xt_service *service = call->service;
+    const struct xt_token *token = &read->claims;
     struct xt_register people;
     struct xt_found found;
     uint64_t number = 0;
@@ -33,7 +50,7 @@ static enum xt_status ask_register(struct xt_call *call, const struct xt_token *
     }
     struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
     xt_call_note_subject(call, id);
-    status = xt_live_token_is_revoked(service->live, token->handle, &revoked);
+    status = is_revoked(service->live, read, &revoked);
     if (status == XT_OK) {
         status = xt_register_find(&people, id, &found);
     }
@@ -47,7 +64,11 @@ static enum xt_status ask_register(struct xt_call *call, const struct xt_token *
 static void write_active(const struct xt_token *token, struct xt_writer *writer)
 {
     xt_write_literal(writer, "{\"active\":true,\"token_type\":\"Bearer\",");
-    xt_token_members_write(token, writer);
+    if (token->members.size > 0) {
+        xt_write_span(writer, token->members);
+    } else {
+        xt_token_members_write(token, writer);
+    }
     xt_write_byte(writer, '}');
 }
 
@@ -73,7 +94,7 @@ void xt_handle_introspect(struct xt_call *call, struct xt_answer *answer)
     }
     if (xt_oauth_check(service, text, payload, &read) == XT_OK &&
         is_for(call, partner, &read.claims)) {
-        enum xt_status status = ask_register(call, &read.claims, &active);
+        enum xt_status status = ask_register(call, &read, &active);
         if (status != XT_OK) {
             service->live_failed |= status == XT_IO;
             xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);

@@ -76,6 +76,7 @@ void xt_service_follow(struct xt_service *service, struct xt_live *live)
 {
     service->follows = true;
     service->live = live;
+    xt_token_cache_clear(service->token_cache); /* with marks of the store before */
 }
 
 /* Epoch 0: our writer waits for the one of a server before this one, whose changes we are not told of: then

@@ -26,30 +26,17 @@ void xt_live_pepper(const struct xt_live *live, uint8_t pepper[XT_KEY_BYTES])
     xt_live_derive(live->sealer, "pepper of passcodes", xt_span_of(NULL, 0), pepper);
 }
 
-static void handle_key(const struct xt_live *live, uint8_t key[XT_KEY_BYTES])
-{
-    xt_live_derive(live->sealer, "ids of tokens", xt_span_of(NULL, 0), key);
-}
-
 _Static_assert(XT_TOKEN_HANDLE == XT_ACCOUNT_ID, "a token's id is one block");
-_Static_assert(XT_TOKEN_HANDLE_KEY <= XT_KEY_BYTES, "a derived key is long enough");
 
 void xt_live_token_handle(const struct xt_live *live, uint64_t number, uint8_t jti[XT_ACCOUNT_ID])
 {
-    uint8_t key[XT_KEY_BYTES];
-    handle_key(live, key);
-    xt_token_handle_make(key, number, jti);
-    xt_wipe(key, sizeof(key));
+    xt_token_handle_make(xt_live_token_cipher(live->sealer), number, jti);
 }
 
 enum xt_status xt_live_token_number(const struct xt_live *live, const uint8_t jti[XT_ACCOUNT_ID],
                                     uint64_t *number)
 {
-    uint8_t key[XT_KEY_BYTES];
-    handle_key(live, key);
-    enum xt_status status = xt_token_handle_open(key, jti, number);
-    xt_wipe(key, sizeof(key));
-    return status;
+    return xt_token_handle_open(xt_live_token_cipher(live->sealer), jti, number);
 }
 
 /* ---- attempts ---------------------------------------------------------------------------------- */
@@ -273,13 +260,22 @@ static int revoke_token(struct xt_live *live, const struct xt_account_event *tol
                               told->expires_ms);
 }
 
-enum xt_status xt_live_token_is_revoked(const struct xt_live *live,
-                                        const uint8_t jti[XT_ACCOUNT_ID], bool *revoked)
+_Static_assert(XT_LIVE_TOKEN_MARK == XT_LIVE_HASH, "a mark is the key of a record");
+
+void xt_live_token_mark(const struct xt_live *live, const uint8_t jti[XT_ACCOUNT_ID],
+                        uint8_t mark[XT_LIVE_TOKEN_MARK])
 {
-    uint8_t fields[XT_LIVE_RECORD_MAX];
-    size_t size;
-    enum xt_status status = xt_live_get(live, XT_LIVE_REVOKED_TOKEN, xt_span_of(jti, XT_ACCOUNT_ID),
-                                        fields, &size, NULL);
+    xt_live_state_key(live, XT_LIVE_REVOKED_TOKEN, xt_span_of(jti, XT_ACCOUNT_ID), mark);
+}
+
+enum xt_status xt_live_token_is_revoked(const struct xt_live *live,
+                                        const uint8_t mark[XT_LIVE_TOKEN_MARK], bool *revoked)
+{
+    uint8_t plain[XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX];
+    struct xt_span fields;
+    enum xt_status status = xt_live_record_get(live, XT_LIVE_STATE, XT_LIVE_REVOKED_TOKEN,
+                                               xt_span_of(mark, XT_LIVE_TOKEN_MARK), plain,
+                                               sizeof(plain), &fields, NULL);
     *revoked = status != XT_NOT_FOUND;
     return status == XT_NOT_FOUND ? XT_OK : status;
 }

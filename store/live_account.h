@@ -82,8 +82,13 @@ bool xt_live_account_is_open(const struct xt_person *person);
 XT_MUST_USE enum xt_status xt_live_throttle(const struct xt_live *live, struct xt_id subject,
                                             bool nobody, struct xt_throttle *throttle);
 
+/* Where a revocation stands. It is the same as long as the live store is (another one has others), and so may be
+ * kept: it takes longer than looking there. */
+#define XT_LIVE_TOKEN_MARK 16
+void xt_live_token_mark(const struct xt_live *live, const uint8_t jti[XT_ACCOUNT_ID],
+                        uint8_t mark[XT_LIVE_TOKEN_MARK]);
 XT_MUST_USE enum xt_status xt_live_token_is_revoked(const struct xt_live *live,
-                                                    const uint8_t jti[XT_ACCOUNT_ID],
+                                                    const uint8_t mark[XT_LIVE_TOKEN_MARK],
                                                     bool *revoked);
 
 struct xt_lock_fact {

@@ -56,6 +56,30 @@ static void what_could_be_read_in_two_ways_is_refused(void **state)
     free(body);
 }
 
+/* Long values are looked at many bytes at a time: every byte, at every place of one. */
+static void every_byte_is_read_alike_wherever_it_stands(void **state)
+{
+    (void)state;
+    for (unsigned at = 0; at < 70; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            char text[72] = "a=";
+            struct xt_form form;
+            struct xt_span value;
+            memset(text + 2, 'g', sizeof(text) - 2);
+            text[2 + at] = (char)byte;
+            uint8_t *body = copy_of(text, sizeof(text));
+            bool right = byte > ' ' && byte <= '~' && byte != '%' && byte != '&';
+            assert_int_equal(xt_form_read(body, sizeof(text), &form), right ? XT_OK : XT_INVALID);
+            if (right) {
+                assert_true(xt_form_find(&form, "a", &value));
+                assert_int_equal(value.size, sizeof(text) - 2);
+                assert_int_equal(value.data[at], byte == '+' ? ' ' : byte);
+            }
+            free(body);
+        }
+    }
+}
+
 static void there_are_at_most_sixteen_fields(void **state)
 {
     (void)state;
@@ -79,6 +103,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(fields_are_decoded),
         cmocka_unit_test(what_could_be_read_in_two_ways_is_refused),
+        cmocka_unit_test(every_byte_is_read_alike_wherever_it_stands),
         cmocka_unit_test(there_are_at_most_sixteen_fields),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

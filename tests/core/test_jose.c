@@ -182,6 +182,35 @@ static void too_long_a_text_is_not_looked_at(void **state)
                      XT_INVALID);
 }
 
+/* Every byte at every place of a text, in groups of four and in what is left of one. */
+static void base64url_takes_its_digits_and_nothing_else(void **state)
+{
+    (void)state;
+    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+    for (unsigned at = 0; at < 11; at++) {
+        for (unsigned byte = 0; byte < 256; byte++) {
+            uint8_t text[11], bytes[8] = {0};
+            size_t size = 0;
+            memset(text, 'A', sizeof(text));
+            text[at] = (uint8_t)byte;
+            const char *digit = byte == 0 ? NULL : strchr(digits, (int)byte);
+            unsigned value = digit == NULL ? 0 : (unsigned)(digit - digits);
+            bool right = digit != NULL && (at < 10 || value % 4 == 0); /* the rest is no bits */
+            assert_int_equal(xt_base64url_decode(xt_span_of(text, sizeof(text)), NULL, &size),
+                             right);
+            assert_int_equal(xt_base64url_decode(xt_span_of(text, sizeof(text)), bytes, &size),
+                             right);
+            uint64_t held = 0;
+            for (unsigned i = 0; i < sizeof(bytes); i++) {
+                held = held << 8 | bytes[i];
+            }
+            assert_true(!right ||
+                        (size == 8 && held == (at == 10 ? (uint64_t)value >> 2
+                                                        : (uint64_t)value << (58 - 6 * at))));
+        }
+    }
+}
+
 /* RFC 4648, section 10, without padding; and what the two characters of its own are for. */
 static void base64url_is_written_as_the_standard_has_it(void **state)
 {
@@ -214,6 +243,7 @@ int main(void)
         cmocka_unit_test(whatever_could_turn_a_verifier_is_refused),
         cmocka_unit_test(there_is_one_way_to_write_it),
         cmocka_unit_test(too_long_a_text_is_not_looked_at),
+        cmocka_unit_test(base64url_takes_its_digits_and_nothing_else),
         cmocka_unit_test(base64url_is_written_as_the_standard_has_it),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -71,6 +71,8 @@ static void claims_are_written_as_documented_and_read_back(void **state)
     assert_int_equal(read.level, 2);
     assert_int_equal(read.method_count, 2);
     assert_true(xt_span_is(read.methods[1], "mfa"));
+    assert_int_equal(read.members.size, strlen(text) - 2); /* without the braces */
+    assert_memory_equal(read.members.data, text + 1, read.members.size);
 }
 
 /* Our own form is read without a parser: with a space in it, as the parser reads it. */

@@ -56,6 +56,8 @@ static const char *made(const struct xt_answer_keys *keys)
     return text;
 }
 
+static uint8_t *note; /* of what was checked last */
+
 static enum xt_status check_at(const struct xt_answer_keys *keys, struct xt_token_cache *cache,
                                const char *text, int64_t now_s)
 {
@@ -71,6 +73,7 @@ static enum xt_status check_at(const struct xt_answer_keys *keys, struct xt_toke
     enum xt_status status =
         xt_token_check(&reader, cache, xt_span_of(copy, size), arena, payload, &read);
     free(copy);
+    note = status == XT_OK ? read.note : NULL;
     return status;
 }
 
@@ -237,6 +240,16 @@ static void signatures_that_careless_verifiers_take_are_refused(void **state)
     xt_answer_keys_close(keys);
 }
 
+/* In time itself, by keys that have not retired before since_s. */
+static enum xt_status check_late(const struct xt_answer_keys *keys, struct xt_token_cache *cache,
+                                 const char *text, int64_t since_s)
+{
+    const struct xt_token_reader reader = {
+        .keys = keys, .keys_since_s = since_s, .issuer = xt_span_of_string(ISSUER), .now_s = NOW};
+    struct xt_token_text read;
+    return xt_token_check(&reader, cache, xt_span_of_string(text), arena, payload, &read);
+}
+
 static void a_key_of_before_counts_until_its_last_token_is_over(void **state)
 {
     (void)state;
@@ -251,6 +264,9 @@ static void a_key_of_before_counts_until_its_last_token_is_over(void **state)
     assert_int_equal(check_at(after, cache, made(before), NOW), XT_OK);
     assert_int_equal(check_at(after, cache, made(after), NOW), XT_OK);
     assert_int_equal(check_at(before, cache, made(after), NOW), XT_DENIED);
+    assert_int_equal(check_late(after, cache, made(after), 1800000000), XT_OK);
+    assert_int_equal(check_late(after, cache, made(before), 1800000000), XT_OK);
+    assert_int_equal(check_late(after, cache, made(before), 1800000001), XT_DENIED);
     const char *old = xt_answer_keys_at(after, 0)->id;
     assert_non_null(xt_answer_keys_find(after, xt_span_of_string(old), 1800000000));
     assert_null(xt_answer_keys_find(after, xt_span_of_string(old), 1800000001));
@@ -292,6 +308,28 @@ static void a_full_cache_forgets_and_never_errs(void **state)
     xt_answer_keys_close(keys);
 }
 
+static void a_known_token_keeps_a_note_until_the_cache_is_cleared(void **state)
+{
+    (void)state;
+    static const uint8_t nothing[XT_TOKEN_NOTE];
+    struct xt_answer_keys *keys = one_key();
+    struct xt_token_cache *cache = xt_token_cache_open();
+    const char *text = made(keys);
+    assert_int_equal(check_at(keys, NULL, text, NOW), XT_OK);
+    assert_null(note);
+    assert_int_equal(check_at(keys, cache, text, NOW), XT_OK);
+    assert_memory_equal(note, nothing, sizeof(nothing));
+    memset(note, 7, XT_TOKEN_NOTE);
+    assert_int_equal(check_at(keys, cache, text, NOW + 1), XT_OK);
+    assert_int_equal(note[0], 7);
+    assert_int_equal(note[XT_TOKEN_NOTE - 1], 7);
+    xt_token_cache_clear(cache);
+    assert_int_equal(check_at(keys, cache, text, NOW), XT_OK);
+    assert_memory_equal(note, nothing, sizeof(nothing));
+    xt_token_cache_close(cache);
+    xt_answer_keys_close(keys);
+}
+
 int main(void)
 {
     xt_crypto_start();
@@ -301,6 +339,7 @@ int main(void)
         cmocka_unit_test(a_right_signature_over_anything_else_is_no_token),
         cmocka_unit_test(signatures_that_careless_verifiers_take_are_refused),
         cmocka_unit_test(a_key_of_before_counts_until_its_last_token_is_over),
+        cmocka_unit_test(a_known_token_keeps_a_note_until_the_cache_is_cleared),
         cmocka_unit_test(a_full_cache_forgets_and_never_errs),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -812,7 +812,9 @@ static void a_damaged_record_stops_nothing_but_what_needs_it(void **state)
 static bool is_revoked(const uint8_t jti[XT_ACCOUNT_ID])
 {
     bool revoked;
-    LOOK(xt_live_token_is_revoked(live, jti, &revoked));
+    uint8_t mark[XT_LIVE_TOKEN_MARK];
+    xt_live_token_mark(live, jti, mark);
+    LOOK(xt_live_token_is_revoked(live, mark, &revoked));
     return revoked;
 }
 
