@@ -7,8 +7,8 @@
  *                                              the attributes
  *
  * What leaves was asked for, is in the consent, and is permitted to this partner for this purpose. Everything is
- * looked at at every use: the signature by a device that is his now, his account, the time, the record, which says
- * whether the consent was revoked and is of this content and person.
+ * looked at at every use: the signature by a device that is his now and was when it was signed, without a break, his
+ * account, the time, the record, which says whether the consent was revoked and is of this content.
  * The request alone decides about 400 and what the policy refuses. All else is the one refusal, whoever the id names
  * (nobody, somebody dead, locked, without such a device or such a consent), and takes the same: a lookup of both parts
  * of a record, a signature checked with his key or a stand-in, a look at the consents on record. A key of another kind
@@ -36,7 +36,7 @@ _Static_assert((XT_CONSENT_LIFETIME_MAX_S + XT_CONSENT_LEEWAY_S) * 1000 <= XT_LI
 struct use {
     struct xt_id subject;   /* the person whom the id names, or of nobody the id */
     uint32_t asked, agreed; /* sets of XT_ATTRIBUTE_BIT: of the request, of the consent */
-    uint64_t expires_ms;
+    uint64_t issued_ms, expires_ms;
     uint8_t handle[XT_CONSENT_HANDLE];
     char reference[XT_CONSENT_HANDLE_TEXT + 1];
     char purpose[XT_PURPOSE_NAME_MAX + 1];
@@ -94,9 +94,26 @@ static enum xt_status check_signature(const struct xt_consent_text *consent, str
 
 static bool is_same(const struct xt_consent *known, const struct use *use, const char *partner)
 {
-    return known->revoked_ms == 0 && known->number == use->subject.value &&
-           known->attributes == use->agreed && known->expires_ms == use->expires_ms &&
-           strcmp(known->partner, partner) == 0 && strcmp(known->purpose, use->purpose) == 0;
+    return known->revoked_ms == 0 && known->attributes == use->agreed &&
+           known->expires_ms == use->expires_ms && strcmp(known->partner, partner) == 0 &&
+           strcmp(known->purpose, use->purpose) == 0;
+}
+
+/* Of a consent with a right signature, which `known` says is on record, or nothing (NULL). A device that was taken away
+ * and came back has not signed what it signed before: by the phone's clock, and by ours once it is on record. */
+static enum xt_status look_at_past(const struct xt_live *live, const struct use *use,
+                                   const struct xt_consent *known, bool *counts)
+{
+    uint64_t since_ms = 0;
+    bool barred = false;
+    enum xt_status status = xt_live_device_since(live, use->subject.value,
+                                                 xt_span_of(use->key, use->key_size), &since_ms);
+    if (status == XT_OK) {
+        status = xt_live_consent_is_barred(live, use->subject.value, use->handle, &barred);
+    }
+    *counts = !barred && use->issued_ms + XT_CONSENT_LEEWAY_S * 1000 >= since_ms &&
+              (known == NULL || known->given_ms > since_ms);
+    return status;
 }
 
 /* What the record says, and whether `person` and his device may still give anything. */
@@ -104,14 +121,20 @@ static enum xt_status look_at_record(struct xt_service *service, const struct us
                                      const char *partner, enum standing *standing)
 {
     struct xt_consent known;
-    enum xt_status status = xt_live_consent(service->live, use->handle, &known);
+    enum xt_status status = xt_live_consent(service->live, use->subject.value, use->handle, &known);
+    bool first = status == XT_NOT_FOUND;
     struct xt_span key =
         xt_person_device_key(&person, xt_span_of(use->device_id, use->device_size));
     bool may = xt_live_account_is_open(&person) &&
                xt_span_equal(key, xt_span_of(use->key, use->key_size)) &&
                service->unix_ms < use->expires_ms;
-    bool counts = status == XT_NOT_FOUND || (status == XT_OK && is_same(&known, use, partner));
-    *standing = !may || !counts ? REFUSED : status == XT_OK ? COUNTS : FIRST;
+    bool counts = first || (status == XT_OK && is_same(&known, use, partner));
+    if ((first || status == XT_OK) && use->key_size > 0) {
+        bool still = false;
+        status = look_at_past(service->live, use, first ? NULL : &known, &still);
+        counts = counts && still;
+    }
+    *standing = !may || !counts ? REFUSED : first ? FIRST : COUNTS;
     return status == XT_NOT_FOUND ? XT_OK : status;
 }
 
@@ -263,6 +286,7 @@ static void begin_use(const struct xt_attributes_request *request,
     use->subject = request->id;
     use->asked = request->attributes;
     use->agreed = consent->attributes;
+    use->issued_ms = (uint64_t)consent->issued_s * 1000;
     use->expires_ms = (uint64_t)consent->expires_s * 1000;
     memcpy(use->handle, consent->handle, sizeof(use->handle));
     memcpy(use->reference, consent->handle_text, sizeof(use->reference));

@@ -100,7 +100,7 @@ static enum xt_status write_consents(const struct xt_service *service, uint64_t 
     xt_write_literal(writer, ",\"consents\":[");
     for (unsigned i = count; status == XT_OK && i-- > 0;) {
         struct xt_consent consent;
-        status = xt_live_consent(service->live, ids[i], &consent);
+        status = xt_live_consent(service->live, number, ids[i], &consent);
         if (status == XT_OK && consent.expires_ms > service->unix_ms) {
             xt_write_string(writer, first ? "" : ",");
             write_consent(writer, &consent);
@@ -177,7 +177,7 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
     enum xt_status status =
         service->generation == NULL ? XT_BUSY : xt_service_accounts(service, &people);
     if (status == XT_OK) {
-        status = xt_live_consent(service->live, revoking->handle, &consent);
+        status = xt_live_consent(service->live, revoking->number, revoking->handle, &consent);
     }
     if (status != XT_OK) { /* it is done, and since when cannot be told */
         service->live_failed |= status == XT_IO;

@@ -178,7 +178,11 @@ static int write_change(struct xt_live *live, const struct xt_account_event *tol
                         struct attempt *shown, uint64_t at_ms)
 {
     unsigned after = shown->person->locks;
-    int code = xt_live_write_account(live);
+    bool devices = told->type == XT_ACCOUNT_DEVICE_ADDED || told->type == XT_ACCOUNT_DEVICE_REMOVED;
+    int code = devices ? xt_live_note_devices(live, shown->person, told->key) : 0;
+    if (code == 0) {
+        code = xt_live_write_account(live);
+    }
     if (code == 0) {
         code = xt_live_note_locks(live, told->subject.value, before, after, at_ms, told->actor);
     }
@@ -341,6 +345,7 @@ int xt_live_follow_registry(struct xt_live *live, const struct xt_hot *before,
     int code = 0;
     if (before->number != after->number) {
         code = xt_live_move_lock_facts(live, before->number, after->number);
+        code = code == 0 ? xt_live_move_devices(live, before->number, after->number) : code;
         code = code == 0 ? xt_live_move_consents(live, before->number, after->number) : code;
         code = code == 0 ? xt_live_move_backchannels(live, before->number, after->number) : code;
         code = code == 0 ? move_failures(live, before->number, after->number) : code;

@@ -6,7 +6,9 @@
  *     throttle        failed attempts in a row, of a person or of a number that nobody has
  *     revoked token   until it is over
  *     lock facts      since when and by whom, for each lock that is set
- *     consent, and which a person has given; until they are over
+ *     consent, of a person, and which he has given; until they are over
+ *     ids of consents that he has revoked and never used; for good
+ *     since when he has his devices, of those added in the last year
  *     backchannel request, and which a person was asked; until they are over
  *   table `due`       minute 4, big endian | key in `state` 16 -> "": what is to be swept away, and when
  *   table `nonces`    challenges that were used, until they are over (store/live_nonce.c)
@@ -40,6 +42,7 @@
 #define XT_LIVE_CONSENT_MOST_MS (366ULL * 24 * 3600 * 1000)
 #define XT_LIVE_REQUEST_MOST_MS (3600ULL * 1000)
 #define XT_LIVE_CONSENTS_MAX 64                           /* of a person, that are not over */
+#define XT_LIVE_REVOKED_MAX 4080U                         /* of a person, that were never used */
 #define XT_LIVE_REQUESTS_MAX 8                            /* of a person, that are pending */
 #define XT_LIVE_REQUESTS_SHARE (XT_LIVE_REQUESTS_MAX / 2) /* .. of one partner */
 #define XT_LIVE_NOBODY_MS                                                                          \
@@ -109,14 +112,26 @@ struct xt_consent {
     uint32_t attributes; /* 0: revoked before it was given, so that it never is */
     char partner[XT_PARTNER_NAME_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
 };
-/* Whether it is over is the caller's to see. */
-XT_MUST_USE enum xt_status xt_live_consent(const struct xt_live *live,
+/* Under the number that he has now; another person's of the same id is another one. Whether it is over is the caller's
+ * to see. */
+XT_MUST_USE enum xt_status xt_live_consent(const struct xt_live *live, uint64_t number,
                                            const uint8_t id[XT_ACCOUNT_ID],
                                            struct xt_consent *consent);
+/* Whether he has revoked what has this id and was not on record then. Nobody knows when that will be over, since what
+ * was signed may be dated ahead: it holds for good. */
+XT_MUST_USE enum xt_status xt_live_consent_is_barred(const struct xt_live *live, uint64_t number,
+                                                     const uint8_t id[XT_ACCOUNT_ID], bool *barred);
 /* Ids of those a person has given, the newest last. Nothing is none, and XT_OK. */
 XT_MUST_USE enum xt_status xt_live_consents(const struct xt_live *live, uint64_t number,
                                             uint8_t ids[XT_LIVE_CONSENTS_MAX][XT_ACCOUNT_ID],
                                             unsigned *count);
+
+/* Since when a person has the device of this key (DER), by the clock of then, UTC: nothing that it signed before
+ * counts, nor what was given before: his devices may come back. 0: for a year at least (longer than any consent lasts),
+ * or it was imported. */
+#define XT_LIVE_DEVICE_MS XT_LIVE_CONSENT_MOST_MS
+XT_MUST_USE enum xt_status xt_live_device_since(const struct xt_live *live, uint64_t number,
+                                                struct xt_span key, uint64_t *since_ms);
 
 enum xt_backchannel_state {
     XT_BACKCHANNEL_PENDING,

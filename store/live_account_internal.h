@@ -5,8 +5,11 @@
  *                                             those with a passcode | nobody 1
  *   XT_LIVE_REVOKED_TOKEN      jti 16         expires 8
  *   XT_LIVE_LOCK_FACTS         number 5       reason 1 | at 8 | actor size 1 | actor, each
- *   XT_LIVE_CONSENT            id 16          store/live_consent.c
+ *   XT_LIVE_CONSENT            number 5, id 16; in older stores id 16: store/live_consent.c
  *   XT_LIVE_CONSENTS_OF        subject 6      id 16, each
+ *   XT_LIVE_BARRED_OF          number 5, part 1: id 16, each
+ *   XT_LIVE_DEVICES_OF         number 5       digest of the key 16 | since 8, each
+ *   XT_LIVE_SIGNED             digest of the key 16, id 16: expires 8
  *   XT_LIVE_BACKCHANNEL        id 16          store/live_backchannel.c
  *   XT_LIVE_BACKCHANNELS_OF    subject 6      id 16, each
  *
@@ -103,6 +106,25 @@ XT_MUST_USE int xt_live_note_locks(struct xt_live *live, uint64_t number, unsign
                                    unsigned after, uint64_t at_ms, struct xt_span actor);
 /* A number was replaced by another. */
 XT_MUST_USE int xt_live_move_lock_facts(struct xt_live *live, uint64_t from, uint64_t to);
+
+/* ---- consents that were revoked unused (store/live_barred.c) ------------------------------------ */
+
+/* For good; one that is there already takes no more room. *barred: XT_TOO_LARGE: there is no room for it; XT_CORRUPT,
+ * XT_IO: it cannot be told. */
+XT_MUST_USE int xt_live_bar_consent(struct xt_live *live, uint64_t number,
+                                    const uint8_t id[XT_ACCOUNT_ID], enum xt_status *barred);
+/* A number was replaced by another; all of both. What cannot be read is left behind. */
+XT_MUST_USE int xt_live_move_barred(struct xt_live *live, uint64_t from, uint64_t to);
+
+/* ---- since when there are devices (store/live_device.c) ----------------------------------------- */
+
+/* person is as after the event, which added this key; empty: it took one away. */
+XT_MUST_USE int xt_live_note_devices(struct xt_live *live, const struct xt_person *person,
+                                     struct xt_span added);
+/* A number was replaced by another. */
+XT_MUST_USE int xt_live_move_devices(struct xt_live *live, uint64_t from, uint64_t to);
+/* When a record is over, from its fields. XT_CORRUPT. */
+XT_MUST_USE enum xt_status xt_live_devices_until(struct xt_span fields, uint64_t *until_ms);
 
 /* ---- events ----------------------------------------------------------------------------------- */
 

@@ -273,6 +273,16 @@ int xt_live_ids_drop(struct xt_live *live, enum xt_live_kind kind, struct xt_id 
     return 0;
 }
 
+static bool is_listed(const struct xt_live_ids *ids, const uint8_t id[XT_ACCOUNT_ID])
+{
+    for (unsigned i = 0; i < ids->count; i++) {
+        if (memcmp(ids->ids[i], id, XT_ACCOUNT_ID) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 int xt_live_ids_move(struct xt_live *live, enum xt_live_kind kind, struct xt_id from,
                      struct xt_id to, unsigned most, const struct xt_live_ids *ids)
 {
@@ -282,7 +292,9 @@ int xt_live_ids_move(struct xt_live *live, enum xt_live_kind kind, struct xt_id 
         there.count = 0;
     }
     for (unsigned i = 0; i < there.count && all.count < most; i++) {
-        memcpy(all.ids[all.count++], there.ids[i], XT_ACCOUNT_ID);
+        if (!is_listed(ids, there.ids[i])) {
+            memcpy(all.ids[all.count++], there.ids[i], XT_ACCOUNT_ID);
+        }
     }
     struct xt_live_ids none = {.count = 0};
     int code = xt_live_ids_put(live, kind, to, &all);

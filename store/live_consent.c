@@ -1,8 +1,10 @@
 /* Consents: given with a device's key, listed by person, revocable, gone when they are over.
  *
+ *   key: number 5 | id 16; in stores of older programs the id alone, until it is written again
  *   number 5 | id 16 | given 8 | expires 8 | revoked 8, or 0 | attributes 4 | partner size 1 | partner | purpose
  *
- * One that was revoked before it was given has no attributes; partner and purpose are then of no meaning.
+ * One that was revoked before it was given has no attributes; partner and purpose are then of no meaning. Its record goes
+ * like others; that it is revoked stays (store/live_barred.c).
  */
 #include <lmdb.h>
 
@@ -10,6 +12,7 @@
 #include "store/live_account_internal.h"
 
 #define FIELDS_MAX 256 /* more than any consent takes */
+#define DEVICE_KEY 1   /* the number of its bit in enum xt_factor */
 
 static bool take_name(struct xt_span name, char text[XT_PARTNER_NAME_MAX + 1])
 {
@@ -54,14 +57,50 @@ static struct xt_span write_consent(const struct xt_consent *consent, struct xt_
     return xt_written(writer);
 }
 
-enum xt_status xt_live_consent(const struct xt_live *live, const uint8_t id[XT_ACCOUNT_ID],
-                               struct xt_consent *consent)
+#define KEY_BYTES (5 + XT_ACCOUNT_ID)
+
+static struct xt_span key_of(uint64_t number, const uint8_t id[XT_ACCOUNT_ID],
+                             uint8_t key[KEY_BYTES])
+{
+    struct xt_writer writer = xt_writer_over(key, KEY_BYTES);
+    xt_put(&writer, number, 5);
+    xt_write(&writer, id, XT_ACCOUNT_ID);
+    return xt_written(&writer);
+}
+
+/* XT_NOT_FOUND also where it is another person's. */
+static enum xt_status read_under(const struct xt_live *live, struct xt_span key, uint64_t number,
+                                 struct xt_consent *consent)
 {
     uint8_t fields[XT_LIVE_RECORD_MAX];
     size_t size;
-    enum xt_status status =
-        xt_live_get(live, XT_LIVE_CONSENT, xt_span_of(id, XT_ACCOUNT_ID), fields, &size, NULL);
-    return status == XT_OK ? xt_live_consent_open(xt_span_of(fields, size), consent) : status;
+    enum xt_status status = xt_live_get(live, XT_LIVE_CONSENT, key, fields, &size, NULL);
+    if (status == XT_OK) {
+        status = xt_live_consent_open(xt_span_of(fields, size), consent);
+    }
+    return status == XT_OK && consent->number != number ? XT_NOT_FOUND : status;
+}
+
+/* Under both keys: an older program that wrote to the store in between may have revoked under the one what was given
+ * under the other. */
+enum xt_status xt_live_consent(const struct xt_live *live, uint64_t number,
+                               const uint8_t id[XT_ACCOUNT_ID], struct xt_consent *consent)
+{
+    struct xt_consent older;
+    uint8_t key[KEY_BYTES];
+    enum xt_status status = read_under(live, key_of(number, id, key), number, consent);
+    enum xt_status before = read_under(live, xt_span_of(id, XT_ACCOUNT_ID), number, &older);
+    if (before != XT_OK) {
+        return before == XT_NOT_FOUND ? status : before;
+    }
+    if (status == XT_NOT_FOUND) {
+        *consent = older;
+        return XT_OK;
+    }
+    if (status == XT_OK && consent->revoked_ms == 0) {
+        consent->revoked_ms = older.revoked_ms;
+    }
+    return status;
 }
 
 static struct xt_id personal(uint64_t number)
@@ -89,6 +128,28 @@ static enum xt_conflict proof_counts(const struct xt_live *live,
                : XT_CONFLICT_PROOF_REFUSED;
 }
 
+/* What a key has signed under an id is of the person it was given for first, whoever else has that key. */
+static struct xt_span signed_key(const struct xt_account_event *told,
+                                 uint8_t key[XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID])
+{
+    struct xt_writer writer = xt_writer_over(key, XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID);
+    xt_write(&writer, told->proof.digests[DEVICE_KEY], XT_ACCOUNT_DIGEST);
+    xt_write(&writer, told->id, XT_ACCOUNT_ID);
+    return xt_written(&writer);
+}
+
+static enum xt_status is_anothers(const struct xt_live *live, const struct xt_account_event *told,
+                                  bool *anothers)
+{
+    uint8_t key[XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID];
+    uint8_t fields[XT_LIVE_RECORD_MAX];
+    size_t size;
+    enum xt_status status =
+        xt_live_get(live, XT_LIVE_SIGNED, signed_key(told, key), fields, &size, NULL);
+    *anothers = status == XT_OK;
+    return status == XT_NOT_FOUND ? XT_OK : status;
+}
+
 /* Everything that may refuse it; nothing is written. */
 static enum xt_status prepare(struct xt_live *live, const struct xt_account_event *told,
                               struct xt_live_ids *list, enum xt_conflict *conflict)
@@ -97,12 +158,24 @@ static enum xt_status prepare(struct xt_live *live, const struct xt_account_even
     enum xt_subject subject;
     struct xt_person *person;
     bool used;
-    enum xt_status status = xt_live_consent(live, told->id, &known);
+    bool anothers;
+    bool barred;
+    enum xt_status status = xt_live_consent(live, told->subject.value, told->id, &known);
     if (status == XT_OK) {
         *conflict = known.revoked_ms != 0 ? XT_CONFLICT_CONSENT_REVOKED : XT_CONFLICT_CONSENT_KNOWN;
         return XT_OK;
     }
     if (status == XT_NOT_FOUND) {
+        status = xt_live_consent_is_barred(live, told->subject.value, told->id, &barred);
+    }
+    if (status == XT_OK && barred) {
+        *conflict = XT_CONFLICT_CONSENT_REVOKED;
+        return XT_OK;
+    }
+    if (status == XT_OK) {
+        status = is_anothers(live, told, &anothers);
+    }
+    if (status == XT_OK) {
         status = xt_live_proof_is_used(live, &told->proof, &used);
     }
     if (status == XT_OK) {
@@ -114,7 +187,7 @@ static enum xt_status prepare(struct xt_live *live, const struct xt_account_even
     if (status != XT_OK) {
         return status;
     }
-    *conflict = proof_counts(live, told, subject, person, used);
+    *conflict = proof_counts(live, told, subject, person, used || anothers);
     if (*conflict == XT_CONFLICT_NONE) {
         bool in_time = told->expires_ms > live->time_ms &&
                        told->expires_ms <= live->time_ms + XT_LIVE_CONSENT_MOST_MS;
@@ -125,14 +198,31 @@ static enum xt_status prepare(struct xt_live *live, const struct xt_account_even
     return XT_OK;
 }
 
+/* It leaves the key that an older program put it under. */
+static int drop_older(struct xt_live *live, uint64_t number, const uint8_t id[XT_ACCOUNT_ID])
+{
+    struct xt_consent older;
+    struct xt_span key = xt_span_of(id, XT_ACCOUNT_ID);
+    return read_under(live, key, number, &older) == XT_OK
+               ? xt_live_delete(live, XT_LIVE_CONSENT, key)
+               : 0;
+}
+
+static int put_consent(struct xt_live *live, const struct xt_consent *consent)
+{
+    uint8_t key[KEY_BYTES];
+    uint8_t fields[FIELDS_MAX];
+    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
+    int code = xt_live_put_until(live, XT_LIVE_CONSENT, key_of(consent->number, consent->id, key),
+                                 write_consent(consent, &writer), consent->expires_ms);
+    return code == 0 ? drop_older(live, consent->number, consent->id) : code;
+}
+
 /* On record from now on, and in the person's list. A full list takes no more, which only stands in the way of
  * giving: what is revoked is on record all the same. */
 static int keep(struct xt_live *live, const struct xt_consent *consent, struct xt_live_ids *list)
 {
-    uint8_t fields[FIELDS_MAX];
-    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
-    int code = xt_live_put_until(live, XT_LIVE_CONSENT, xt_span_of(consent->id, XT_ACCOUNT_ID),
-                                 write_consent(consent, &writer), consent->expires_ms);
+    int code = put_consent(live, consent);
     if (list->count == XT_LIVE_CONSENTS_MAX) {
         return code;
     }
@@ -145,6 +235,7 @@ static int give(struct xt_live *live, const struct xt_account_event *told,
                 struct xt_live_outcome *outcome)
 {
     struct xt_live_ids list;
+    uint8_t key[XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID];
     struct xt_consent consent = {.number = told->subject.value,
                                  .given_ms = live->time_ms,
                                  .expires_ms = told->expires_ms,
@@ -158,16 +249,21 @@ static int give(struct xt_live *live, const struct xt_account_event *told,
     memcpy(consent.partner, told->partner.data, told->partner.size);
     memcpy(consent.purpose, told->purpose.data, told->purpose.size);
     int code = keep(live, &consent, &list);
+    if (code == 0) {
+        code = xt_live_put_expiry(live, XT_LIVE_SIGNED, signed_key(told, key), told->expires_ms);
+    }
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
 }
 
-/* One that was signed, perhaps, and never used: its name is kept as revoked for as long as the longest lasts. */
+/* One that was signed, perhaps, and never used. What was signed may be dated ahead, so it is barred for good; the record,
+ * for the list, goes when the longest is over that was signed by now. */
 static int revoke_unused(struct xt_live *live, const struct xt_account_event *told,
                          struct xt_live_outcome *outcome)
 {
     struct xt_live_ids list;
     struct xt_person *person;
     enum xt_subject subject = XT_SUBJECT_UNKNOWN;
+    enum xt_status barred;
     struct xt_consent consent = {.number = told->subject.value,
                                  .given_ms = live->time_ms,
                                  .expires_ms = live->time_ms + XT_LIVE_CONSENT_MOST_MS,
@@ -183,6 +279,14 @@ static int revoke_unused(struct xt_live *live, const struct xt_account_event *to
     if (subject != XT_SUBJECT_PERSON) {
         return xt_live_refuse(outcome, XT_CONFLICT_CONSENT_UNKNOWN);
     }
+    int code = xt_live_bar_consent(live, consent.number, told->id, &barred);
+    if (code == 0 && barred == XT_TOO_LARGE) {
+        return xt_live_refuse(outcome, XT_CONFLICT_TOO_MANY);
+    }
+    outcome->status = barred;
+    if (code != 0 || barred != XT_OK) {
+        return code;
+    }
     memcpy(consent.id, told->id, XT_ACCOUNT_ID);
     memcpy(consent.partner, told->actor.data, told->actor.size);
     return keep(live, &consent, &list);
@@ -193,14 +297,9 @@ static int revoke(struct xt_live *live, const struct xt_account_event *told,
                   struct xt_live_outcome *outcome)
 {
     struct xt_consent consent;
-    uint8_t fields[FIELDS_MAX];
-    struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
-    enum xt_status status = xt_live_consent(live, told->id, &consent);
+    enum xt_status status = xt_live_consent(live, told->subject.value, told->id, &consent);
     if (status == XT_NOT_FOUND) {
         return revoke_unused(live, told, outcome);
-    }
-    if (status == XT_OK && consent.number != told->subject.value) {
-        return xt_live_refuse(outcome, XT_CONFLICT_CONSENT_UNKNOWN);
     }
     if (status != XT_OK) {
         outcome->status = status;
@@ -210,27 +309,46 @@ static int revoke(struct xt_live *live, const struct xt_account_event *told,
         return xt_live_refuse(outcome, XT_CONFLICT_CONSENT_REVOKED);
     }
     consent.revoked_ms = live->time_ms;
-    return xt_live_put(live, XT_LIVE_CONSENT, xt_span_of(told->id, XT_ACCOUNT_ID),
-                       write_consent(&consent, &writer));
+    return put_consent(live, &consent);
+}
+
+/* Where the new number has one of that id, a revoked one counts: it may have been somebody's whom the register has no
+ * more. */
+static int move_consent(struct xt_live *live, uint64_t from, uint64_t to,
+                        const uint8_t id[XT_ACCOUNT_ID])
+{
+    struct xt_consent consent;
+    struct xt_consent there;
+    uint8_t key[KEY_BYTES];
+    bool barred = false;
+    if (xt_live_consent(live, from, id, &consent) != XT_OK) {
+        return 0;
+    }
+    if (xt_live_consent(live, to, id, &there) == XT_OK && consent.revoked_ms == 0) {
+        consent.revoked_ms = there.revoked_ms;
+    }
+    enum xt_status status = xt_live_consent_is_barred(live, to, id, &barred);
+    if ((status != XT_OK || barred) && consent.revoked_ms == 0) {
+        consent.revoked_ms = live->time_ms;
+    }
+    int code = xt_live_delete(live, XT_LIVE_CONSENT, key_of(from, id, key));
+    if (code == 0) {
+        code = drop_older(live, from, id);
+    }
+    consent.number = to;
+    return code == 0 ? put_consent(live, &consent) : code;
 }
 
 int xt_live_move_consents(struct xt_live *live, uint64_t from, uint64_t to)
 {
     struct xt_live_ids list;
-    int code = 0;
-    if (xt_live_ids_get(live, XT_LIVE_CONSENTS_OF, personal(from), &list) != XT_OK ||
+    int code = xt_live_move_barred(live, from, to);
+    if (code != 0 || xt_live_ids_get(live, XT_LIVE_CONSENTS_OF, personal(from), &list) != XT_OK ||
         list.count == 0) {
-        return 0;
+        return code;
     }
     for (unsigned i = 0; code == 0 && i < list.count; i++) {
-        struct xt_consent consent;
-        uint8_t fields[FIELDS_MAX];
-        struct xt_writer writer = xt_writer_over(fields, sizeof(fields));
-        if (xt_live_consent(live, list.ids[i], &consent) == XT_OK) {
-            consent.number = to;
-            code = xt_live_put(live, XT_LIVE_CONSENT, xt_span_of(list.ids[i], XT_ACCOUNT_ID),
-                               write_consent(&consent, &writer));
-        }
+        code = move_consent(live, from, to, list.ids[i]);
     }
     return code == 0 ? xt_live_ids_move(live, XT_LIVE_CONSENTS_OF, personal(from), personal(to),
                                         XT_LIVE_CONSENTS_MAX, &list)

@@ -67,6 +67,7 @@ struct due {
     enum xt_live_kind list; /* .. it stands in a list of this kind, or in none (0) */
     struct xt_id subject;
     uint8_t id[XT_ACCOUNT_ID];
+    bool barred; /* a consent that was revoked unused: that stays */
 };
 
 static enum xt_status read_throttle(struct xt_span fields, struct due *due)
@@ -96,6 +97,7 @@ static enum xt_status read_consent(struct xt_span fields, struct due *due)
         due->list = XT_LIVE_CONSENTS_OF;
         due->subject = (struct xt_id){.kind = XT_ID_PERSONAL, .value = consent.number};
         memcpy(due->id, consent.id, sizeof(due->id));
+        due->barred = consent.attributes == 0;
     }
     return status;
 }
@@ -121,19 +123,28 @@ static enum xt_status read_due(const struct xt_live_record *record, struct due *
         return read_throttle(record->fields, due);
     case XT_LIVE_NONCE:
     case XT_LIVE_REVOKED_TOKEN:
+    case XT_LIVE_SIGNED:
         return read_expiry(record->fields, due);
     case XT_LIVE_CONSENT:
         return read_consent(record->fields, due);
     case XT_LIVE_BACKCHANNEL:
         return read_request(record->fields, due);
+    case XT_LIVE_DEVICES_OF:
+        return xt_live_devices_until(record->fields, &due->until_ms);
     default:
         return XT_CORRUPT;
     }
 }
 
+/* Of a consent that was revoked unused an older program has left no more than its record: where nothing else can be
+ * kept, that stays. */
 static int delete_record(struct xt_live *live, MDB_val name, const struct due *due)
 {
-    int code = mdb_del(live->txn, live->tables[XT_LIVE_STATE], &name, NULL);
+    enum xt_status barred = XT_OK;
+    int code = due->barred ? xt_live_bar_consent(live, due->subject.value, due->id, &barred) : 0;
+    if (code == 0 && barred == XT_OK) {
+        code = mdb_del(live->txn, live->tables[XT_LIVE_STATE], &name, NULL);
+    }
     return code == 0 && due->list != 0 ? xt_live_ids_drop(live, due->list, due->subject, due->id)
                                        : code;
 }

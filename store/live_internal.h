@@ -31,6 +31,9 @@ enum xt_live_kind {
     XT_LIVE_CONSENTS_OF = 17,
     XT_LIVE_BACKCHANNEL = 18,
     XT_LIVE_BACKCHANNELS_OF = 19,
+    XT_LIVE_BARRED_OF = 20,
+    XT_LIVE_DEVICES_OF = 21,
+    XT_LIVE_SIGNED = 22,
     XT_LIVE_EVENT_ID = 64, /* hashes only: an event's id, and its content */
     XT_LIVE_EVENT_CONTENT = 65,
     XT_LIVE_IDENTITY = 66, /* which store this is */

@@ -497,7 +497,7 @@ static void a_body_that_is_too_long_is_not_read(void **state)
 
 /* ---- replays ------------------------------------------------------------------------------------ */
 
-static void a_name_is_good_for_one_content_and_one_person(void **state)
+static void a_name_is_good_for_one_content(void **state)
 {
     (void)state;
     char jti[23];
@@ -507,7 +507,25 @@ static void a_name_is_good_for_one_content_and_one_person(void **state)
     refused(7, consent_of((struct form){.signer = 7, .jti = jti, .attributes = "\"full_name\""}));
     refused(7, consent_of((struct form){
                    .signer = 7, .jti = jti, .attributes = "\"full_name\",\"ethnicity\""}));
-    refused(8, consent_of((struct form){.signer = 8, .jti = jti}));
+}
+
+/* Whatever others have given or taken back under the same name. */
+static void a_name_is_of_one_person_alone(void **state)
+{
+    (void)state;
+    char jti[23], his[TEXT], hers[TEXT];
+    new_jti(jti);
+    snprintf(his, sizeof(his), "%s", consent_of((struct form){.signer = 7, .jti = jti}));
+    snprintf(hers, sizeof(hers), "%s", consent_of((struct form){.signer = 8, .jti = jti}));
+    revoke_consent(6, jti); /* which he has never given */
+    given(7, his);
+    given(8, hers);
+    revoke_consent(8, jti);
+    refused(8, hers);
+    given(7, his);
+    about_consents("list", 7, NULL, 200, jti);
+    revoke_consent(7, jti);
+    refused(7, his);
 }
 
 /* Two requests with the same new consent at the same time, on two connections. */
@@ -598,7 +616,9 @@ static void the_citizen_sees_what_he_has_given(void **state)
     about_consents("revoke", 18, second, 200, wanted);
     about_consents("list", 18, NULL, 200, "Z\",\"revoked_at\":\"20");
     about_consents("revoke", 18, second, 200, "\"revoked_at\":\"20"); /* again: as it is */
-    about_consents("revoke", 19, first, 409, "\"code\":\"consent_unknown\"");
+    revoke_consent(19, first); /* one of his own of that name, which he never used */
+    about_consents("list", 18, NULL, 200, first);
+    about_consents("list", 19, NULL, 200, first);
     about_consents("revoke", CITIZENS, first, 409, "\"code\":\"unknown_person\"");
     about_consents("list", CITIZENS, NULL, 409, "\"code\":\"unknown_person\"");
     about_consents("revoke", 18, "x", 400, "\"pointer\":\"/consent_ref\"");
@@ -669,6 +689,32 @@ static void locks_and_lost_devices_end_what_was_consented(void **state)
     change_account("devices/add", 21, members);
     refused(21, consent);
     given(21, consent_of((struct form){.signer = 23, .kid = citizen_device(21)}));
+}
+
+/* By its key's second coming, whatever was signed before; used or not. */
+static void a_device_that_comes_back_does_not_bring_back_what_it_signed(void **state)
+{
+    (void)state;
+    char members[512], key[160], jti[23], used[TEXT], unused[TEXT], other[TEXT];
+    new_jti(jti);
+    snprintf(used, sizeof(used), "%s", consent_of((struct form){.signer = 25, .jti = jti}));
+    snprintf(unused, sizeof(unused), "%s", consent_of((struct form){.signer = 25, .iat = -120}));
+    snprintf(other, sizeof(other), "%s", consent_of((struct form){.signer = 34, .iat = -120}));
+    given(25, used);
+    snprintf(members, sizeof(members), "\"device_id\":\"%s\"", citizen_device(25));
+    change_account("devices/remove", 25, members);
+    refused(25, used);
+    write_device_key(25, key);
+    snprintf(members, sizeof(members),
+             "\"device_id\":\"%s\",\"public_key\":\"%s\",\"evidence\":\"in_person\"",
+             citizen_device(25), key);
+    change_account("devices/add", 25, members);
+    refused(25, used);
+    refused(25, unused);
+    refused(25, consent_of((struct form){.signer = 25, .jti = jti})); /* its name is spent */
+    given(25, usual(25));
+    given(25, consent_of((struct form){.signer = 25, .iat = -30})); /* a clock that is behind */
+    given(34, other); /* of a device that was always there */
 }
 
 /* ---- processes that die ------------------------------------------------------------------------- */
@@ -800,7 +846,8 @@ int main(void)
         cmocka_unit_test(a_changed_consent_is_refused),
         cmocka_unit_test(what_is_wrong_on_its_face_is_malformed),
         cmocka_unit_test(a_body_that_is_too_long_is_not_read),
-        cmocka_unit_test(a_name_is_good_for_one_content_and_one_person),
+        cmocka_unit_test(a_name_is_good_for_one_content),
+        cmocka_unit_test(a_name_is_of_one_person_alone),
         cmocka_unit_test(two_first_uses_at_once_are_one_consent),
         cmocka_unit_test(revoked_is_revoked_everywhere_before_it_is_answered),
         cmocka_unit_test(what_was_never_used_is_revoked_as_well),
@@ -808,6 +855,7 @@ int main(void)
         cmocka_unit_test(only_the_backend_lists_and_revokes),
         cmocka_unit_test(there_is_an_end_to_how_many_he_gives),
         cmocka_unit_test(locks_and_lost_devices_end_what_was_consented),
+        cmocka_unit_test(a_device_that_comes_back_does_not_bring_back_what_it_signed),
         cmocka_unit_test(what_was_answered_for_holds_when_processes_die),
         cmocka_unit_test(uses_and_refusals_are_in_the_audit_log),
         cmocka_unit_test(nothing_of_a_person_is_logged),

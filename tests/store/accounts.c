@@ -134,6 +134,40 @@ struct xt_account_event attempt(unsigned person, bool passed)
     return event;
 }
 
+struct xt_account_event consent(unsigned person, uint8_t id)
+{
+    struct xt_account_event event = about(XT_ACCOUNT_CONSENT_GIVEN, person);
+    event.actor = event.partner = xt_span_of_string("bank");
+    event.purpose = xt_span_of_string("account.open");
+    event.attributes = 5;
+    event.expires_ms = now_ms + 3600 * SECOND;
+    memset(event.id, id, sizeof(event.id));
+    add_factor(&event.proof, XT_FACTOR_DEVICE_KEY, KEY);
+    return event;
+}
+
+unsigned count_consents(unsigned person)
+{
+    uint8_t ids[XT_LIVE_CONSENTS_MAX][XT_ACCOUNT_ID];
+    unsigned count;
+    LOOK(xt_live_consents(live, PERSON_NUMBER(person), ids, &count));
+    return count;
+}
+
+uint64_t records(void)
+{
+    uint64_t count;
+    LOOK(xt_live_records_check(live, xt_live_sequence(live), &count));
+    return count;
+}
+
+void sweep_all(void)
+{
+    for (bool done = false; !done || live->swept_ms != now_ms;) {
+        assert_int_equal(xt_live_sweep(live, now_ms, &done, &failure), XT_OK);
+    }
+}
+
 enum xt_attempt try(unsigned person, bool passed)
 {
     struct xt_account_event event = attempt(person, passed);

@@ -38,6 +38,16 @@ enum xt_attempt try(unsigned person, bool passed);
 uint32_t failures_of(struct xt_id subject);
 struct xt_id id_of(unsigned person);
 
+/* Given to the bank for an hour by the device of make_account; its id is of such bytes. */
+struct xt_account_event consent(unsigned person, uint8_t id);
+unsigned count_consents(unsigned person); /* in his list */
+
+/* Records, and lines of `due` and `touched`. */
+uint64_t records(void);
+
+/* Until the clock of the sweeps shows now_ms, by its steps. */
+void sweep_all(void);
+
 /* The person as the writer sees him; valid until the next call. */
 const struct xt_person *look_at(unsigned person);
 /* Reads through the writer, between groups. */

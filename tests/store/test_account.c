@@ -621,21 +621,6 @@ static void an_attempt_sent_again_is_not_counted_again(void **state)
 
 /* ---- nobody ------------------------------------------------------------------------------------- */
 
-static void sweep_all(void)
-{
-    for (bool done = false; !done || live->swept_ms != now_ms;) { /* by steps, after a leap */
-        assert_int_equal(xt_live_sweep(live, now_ms, &done, &failure), XT_OK);
-    }
-}
-
-/* Records of `state` and lines of `due`. */
-static uint64_t records(void)
-{
-    uint64_t count;
-    LOOK(xt_live_records_check(live, xt_live_sequence(live), &count));
-    return count;
-}
-
 static void guess_at_nobody(void)
 {
     open_accounts();
@@ -787,7 +772,7 @@ static void damage_records(void)
     sweep_all();
     struct xt_consent gone;
     assert_int_equal(xt_live_begin_look(live), XT_OK);
-    assert_int_equal(xt_live_consent(live, consent.id, &gone), XT_NOT_FOUND);
+    assert_int_equal(xt_live_consent(live, PERSON_NUMBER(1), consent.id, &gone), XT_NOT_FOUND);
     xt_live_end_look(live);
     damage(XT_LIVE_THROTTLE, 1);
     struct xt_account_event device = attempt(1, true);

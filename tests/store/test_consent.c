@@ -7,8 +7,6 @@
 #include "tests/store/deployment.h"
 #include "tests/test.h"
 
-static struct xt_failure failure;
-
 static int make(void **state)
 {
     int result = deployment_make(state);
@@ -16,13 +14,6 @@ static int make(void **state)
     build_people(0, 40);
     now_ms = T0;
     return result;
-}
-
-static void sweep_all(void)
-{
-    for (bool done = false; !done || live->swept_ms != now_ms;) { /* by steps, after a leap */
-        assert_int_equal(xt_live_sweep(live, now_ms, &done, &failure), XT_OK);
-    }
 }
 
 static void die(const char *number)
@@ -40,31 +31,11 @@ static void die(const char *number)
 
 /* ---- consents ---------------------------------------------------------------------------------- */
 
-static struct xt_account_event consent(unsigned person, uint8_t id)
-{
-    struct xt_account_event event = about(XT_ACCOUNT_CONSENT_GIVEN, person);
-    event.actor = event.partner = xt_span_of_string("bank");
-    event.purpose = xt_span_of_string("account.open");
-    event.attributes = 5;
-    event.expires_ms = now_ms + 3600 * SECOND;
-    memset(event.id, id, sizeof(event.id));
-    add_factor(&event.proof, XT_FACTOR_DEVICE_KEY, KEY);
-    return event;
-}
-
 static struct xt_consent read_consent(const struct xt_account_event *told)
 {
     struct xt_consent read;
-    LOOK(xt_live_consent(live, told->id, &read));
+    LOOK(xt_live_consent(live, told->subject.value, told->id, &read));
     return read;
-}
-
-static unsigned count_consents(unsigned person)
-{
-    uint8_t ids[XT_LIVE_CONSENTS_MAX][XT_ACCOUNT_ID];
-    unsigned count;
-    LOOK(xt_live_consents(live, PERSON_NUMBER(person), ids, &count));
-    return count;
 }
 
 static void give_and_revoke(void)
@@ -88,9 +59,6 @@ static void give_and_revoke(void)
     now_ms += SECOND;
     struct xt_account_event revoked = first;
     revoked.type = XT_ACCOUNT_CONSENT_REVOKED;
-    revoked.subject = id_of(4); /* somebody else's */
-    must_not(&revoked, XT_CONFLICT_CONSENT_UNKNOWN);
-    revoked.subject = id_of(1);
     must(&revoked);
     must_not(&revoked, XT_CONFLICT_CONSENT_REVOKED);
     assert_true(read_consent(&first).revoked_ms == now_ms);
@@ -108,6 +76,74 @@ static void a_consent_counts_until_it_is_revoked_or_over(void **state)
 {
     (void)state;
     in_child(give_and_revoke);
+}
+
+#define HERS "a key of hers"
+
+static void give_under_one_name(void)
+{
+    open_accounts();
+    make_account(1);
+    make_account(4);
+    make_account(7);
+    struct xt_account_event added = about(XT_ACCOUNT_DEVICE_ADDED, 4);
+    added.device_id = xt_span_of_string("hers");
+    added.key = xt_span_of_string(HERS);
+    must(&added);
+    struct xt_account_event his = consent(1, 1);
+    struct xt_account_event hers = consent(4, 1);
+    struct xt_account_event unused = consent(7, 1);
+    struct xt_account_event revoked = consent(7, 1);
+    revoked.type = XT_ACCOUNT_CONSENT_REVOKED;
+    add_factor(&hers.proof, XT_FACTOR_DEVICE_KEY, HERS);
+    must(&revoked);
+    must(&his);
+    must(&hers);
+    must_not(&hers, XT_CONFLICT_CONSENT_KNOWN);
+    must_not(&unused, XT_CONFLICT_CONSENT_REVOKED);
+    revoked.subject = id_of(4);
+    must(&revoked);
+    assert_true(read_consent(&his).revoked_ms == 0);
+    assert_true(read_consent(&hers).revoked_ms == now_ms);
+    assert_true(read_consent(&his).number == PERSON_NUMBER(1));
+    assert_true(read_consent(&hers).number == PERSON_NUMBER(4));
+    now_ms += 3800 * SECOND;
+    sweep_all();
+    assert_int_equal(count_consents(1), 0);
+    assert_int_equal(count_consents(4), 0);
+    assert_int_equal(count_consents(7), 1);
+    close_accounts();
+}
+
+static void a_consent_is_of_one_person_whatever_others_name_theirs(void **state)
+{
+    (void)state;
+    in_child(give_under_one_name);
+}
+
+static void give_for_two(void)
+{
+    open_accounts();
+    make_account(1);
+    make_account(4); /* with the same key */
+    struct xt_account_event event = consent(1, 1);
+    must(&event);
+    event.subject = id_of(4);
+    must_not(&event, XT_CONFLICT_PROOF_REFUSED);
+    struct xt_account_event other = consent(4, 2);
+    must(&other);
+    now_ms += 3800 * SECOND;
+    uint64_t before = records();
+    sweep_all();
+    assert_int_equal(records(),
+                     before - 10); /* of each: itself, the key's, their lines, the list */
+    close_accounts();
+}
+
+static void what_a_key_has_signed_is_of_one_person(void **state)
+{
+    (void)state;
+    in_child(give_for_two);
 }
 
 static void revoke_unused(void)
@@ -133,6 +169,8 @@ static void revoke_unused(void)
     now_ms += 300 * SECOND;
     sweep_all();
     assert_int_equal(count_consents(1), 0);
+    event.expires_ms = now_ms + 3600 * SECOND; /* it was dated ahead */
+    must_not(&event, XT_CONFLICT_CONSENT_REVOKED);
     for (unsigned i = 0; i < XT_LIVE_CONSENTS_MAX; i++) {
         memset(revoked.id, (int)i, sizeof(revoked.id));
         must(&revoked);
@@ -366,6 +404,7 @@ static void replace_a_number(void)
     assert_int_equal(count, 1);
     LOOK(xt_live_consents(live, PERSON_NUMBER(1), ids, &count));
     assert_int_equal(count, 0);
+    given.subject = id_of(900);
     assert_true(read_consent(&given).number == PERSON_NUMBER(900));
     assert_int_equal(count_requests(id_of(900)), 1);
     assert_int_equal(count_requests(id_of(1)), 0);
@@ -459,6 +498,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
 #define WITH_PEOPLE(test) cmocka_unit_test_setup_teardown(test, make, deployment_remove)
         WITH_PEOPLE(a_consent_counts_until_it_is_revoked_or_over),
+        WITH_PEOPLE(a_consent_is_of_one_person_whatever_others_name_theirs),
+        WITH_PEOPLE(what_a_key_has_signed_is_of_one_person),
         WITH_PEOPLE(a_consent_that_was_never_used_is_revoked_all_the_same),
         WITH_PEOPLE(a_consent_needs_a_device_of_his_and_an_open_account),
         WITH_PEOPLE(a_request_is_decided_once_and_taken_once),
