@@ -5,6 +5,10 @@
 #include "core/plain_text.h"
 #include "core/wire.h"
 
+/* From this bit on stands what unlocks a device: of its id's size, and of the factors that were shown. */
+#define DEVICE_UNLOCK 13
+#define FACTORS_UNLOCK 5
+
 static const char *const TYPE_NAMES[XT_ACCOUNT_END - XT_ACCOUNT_FIRST] = {
     "activated",         "locked",
     "unlocked",          "device_added",
@@ -37,7 +41,7 @@ static void write_subject(struct xt_writer *writer, struct xt_id subject)
 
 static void write_proof(struct xt_writer *writer, const struct xt_account_proof *proof)
 {
-    xt_put(writer, proof->factors, 1);
+    xt_put(writer, proof->factors | (unsigned)proof->unlocked_by << FACTORS_UNLOCK, 1);
     for (unsigned i = 0; i < XT_FACTOR_COUNT; i++) {
         if ((proof->factors & 1U << i) != 0) {
             xt_write(writer, proof->digests[i], XT_ACCOUNT_DIGEST);
@@ -95,7 +99,7 @@ static void write_change(struct xt_writer *writer, const struct xt_account_event
         return;
     case XT_ACCOUNT_DEVICE_ADDED:
         write_shown(writer, &event->proof);
-        xt_put(writer, event->device_id.size, 2);
+        xt_put(writer, event->device_id.size | (size_t)event->unlocked_by << DEVICE_UNLOCK, 2);
         xt_write_span(writer, event->device_id);
         xt_write_span(writer, event->key);
         return;
@@ -209,8 +213,13 @@ static unsigned challenges_of(unsigned factors)
 
 static bool read_factors(struct xt_taker *taker, struct xt_account_proof *proof)
 {
-    proof->factors = (unsigned)xt_take(taker, 1);
-    if (proof->factors == 0 || proof->factors >= 1U << XT_FACTOR_COUNT) {
+    unsigned fixed = (unsigned)xt_take(taker, 1);
+    unsigned unlocked_by = fixed >> FACTORS_UNLOCK;
+    proof->factors = fixed & ((1U << FACTORS_UNLOCK) - 1);
+    proof->unlocked_by = (enum xt_unlock)unlocked_by;
+    if (proof->factors == 0 || proof->factors >= 1U << XT_FACTOR_COUNT ||
+        unlocked_by >= XT_UNLOCK_COUNT ||
+        (unlocked_by != XT_UNLOCK_NONE && (proof->factors & XT_FACTOR_DEVICE_KEY) == 0)) {
         return false;
     }
     for (unsigned i = 0; i < XT_FACTOR_COUNT; i++) {
@@ -254,9 +263,12 @@ static bool read_device(struct xt_taker *taker, struct xt_account_event *event)
     if (!read_shown(taker, &event->proof)) {
         return false;
     }
-    event->device_id = xt_take_bytes(taker, (size_t)xt_take(taker, 2));
+    uint64_t fixed = xt_take(taker, 2);
+    event->device_id = xt_take_bytes(taker, (size_t)(fixed & ((1U << DEVICE_UNLOCK) - 1)));
+    event->unlocked_by = (enum xt_unlock)(fixed >> DEVICE_UNLOCK);
     event->key = rest_of(taker);
-    return text_is_sound(event->device_id, XT_PERSON_TEXT_MAX) && event->key.size > 0 &&
+    return fixed >> DEVICE_UNLOCK < XT_UNLOCK_COUNT &&
+           text_is_sound(event->device_id, XT_PERSON_TEXT_MAX) && event->key.size > 0 &&
            event->key.size <= XT_ACCOUNT_KEY_MAX;
 }
 

@@ -51,7 +51,8 @@ enum xt_factor {
 
 /* What a worker has checked, and against what of the person's: it counts only while he still has it. */
 struct xt_account_proof {
-    unsigned factors; /* set of enum xt_factor */
+    unsigned factors;           /* set of enum xt_factor */
+    enum xt_unlock unlocked_by; /* the device whose key it was; none without one */
     uint8_t digests[XT_FACTOR_COUNT]
                    [XT_ACCOUNT_DIGEST]; /* of the factors in the set, by their bit */
     unsigned nonce_count;
@@ -81,8 +82,9 @@ struct xt_account_event {
         reason; /* locked, unlocked: one of enum xt_lock that is no consequence of the register's;
                            * unlocked: 0 as well: only begin to count attempts anew */
     struct xt_span device_id;
-    struct xt_span key;      /* device_added: DER of its SPKI */
-    struct xt_span passcode; /* PHC text. passcode_set, passcode_rehashed */
+    struct xt_span key;         /* device_added: DER of its SPKI */
+    enum xt_unlock unlocked_by; /* device_added */
+    struct xt_span passcode;    /* PHC text. passcode_set, passcode_rehashed */
     uint8_t
         digest[XT_ACCOUNT_DIGEST]; /* passcode_rehashed: of the text that it takes the place of */
     bool passed;                   /* attempt: what the worker found */
@@ -104,7 +106,8 @@ struct xt_account_event {
 /*   actor size 1 | actor | and then, integers little endian:
  *   activated            number 5 | level 1
  *   locked, unlocked     number 5 | reason 1
- *   device_added         number 5 | proof, or 0 (1 byte) | id size 2 | id | the rest: DER of the key
+ *   device_added         number 5 | proof, or 0 (1 byte) | id size, and from bit 13 unlocked_by 2 | id
+ *                        | the rest: DER of the key
  *   device_removed       number 5 | the rest: id
  *   passcode_set         number 5 | proof, or 0 | the rest: PHC text
  *   attempt              kind 1 | id 5 | passed 1 | proof
@@ -117,7 +120,7 @@ struct xt_account_event {
  *   backchannel_decided  id 16 | approved 1 | acr 1 | proof
  *   backchannel_taken    id 16
  *   passcode_rehashed    number 5 | digest 16 | the rest: PHC text
- *   proof: factors 1 | a digest 16 each | nonces 1 | nonce 16, expires 8 each: one for each of device_key and
+ *   proof: factors, and from bit 5 unlocked_by 1 | a digest 16 each | nonces 1 | nonce 16, expires 8 each: one for each of device_key and
  *          card_chip; of a consent any number
  *
  * There is one way to write an event, and the decoder takes nothing else. */

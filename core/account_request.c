@@ -7,7 +7,7 @@
 #define COUNT_OF(table) (unsigned)(sizeof(table) / sizeof((table)[0]))
 #define SEEN(what) (1U << (what))
 
-enum { ID, LEVEL, REASON, PASSCODE, DEVICE_ID, PUBLIC_KEY, EVIDENCE, FACTORS };
+enum { ID, LEVEL, REASON, PASSCODE, DEVICE_ID, PUBLIC_KEY, UNLOCKED_BY, EVIDENCE, FACTORS };
 static const struct xt_json_member OF_ACTIVATE[] = {
     XT_JSON_MEMBER("id", ID),
     XT_JSON_MEMBER("level", LEVEL),
@@ -26,6 +26,7 @@ static const struct xt_json_member OF_DEVICE_ADD[] = {
     XT_JSON_MEMBER("id", ID),
     XT_JSON_MEMBER("device_id", DEVICE_ID),
     XT_JSON_MEMBER("public_key", PUBLIC_KEY),
+    XT_JSON_MEMBER("unlocked_by", UNLOCKED_BY),
     XT_JSON_MEMBER("evidence", EVIDENCE),
     XT_JSON_MEMBER("factors", FACTORS),
 };
@@ -139,6 +140,8 @@ static const char *read_member(void *into, unsigned what, yyjson_val *value,
         return xt_text_check(text, XT_DEVICE_ID_MAX);
     case PUBLIC_KEY:
         return read_key(text, request);
+    case UNLOCKED_BY:
+        return xt_unlock_read(text, &request->unlocked_by);
     default:
         return xt_span_is(text, "in_person") ? NULL : "bad_evidence";
     }
@@ -163,9 +166,9 @@ enum xt_status xt_account_request_from_json(enum xt_account_action action, uint8
 {
     struct reading reading = {.action = action, .request = request};
     memset(request, 0, sizeof(*request));
-    enum xt_status status =
-        xt_body_read(body, size, arena, FORMS[action].members, FORMS[action].count,
-                     SEEN(EVIDENCE) | SEEN(FACTORS), read_member, &reading, errors);
+    enum xt_status status = xt_body_read(
+        body, size, arena, FORMS[action].members, FORMS[action].count,
+        SEEN(UNLOCKED_BY) | SEEN(EVIDENCE) | SEEN(FACTORS), read_member, &reading, errors);
     if (status == XT_OK) {
         check_shown(&reading, errors);
     }

@@ -4,14 +4,16 @@
  *   lock             {"id","reason":"holder|breach|authority|stay_expired"}
  *   unlock           {"id","reason": one of these, or "attempts": failed ones are counted anew}
  *   passcode         {"id","passcode", shown}
- *   devices/add      {"id","device_id","public_key": base64url SPKI, shown}
+ *   devices/add      {"id","device_id","public_key": base64url SPKI, "unlocked_by", shown}
  *   devices/remove   {"id","device_id"}
+ *
+ *   unlocked_by      fingerprint, face, iris or biometric (core/person.h, enum xt_unlock); may be left out: none
  *
  *   shown, one of both:  "evidence":"in_person"      he was there, says the partner
  *                        "factors":[...]             as of POST /v1/authenticate, each of his; their challenges
  *                                                    are for the audience "accounts"
  *
- * Errors as core/authenticate has them, and bad_level, bad_reason, bad_evidence, bad_key, too_short (of a passcode of
+ * Errors as core/authenticate has them, and bad_level, bad_reason, bad_evidence, bad_key, bad_value, too_short (of a passcode of
  * less than 6 characters); conflict: both evidence and factors.
  */
 #ifndef XT_CORE_ACCOUNT_REQUEST_H
@@ -36,6 +38,7 @@ struct xt_account_request {
     unsigned level;
     unsigned reason; /* enum xt_lock; 0: attempts */
     struct xt_span device_id, passcode;
+    enum xt_unlock unlocked_by; /* of the device that is added */
     size_t key_size;
     uint8_t key[XT_ACCOUNT_KEY_MAX]; /* DER; what it holds is for crypto/ to say */
     struct xt_authenticate_request

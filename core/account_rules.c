@@ -58,8 +58,9 @@ static enum xt_conflict device_added(const struct xt_account_event *event, struc
     if (person->device_count == XT_PERSON_DEVICES_MAX) {
         return XT_CONFLICT_TOO_MANY;
     }
-    person->devices[person->device_count++] =
-        (struct xt_device){.device_id = event->device_id, .public_key_der = event->key};
+    person->devices[person->device_count++] = (struct xt_device){.device_id = event->device_id,
+                                                                 .public_key_der = event->key,
+                                                                 .unlocked_by = event->unlocked_by};
     return XT_CONFLICT_NONE;
 }
 

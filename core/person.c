@@ -54,6 +54,11 @@ static const struct word LOCKS[] = {{"holder", XT_LOCK_HOLDER},
                                     {"death", XT_LOCK_DEATH},
                                     {"stay_expired", XT_LOCK_STAY_EXPIRED},
                                     {NULL, 0}};
+static const struct word UNLOCKS[] = {{"biometric", XT_UNLOCK_BIOMETRIC},
+                                      {"fingerprint", XT_UNLOCK_FINGERPRINT},
+                                      {"face", XT_UNLOCK_FACE},
+                                      {"iris", XT_UNLOCK_IRIS},
+                                      {NULL, 0}};
 static const struct word LEVELS[] = {{"1", 1}, {"2", 2}, {NULL, 0}};
 
 static const char PASSCODE_PREFIX[] = "$argon2id$";
@@ -337,12 +342,20 @@ enum xt_person_member xt_person_finish(struct xt_person *person, uint32_t seen)
     return XT_MEMBER_COUNT;
 }
 
-struct xt_span xt_person_device_key(const struct xt_person *person, struct xt_span device_id)
+struct xt_device xt_person_device(const struct xt_person *person, struct xt_span device_id)
 {
     for (unsigned i = 0; i < person->device_count; i++) {
         if (xt_span_equal(person->devices[i].device_id, device_id)) {
-            return person->devices[i].public_key_der;
+            return person->devices[i];
         }
     }
-    return xt_span_of(NULL, 0);
+    return (struct xt_device){.unlocked_by = XT_UNLOCK_NONE};
+}
+
+const char *xt_unlock_read(struct xt_span name, enum xt_unlock *unlocked_by)
+{
+    unsigned value = XT_UNLOCK_NONE;
+    const char *code = set_word(UNLOCKS, name, &value);
+    *unlocked_by = (enum xt_unlock)value;
+    return code;
 }

@@ -64,6 +64,18 @@ struct xt_link {
     xt_date valid_until; /* XT_DATE_NONE: no end stated */
 };
 
+/* What the phone's secure hardware asks of its holder each time before it signs, as whoever registered the device says,
+ * who has checked the phone's attestation of the key (NIST SP 800-63B, section 5.1.9). Numbers are stored: never change
+ * one. */
+enum xt_unlock {
+    XT_UNLOCK_NONE,      /* nothing is known: the key is something possessed, and no more */
+    XT_UNLOCK_BIOMETRIC, /* which one the phone does not tell */
+    XT_UNLOCK_FINGERPRINT,
+    XT_UNLOCK_FACE,
+    XT_UNLOCK_IRIS,
+    XT_UNLOCK_COUNT
+};
+
 /* Public keys come as text and are stored as bytes. Whoever fills a key sets one of the two members
  * and leaves the other empty: an import the text (checked base64url, unpadded, canonical), a stored
  * record the DER. What the DER holds is for crypto/ to say. */
@@ -71,6 +83,7 @@ struct xt_device {
     struct xt_span device_id;
     struct xt_span public_key;     /* base64url text of the SPKI (P-256 or Ed25519) */
     struct xt_span public_key_der; /* the same decoded */
+    enum xt_unlock unlocked_by;
 };
 
 struct xt_person {
@@ -106,8 +119,11 @@ struct xt_person {
     struct xt_link links[XT_PERSON_LINKS_MAX];
 };
 
-/* The DER of the key of the device of this id, of a stored record; size 0: he has no such device. */
-struct xt_span xt_person_device_key(const struct xt_person *person, struct xt_span device_id);
+/* The device of this id, of a stored record; all of it empty: he has no such device. */
+struct xt_device xt_person_device(const struct xt_person *person, struct xt_span device_id);
+
+/* "fingerprint", "face", "iris", "biometric"; there is no word for none. NULL, or what is wrong: bad_value. */
+const char *xt_unlock_read(struct xt_span name, enum xt_unlock *unlocked_by);
 
 /* Why a record was refused: a stable code and a JSON pointer, never the value.
  *

@@ -72,10 +72,11 @@ static const struct xt_json_member IN_CORRECTION[] = {
      XT_MEMBER_BIT(XT_MEMBER_HOME_TOWN) | XT_MEMBER_BIT(XT_MEMBER_PLACE_OF_BIRTH) |                \
      XT_MEMBER_BIT(XT_MEMBER_FATHER_NAME) | XT_MEMBER_BIT(XT_MEMBER_MOTHER_NAME))
 
-enum { DEVICE_ID, DEVICE_KEY };
+enum { DEVICE_ID, DEVICE_KEY, DEVICE_UNLOCKED_BY };
 static const struct xt_json_member IN_DEVICE[] = {
     XT_JSON_MEMBER("device_id", DEVICE_ID),
     XT_JSON_MEMBER("public_key", DEVICE_KEY),
+    XT_JSON_MEMBER("unlocked_by", DEVICE_UNLOCKED_BY),
 };
 
 enum { LINK_TYPE, LINK_NUMBER, LINK_FROM, LINK_UNTIL };
@@ -241,9 +242,17 @@ static enum xt_status read_device(struct reader *reader, size_t index, yyjson_va
     if (code != NULL) {
         return refuse(reader, code, "%s/%zu/public_key", LIST, index);
     }
+    enum xt_unlock unlocked_by = XT_UNLOCK_NONE;
+    if (values[DEVICE_UNLOCKED_BY].data != NULL) {
+        code = xt_unlock_read(values[DEVICE_UNLOCKED_BY], &unlocked_by);
+    }
+    if (code != NULL) {
+        return refuse(reader, code, "%s/%zu/unlocked_by", LIST, index);
+    }
     person->devices[person->device_count++] = (struct xt_device){
         .device_id = values[DEVICE_ID],
         .public_key = values[DEVICE_KEY],
+        .unlocked_by = unlocked_by,
     };
     return XT_OK;
 }

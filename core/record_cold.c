@@ -20,7 +20,7 @@ enum tag {
     TAG_ADDRESS_TEXT,
     TAG_CARD_KEY, /* DER */
     TAG_PASSCODE_HASH,
-    TAG_DEVICE, /* a list; id length 2 | id | DER */
+    TAG_DEVICE, /* a list; id length, and from bit 13 what unlocks it 2 | id | DER */
     TAG_LINK,   /* a list; type 1 | from 3 | until 3 (0: not stated) | number */
     TAG_COUNT
 };
@@ -29,6 +29,7 @@ enum tag {
 #define LISTS (TAG_BIT(TAG_REPLACED) | TAG_BIT(TAG_DEVICE) | TAG_BIT(TAG_LINK))
 
 #define DEVICE_FIXED 2
+#define DEVICE_UNLOCK 13 /* bit; the id's length has those below */
 #define LINK_FIXED 7
 #define KEY_DER_MAX (XT_PERSON_KEY_MAX / 4 * 3)
 
@@ -83,7 +84,8 @@ static void write_device(struct xt_writer *writer, const struct xt_device *devic
     write_tag(writer, TAG_DEVICE,
               DEVICE_FIXED + device->device_id.size +
                   key_size(device->public_key, device->public_key_der));
-    xt_wire_write(writer, device->device_id.size, DEVICE_FIXED);
+    xt_wire_write(writer, device->device_id.size | (size_t)device->unlocked_by << DEVICE_UNLOCK,
+                  DEVICE_FIXED);
     xt_write_span(writer, device->device_id);
     write_key(writer, device->public_key, device->public_key_der);
 }
@@ -177,12 +179,15 @@ static bool read_device(struct xt_span value, struct xt_person *person)
     if (person->device_count == XT_PERSON_DEVICES_MAX || value.size < DEVICE_FIXED) {
         return false;
     }
-    size_t id_size = (size_t)xt_wire_integer(value.data, DEVICE_FIXED);
-    if (id_size == 0 || id_size > XT_PERSON_TEXT_MAX || id_size >= value.size - DEVICE_FIXED) {
+    uint64_t fixed = xt_wire_integer(value.data, DEVICE_FIXED);
+    size_t id_size = (size_t)(fixed & ((1U << DEVICE_UNLOCK) - 1));
+    if (fixed >> DEVICE_UNLOCK >= XT_UNLOCK_COUNT || id_size == 0 || id_size > XT_PERSON_TEXT_MAX ||
+        id_size >= value.size - DEVICE_FIXED) {
         return false;
     }
     struct xt_device *device = &person->devices[person->device_count++];
     device->device_id = xt_span_of(value.data + DEVICE_FIXED, id_size);
+    device->unlocked_by = (enum xt_unlock)(fixed >> DEVICE_UNLOCK);
     device->public_key = xt_span_of(NULL, 0);
     device->public_key_der =
         xt_span_of(value.data + DEVICE_FIXED + id_size, value.size - DEVICE_FIXED - id_size);

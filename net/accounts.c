@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "core/account_request.h"
+#include "core/assurance.h"
 #include "crypto/challenge.h"
 #include "crypto/holder_key.h"
 #include "net/caller.h"
@@ -28,6 +29,7 @@ struct change {
     enum xt_account_type type;
     uint64_t number;
     unsigned level, reason;
+    enum xt_unlock unlocked_by;
     bool passed; /* what he showed, so far; true where nothing is asked for */
     struct xt_account_proof proof;
     size_t device_size, key_size, passcode_size;
@@ -70,7 +72,6 @@ static enum xt_status check_key(const struct xt_call *call,
     status = key.size == 0 ? XT_DENIED
                            : xt_holder_verify(key, shown->challenges[bit], shown->signatures[bit]);
     change->passed = change->passed && status == XT_OK;
-    xt_live_factor_digest(service->live, (enum xt_factor)(1U << bit), key, proof->digests[bit]);
     return status == XT_DENIED || status == XT_INVALID ? XT_OK : status;
 }
 
@@ -85,19 +86,23 @@ static enum xt_status check_shown(const struct xt_call *call,
                                   const struct xt_authenticate_request *shown,
                                   const struct xt_person *person, struct change *change)
 {
+    const struct xt_live *live = call->service->live;
     enum xt_status status = XT_OK;
     change->passed = true;
     change->proof.factors = shown->factors;
     if ((shown->factors & XT_FACTOR_DEVICE_KEY) != 0) {
-        status = check_key(call, shown, DEVICE_KEY, xt_person_device_key(person, shown->device_id),
-                           change);
+        const struct xt_device device = xt_person_device(person, shown->device_id);
+        status = check_key(call, shown, DEVICE_KEY, device.public_key_der, change);
+        xt_live_proof_device(live, device.public_key_der, device.unlocked_by, &change->proof);
     }
     if (status == XT_OK && (shown->factors & XT_FACTOR_CARD_CHIP) != 0) {
-        status = check_key(call, shown, CARD_CHIP, person->card_public_key_der, change);
+        struct xt_span key = person->card_public_key_der;
+        status = check_key(call, shown, CARD_CHIP, key, change);
+        xt_live_factor_digest(live, XT_FACTOR_CARD_CHIP, key, change->proof.digests[CARD_CHIP]);
         change->passed = change->passed && card_is_valid(person, call->service->today);
     }
     if ((shown->factors & XT_FACTOR_PASSCODE) != 0) {
-        xt_live_factor_digest(call->service->live, XT_FACTOR_PASSCODE, person->passcode_hash,
+        xt_live_factor_digest(live, XT_FACTOR_PASSCODE, person->passcode_hash,
                               change->proof.digests[PASSCODE]);
     }
     return status;
@@ -118,6 +123,7 @@ static void send_change(struct xt_deferred *deferred, struct xt_span phc)
                                     .reason = change->reason,
                                     .device_id = xt_span_of(change->device_id, change->device_size),
                                     .key = xt_span_of(change->key, change->key_size),
+                                    .unlocked_by = change->unlocked_by,
                                     .passcode = phc,
                                     .proof = change->proof};
     xt_event_from_account(&told, body, &event);
@@ -303,6 +309,7 @@ static void begin_change(enum xt_account_action action, const struct xt_account_
     change->number = number;
     change->level = request->level;
     change->reason = request->reason;
+    change->unlocked_by = request->unlocked_by;
     if (request->device_id.size > 0) {
         copy(change->device_id, &change->device_size, request->device_id);
     }
@@ -326,6 +333,22 @@ static enum xt_status find_person(struct xt_call *call, struct xt_id id, struct 
     return status == XT_OK ? xt_register_person(&people, found.hot.number, person) : status;
 }
 
+/* A device that a biometric unlocks is good for level 3 from then on: who is not there in person shows as much for it
+ * (NIST SP 800-63B, section 6.1.2.1: whoever binds an authenticator is authenticated at the level at which it is used).
+ * Two plain factors would not do: each of them can be had by showing one other, so that one led to level 3 in three
+ * steps. */
+#define LEVEL_TO_BIND 3
+
+static bool may_bind(const struct xt_account_request *request, const struct xt_person *person)
+{
+    const struct xt_authenticate_request *shown = &request->shown;
+    struct xt_assurance assurance;
+    xt_assurance_of(shown->factors, xt_person_device(person, shown->device_id).unlocked_by,
+                    &assurance);
+    return request->unlocked_by == XT_UNLOCK_NONE || shown->factors == 0 ||
+           assurance.level >= LEVEL_TO_BIND;
+}
+
 static void begin(struct xt_call *call, enum xt_account_action action,
                   const struct xt_account_request *request, struct xt_answer *answer)
 {
@@ -340,6 +363,10 @@ static void begin(struct xt_call *call, enum xt_account_action action,
     if (status != XT_OK) {
         service->live_failed |= status == XT_IO;
         xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
+        return;
+    }
+    if (!may_bind(request, &person)) {
+        xt_call_refuse(call, XT_PROBLEM_LEVEL_TOO_LOW, NULL, answer);
         return;
     }
     struct xt_deferred *deferred = xt_deferred_open(call, &kind, answer);

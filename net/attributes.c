@@ -24,8 +24,6 @@
 #include "net/exchange.h"
 #include "net/route.h"
 
-#define DEVICE_KEY 1 /* the number of its bit in enum xt_factor */
-
 _Static_assert(XT_ANSWER_HEAD_MAX + XT_ATTRIBUTES_ANSWER_MAX <= XT_OUTPUT_MAX, "every answer fits");
 _Static_assert(XT_ATTRIBUTES_ANSWER_MAX <= XT_VERIFY_ARENA, "it is written there");
 _Static_assert(XT_CONSENT_ARENA <= XT_VERIFY_ARENA, "and read there");
@@ -41,6 +39,7 @@ struct use {
     char reference[XT_CONSENT_HANDLE_TEXT + 1];
     char purpose[XT_PURPOSE_NAME_MAX + 1];
     size_t device_size, key_size;
+    enum xt_unlock unlocked_by; /* the device */
     uint8_t device_id[XT_DEVICE_ID_MAX], key[XT_ACCOUNT_KEY_MAX];
 };
 _Static_assert(sizeof(struct use) <= XT_DEFERRED_MEMORY, "it fits");
@@ -48,7 +47,8 @@ _Static_assert(sizeof(struct use) <= XT_DEFERRED_MEMORY, "it fits");
 /* How things stand with a consent whose signature is right. */
 enum standing {
     REFUSED,
-    FIRST, /* it is not on record yet */
+    TOO_LOW, /* it counts, but for the level that the purpose asks for */
+    FIRST,   /* it is not on record yet */
     COUNTS
 };
 
@@ -123,11 +123,11 @@ static enum xt_status look_at_record(struct xt_service *service, const struct us
     struct xt_consent known;
     enum xt_status status = xt_live_consent(service->live, use->subject.value, use->handle, &known);
     bool first = status == XT_NOT_FOUND;
-    struct xt_span key =
-        xt_person_device_key(&person, xt_span_of(use->device_id, use->device_size));
+    const struct xt_device device =
+        xt_person_device(&person, xt_span_of(use->device_id, use->device_size));
     bool may = xt_live_account_is_open(&person) &&
-               xt_span_equal(key, xt_span_of(use->key, use->key_size)) &&
-               service->unix_ms < use->expires_ms;
+               xt_span_equal(device.public_key_der, xt_span_of(use->key, use->key_size)) &&
+               device.unlocked_by == use->unlocked_by && service->unix_ms < use->expires_ms;
     bool counts = first || (status == XT_OK && is_same(&known, use, partner));
     if ((first || status == XT_OK) && use->key_size > 0) {
         bool still = false;
@@ -260,8 +260,7 @@ static void send_consent(struct xt_deferred *deferred, const struct xt_live *liv
                                     .attributes = use->agreed,
                                     .proof = {.factors = XT_FACTOR_DEVICE_KEY}};
     memcpy(told.id, use->handle, sizeof(told.id));
-    xt_live_factor_digest(live, XT_FACTOR_DEVICE_KEY, xt_span_of(use->key, use->key_size),
-                          told.proof.digests[DEVICE_KEY]);
+    xt_live_proof_device(live, xt_span_of(use->key, use->key_size), use->unlocked_by, &told.proof);
     xt_event_from_account(&told, body, &event);
     xt_deferred_send(deferred, &event);
     xt_wipe(body, sizeof(body));
@@ -305,6 +304,19 @@ static bool fits(const struct xt_call *call, const struct xt_attributes_request 
            xt_consent_is_in_time(consent, (int64_t)(call->service->unix_ms / 1000));
 }
 
+/* A consent is one factor, and what unlocks it. */
+static unsigned level_of(enum xt_unlock unlocked_by)
+{
+    struct xt_assurance assurance;
+    xt_assurance_of(XT_FACTOR_DEVICE_KEY, unlocked_by, &assurance);
+    return assurance.level;
+}
+
+static unsigned least_level(const struct xt_call *call, const struct xt_attributes_request *request)
+{
+    return xt_partner_purpose(call->allowance->partner, request->purpose)->least_level;
+}
+
 /* The same is done whoever it is about. */
 static enum xt_status look(struct xt_call *call, const struct xt_attributes_request *request,
                            const struct xt_consent_text *consent, struct use *use,
@@ -320,8 +332,8 @@ static enum xt_status look(struct xt_call *call, const struct xt_attributes_requ
     if (status != XT_OK) {
         return status;
     }
-    struct xt_span key =
-        found ? xt_person_device_key(&person, consent->device_id) : xt_span_of(NULL, 0);
+    const struct xt_device device = xt_person_device(&person, consent->device_id);
+    struct xt_span key = device.public_key_der;
     status = check_signature(consent, key, &right);
     if (found) {
         use->subject = (struct xt_id){.kind = XT_ID_PERSONAL, .value = person.number};
@@ -329,12 +341,16 @@ static enum xt_status look(struct xt_call *call, const struct xt_attributes_requ
     if (right) {
         memcpy(use->key, key.data, key.size);
         use->key_size = key.size;
+        use->unlocked_by = device.unlocked_by;
     }
     if (status == XT_OK) {
         status = look_at_record(service, use, call->allowance->partner->name, standing);
     }
     if (!found || !right || !fits(call, request, consent)) {
         *standing = REFUSED;
+    }
+    if (*standing != REFUSED && level_of(use->unlocked_by) < least_level(call, request)) {
+        *standing = TOO_LOW;
     }
     return status;
 }
@@ -351,6 +367,9 @@ static void answer_request(struct xt_call *call, const struct xt_attributes_requ
         fail(call, status, answer);
     } else if (standing == REFUSED) {
         refuse(call, answer);
+    } else if (standing == TOO_LOW) {
+        xt_call_count_attempt(call, true);
+        xt_call_refuse(call, XT_PROBLEM_LEVEL_TOO_LOW, NULL, answer);
     } else if (standing == FIRST) {
         record(&use, call, answer);
     } else {
@@ -367,12 +386,11 @@ static enum xt_problem point_at(const char *pointer, enum xt_problem problem,
     return problem;
 }
 
-/* What the policy has against it: by the request alone, whoever it is about. A consent is one factor. */
+/* What the policy has against it: by the request alone, whoever it is about. */
 static enum xt_problem judge(const struct xt_partner *partner,
                              const struct xt_attributes_request *request,
                              struct xt_request_errors *errors)
 {
-    struct xt_assurance assurance;
     uint32_t denied = 0;
     enum xt_decision decision =
         xt_policy_attributes(partner, request->purpose, request->attributes, &denied);
@@ -380,8 +398,8 @@ static enum xt_problem judge(const struct xt_partner *partner,
         return point_at(decision == XT_DENY_PURPOSE ? "/purpose" : "/attributes",
                         xt_problem_of_decision(decision), errors);
     }
-    xt_assurance_of(XT_FACTOR_DEVICE_KEY, &assurance);
-    return xt_partner_purpose(partner, request->purpose)->least_level > assurance.level
+    return xt_partner_purpose(partner, request->purpose)->least_level >
+                   xt_assurance_most(XT_FACTOR_DEVICE_KEY)
                ? point_at("/purpose", XT_PROBLEM_LEVEL_TOO_LOW, errors)
                : XT_PROBLEM_NONE;
 }

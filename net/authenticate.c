@@ -5,6 +5,8 @@
  *
  * What the worker finds only counts where the writer lets it: failures in a row, locks, challenges used before are
  * decided there, in the order of attempts (store/live_account).
+ * What a level hangs on is partly his: the device's record says whether a biometric unlocks its key (core/assurance). The
+ * request alone decides about what no device makes enough; that his is not enough is only told to who has passed.
  * Whoever the id names (nobody, somebody dead, locked, throttled, without such a device) the same is done: a
  * lookup of both parts of a record, a MAC of each challenge, a signature checked with his key or a stand-in, a
  * hash compared with his or with nobody's, one attempt made durable. Which factors there are the partner chooses.
@@ -36,6 +38,7 @@ _Static_assert(XT_CHALLENGE_NONCE == XT_ACCOUNT_ID, "the writer takes them");
 struct attempt {
     struct xt_id subject; /* the person whom the id names, or of nobody the id */
     struct xt_account_proof proof;
+    unsigned least_level;    /* that the purpose asks for */
     bool passed;             /* so far */
     bool outdated;           /* his passcode's hash is to be made anew, if he passes */
     struct xt_rehash rehash; /* .. then */
@@ -49,7 +52,8 @@ _Static_assert(sizeof(struct attempt) <= XT_DEFERRED_MEMORY, "it fits");
 struct held {
     bool found;
     uint64_t number;
-    struct xt_span device, card, phc;
+    struct xt_device device;
+    struct xt_span card, phc;
     bool card_is_valid;
 };
 
@@ -76,7 +80,7 @@ static enum xt_status look_up(const struct xt_call *call, const struct xt_regist
     }
     held->found = true;
     held->number = person.number;
-    held->device = xt_person_device_key(&person, request->device_id);
+    held->device = xt_person_device(&person, request->device_id);
     held->card = person.card_public_key_der;
     held->card_is_valid =
         xt_card_answer(person.card_state,
@@ -109,20 +113,22 @@ static enum xt_status check_challenge(const struct xt_call *call,
     return XT_OK;
 }
 
+static struct xt_span or_nobody(struct xt_span key)
+{
+    return key.size > 0 ? key : xt_holder_nobody();
+}
+
 /* A signature over the challenge by this key. */
 static enum xt_status check_key(const struct xt_call *call,
                                 const struct xt_authenticate_request *request, unsigned bit,
                                 struct xt_span key, bool counts, struct attempt *attempt)
 {
-    struct xt_span used = key.size > 0 ? key : xt_holder_nobody();
     enum xt_status status = check_challenge(call, request, bit, attempt);
     if (status != XT_OK) {
         return status;
     }
-    status = xt_holder_verify(used, request->challenges[bit], request->signatures[bit]);
+    status = xt_holder_verify(or_nobody(key), request->challenges[bit], request->signatures[bit]);
     attempt->passed = attempt->passed && status == XT_OK && key.size > 0 && counts;
-    xt_live_factor_digest(call->service->live, (enum xt_factor)(1U << bit), used,
-                          attempt->proof.digests[bit]);
     /* XT_INVALID: a key of the register that is none. */
     return status == XT_DENIED || status == XT_INVALID ? XT_OK : status;
 }
@@ -131,18 +137,23 @@ static enum xt_status check_factors(const struct xt_call *call,
                                     const struct xt_authenticate_request *request,
                                     const struct held *held, struct attempt *attempt)
 {
+    const struct xt_live *live = call->service->live;
+    struct xt_account_proof *proof = &attempt->proof;
     enum xt_status status = XT_OK;
     attempt->passed = held->found;
-    attempt->proof.factors = request->factors;
+    proof->factors = request->factors;
     if ((request->factors & XT_FACTOR_DEVICE_KEY) != 0) {
-        status = check_key(call, request, DEVICE_KEY, held->device, true, attempt);
+        struct xt_span key = held->device.public_key_der;
+        status = check_key(call, request, DEVICE_KEY, key, true, attempt);
+        xt_live_proof_device(live, or_nobody(key), held->device.unlocked_by, proof);
     }
     if (status == XT_OK && (request->factors & XT_FACTOR_CARD_CHIP) != 0) {
         status = check_key(call, request, CARD_CHIP, held->card, held->card_is_valid, attempt);
+        xt_live_factor_digest(live, XT_FACTOR_CARD_CHIP, or_nobody(held->card),
+                              proof->digests[CARD_CHIP]);
     }
     if ((request->factors & XT_FACTOR_PASSCODE) != 0) {
-        xt_live_factor_digest(call->service->live, XT_FACTOR_PASSCODE, held->phc,
-                              attempt->proof.digests[PASSCODE]);
+        xt_live_factor_digest(live, XT_FACTOR_PASSCODE, held->phc, proof->digests[PASSCODE]);
     }
     return status;
 }
@@ -218,6 +229,13 @@ static void note(const struct xt_deferred *deferred, struct xt_call *call)
     xt_deferred_note(deferred, XT_ACCOUNT_ATTEMPT, call);
 }
 
+static bool is_enough(const struct attempt *attempt)
+{
+    struct xt_assurance assurance;
+    xt_assurance_of(attempt->proof.factors, attempt->proof.unlocked_by, &assurance);
+    return assurance.level >= attempt->least_level;
+}
+
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
 {
     const struct attempt *attempt = deferred->memory;
@@ -231,11 +249,14 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
         xt_call_refuse(call, XT_PROBLEM_AUTHENTICATION_FAILED, NULL, answer);
     } else if (call->allowance == NULL || !call->allowance->partner->active) {
         xt_call_refuse(call, XT_PROBLEM_PARTNER_INACTIVE, NULL, answer);
+    } else if (!is_enough(attempt)) {
+        xt_call_refuse(call, XT_PROBLEM_LEVEL_TOO_LOW, NULL, answer);
     } else if (!can_authenticate(service)) {
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
     } else {
         const struct xt_token_grant grant = {.number = attempt->subject.value,
                                              .factors = attempt->proof.factors,
+                                             .unlocked_by = attempt->proof.unlocked_by,
                                              .audience = xt_span_of_string(attempt->audience),
                                              .certificate = attempt->certificate};
         xt_token_answer(call, &grant, answer);
@@ -260,7 +281,6 @@ static enum xt_problem judge(const struct xt_partner *partner,
                              const struct xt_authenticate_request *request,
                              struct xt_request_errors *errors)
 {
-    struct xt_assurance assurance;
     if (request->purpose.size == 0) {
         if (!needs_purpose(partner)) {
             return XT_PROBLEM_NONE;
@@ -275,8 +295,8 @@ static enum xt_problem judge(const struct xt_partner *partner,
             (struct xt_request_error){.pointer = "/purpose", .code = "not_permitted"};
         return XT_PROBLEM_PURPOSE_NOT_PERMITTED;
     }
-    xt_assurance_of(request->factors, &assurance);
-    return assurance.level < purpose->least_level ? XT_PROBLEM_LEVEL_TOO_LOW : XT_PROBLEM_NONE;
+    return xt_assurance_most(request->factors) < purpose->least_level ? XT_PROBLEM_LEVEL_TOO_LOW
+                                                                      : XT_PROBLEM_NONE;
 }
 
 static void copy_text(char *text, size_t room, struct xt_span span)
@@ -296,6 +316,8 @@ static void begin_attempt(const struct xt_call *call, const struct xt_authentica
     memcpy(attempt->certificate, call->peer->certificate, sizeof(attempt->certificate));
     copy_text(attempt->audience, sizeof(attempt->audience), request->audience);
     if (request->purpose.size > 0) {
+        const struct xt_partner *partner = call->allowance->partner;
+        attempt->least_level = xt_partner_purpose(partner, request->purpose)->least_level;
         copy_text(attempt->purpose, sizeof(attempt->purpose), request->purpose);
     }
     if (request->passcode.size > 0) {

@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 
-#include "core/assurance.h"
 #include "core/jose.h"
 #include "net/deferred.h"
 #include "net/oauth.h"
@@ -138,7 +137,6 @@ static enum xt_problem read_question(const struct xt_partner *partner, const str
     static const char *const refused[] = {"login_hint_token", "id_token_hint", "request",
                                           "user_code"};
     struct xt_span hint, text;
-    struct xt_assurance assurance;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         if (xt_form_find(form, refused[i], &text)) {
             return XT_PROBLEM_INVALID_REQUEST;
@@ -159,9 +157,7 @@ static enum xt_problem read_question(const struct xt_partner *partner, const str
     if (asked->purpose == NULL) {
         return XT_PROBLEM_PURPOSE_NOT_PERMITTED;
     }
-    xt_assurance_of(XT_FACTOR_DEVICE_KEY, &assurance);
-    return assurance.level < asked->purpose->least_level ? XT_PROBLEM_LEVEL_TOO_LOW
-                                                         : XT_PROBLEM_NONE;
+    return asked->purpose->least_level > 1 ? XT_PROBLEM_LEVEL_TOO_LOW : XT_PROBLEM_NONE;
 }
 
 static void note_question(const struct xt_deferred *deferred, struct xt_call *call)

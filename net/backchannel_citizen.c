@@ -162,8 +162,8 @@ static enum xt_status check_device(const struct xt_call *call, const struct xt_r
                                              .audience = xt_written(&writer),
                                              .partner = call->entry.partner};
     struct xt_challenge_use use;
-    enum xt_status status = xt_challenge_check(service->keyring, &scope, service->unix_ms,
-                                               request->challenge, &use);
+    enum xt_status status =
+        xt_challenge_check(service->keyring, &scope, service->unix_ms, request->challenge, &use);
     if (status != XT_OK) {
         return status;
     }
@@ -173,18 +173,14 @@ static enum xt_status check_device(const struct xt_call *call, const struct xt_r
     if (status != XT_OK) {
         return status == XT_NOT_FOUND ? XT_DENIED : status;
     }
-    for (unsigned i = 0; i < person.device_count; i++) {
-        struct xt_span key = person.devices[i].public_key_der;
-        if (xt_span_equal(person.devices[i].device_id, request->device_id)) {
-            xt_live_factor_digest(service->live, XT_FACTOR_DEVICE_KEY, key, proof->digests[1]);
-            status = xt_holder_verify(key, request->challenge, request->signature);
-            return status == XT_INVALID ? XT_DENIED : status;
-        }
+    const struct xt_device device = xt_person_device(&person, request->device_id);
+    if (device.public_key_der.size == 0) {
+        return XT_DENIED;
     }
-    return XT_DENIED;
+    xt_live_proof_device(service->live, device.public_key_der, device.unlocked_by, proof);
+    status = xt_holder_verify(device.public_key_der, request->challenge, request->signature);
+    return status == XT_INVALID ? XT_DENIED : status;
 }
-
-_Static_assert(XT_FACTOR_DEVICE_KEY == 1 << 1, "the digest's place above");
 
 static void send_decision(struct xt_call *call, const struct xt_decision_request *request,
                           struct xt_id subject, const struct xt_account_proof *proof,
@@ -201,7 +197,7 @@ static void send_decision(struct xt_call *call, const struct xt_decision_request
     struct deciding *deciding = deferred->memory;
     deciding->subject = subject;
     deciding->approve = request->approve;
-    xt_assurance_of(proof->factors, &assurance);
+    xt_assurance_of(proof->factors, proof->unlocked_by, &assurance);
     struct xt_account_event told = {.type = XT_ACCOUNT_BACKCHANNEL_DECIDED,
                                     .actor = xt_span_of_string(deferred->partner),
                                     .approved = request->approve,

@@ -47,6 +47,7 @@ static void write_grant(struct xt_call *call, const struct taking *taking, struc
     struct xt_token token;
     struct xt_token_grant grant = {.number = taking->request.subject.value,
                                    .factors = taking->request.factors,
+                                   .unlocked_by = taking->request.unlocked_by,
                                    .partner = call->entry.partner,
                                    .audience = call->entry.partner};
     memcpy(grant.certificate, taking->certificate, sizeof(grant.certificate));

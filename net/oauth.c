@@ -78,7 +78,7 @@ void xt_oauth_grant(const struct xt_service *service, const struct xt_token_gran
                     struct xt_token *token)
 {
     struct xt_assurance assurance;
-    xt_assurance_of(grant->factors, &assurance);
+    xt_assurance_of(grant->factors, grant->unlocked_by, &assurance);
     *token = (struct xt_token){.issuer = xt_span_of_string(service->issuer),
                                .audience = grant->audience,
                                .client = grant->partner,

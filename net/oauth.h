@@ -30,6 +30,7 @@ bool xt_oauth_can_give(const struct xt_service *service);
 struct xt_token_grant {
     uint64_t number;
     unsigned factors;
+    enum xt_unlock unlocked_by; /* the device whose key it was */
     struct xt_span partner, audience;
     uint8_t certificate[XT_SHA256];
 };

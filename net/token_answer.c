@@ -18,7 +18,7 @@ static void fill(const struct xt_call *call, const struct xt_token_grant *grant,
 {
     const struct xt_service *service = call->service;
     struct xt_assurance assurance;
-    xt_assurance_of(grant->factors, &assurance);
+    xt_assurance_of(grant->factors, grant->unlocked_by, &assurance);
     *token = (struct xt_token){.issuer = xt_span_of_string(service->issuer),
                                .audience = grant->audience,
                                .client = call->entry.partner,

@@ -7,7 +7,8 @@
 /* Whose it is, by what he is known to be here, and to whom it is given: call->entry.partner. */
 struct xt_token_grant {
     uint64_t number;
-    unsigned factors; /* set of enum xt_factor, not empty */
+    unsigned factors;           /* set of enum xt_factor, not empty */
+    enum xt_unlock unlocked_by; /* the device whose key it was */
     struct xt_span audience;
     const uint8_t *certificate; /* XT_SHA256 bytes: of the partner's, that it is bound to */
 };

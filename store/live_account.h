@@ -70,10 +70,13 @@ void xt_live_token_handle(const struct xt_live *live, uint64_t number, uint8_t j
 XT_MUST_USE enum xt_status xt_live_token_number(const struct xt_live *live,
                                                 const uint8_t jti[XT_ACCOUNT_ID], uint64_t *number);
 
-/* What a proof names what was checked by: of a passcode the PHC text as the record has it, of a device its
- * key (DER), of a card its key (DER). */
+/* What a proof names what was checked by: of a passcode the PHC text as the record has it, of a card its key (DER). */
 void xt_live_factor_digest(const struct xt_live *live, enum xt_factor factor, struct xt_span what,
                            uint8_t digest[XT_ACCOUNT_DIGEST]);
+/* .. and of a device its key (DER) and what unlocks it: what was found of one that a biometric unlocks does not count
+ * when it is registered as another meanwhile. Fills the digest of its place and unlocked_by. */
+void xt_live_proof_device(const struct xt_live *live, struct xt_span key,
+                          enum xt_unlock unlocked_by, struct xt_account_proof *proof);
 
 /* Whether this person may use his account now: alive, with an account, and no lock. */
 bool xt_live_account_is_open(const struct xt_person *person);
@@ -145,6 +148,7 @@ struct xt_backchannel {
     struct xt_id subject;
     uint64_t asked_ms, expires_ms, decided_ms; /* decided: 0 while it is pending */
     unsigned acr, factors;                     /* of the approval */
+    enum xt_unlock unlocked_by;                /* .. the device whose key was among them */
     char partner[XT_PARTNER_NAME_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];
     char scope[XT_ACCOUNT_SCOPE_MAX + 1], binding[XT_ACCOUNT_BINDING_MAX + 1];
 };

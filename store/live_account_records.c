@@ -5,6 +5,8 @@
 #include "core/little_endian.h"
 #include "store/live_account_internal.h"
 
+#define DEVICE 1 /* the number of its bit in enum xt_factor */
+
 void xt_live_subject_key(struct xt_id subject, uint8_t key[XT_SUBJECT_KEY])
 {
     struct xt_writer writer = xt_writer_over(key, XT_SUBJECT_KEY);
@@ -18,6 +20,21 @@ void xt_live_factor_digest(const struct xt_live *live, enum xt_factor factor, st
     unsigned bit = factor == XT_FACTOR_PASSCODE ? 0 : factor == XT_FACTOR_DEVICE_KEY ? 1 : 2;
     _Static_assert(XT_ACCOUNT_DIGEST == XT_LIVE_HASH, "it is a keyed hash");
     xt_live_hash(live->sealer, (uint8_t)(XT_LIVE_FACTOR + bit), what, digest);
+}
+
+static void device_digest(const struct xt_live *live, struct xt_span key,
+                          enum xt_unlock unlocked_by, uint8_t digest[XT_ACCOUNT_DIGEST])
+{
+    unsigned kind =
+        unlocked_by == XT_UNLOCK_NONE ? XT_LIVE_FACTOR + DEVICE : XT_LIVE_DEVICE + unlocked_by;
+    xt_live_hash(live->sealer, (uint8_t)kind, key, digest);
+}
+
+void xt_live_proof_device(const struct xt_live *live, struct xt_span key,
+                          enum xt_unlock unlocked_by, struct xt_account_proof *proof)
+{
+    device_digest(live, key, unlocked_by, proof->digests[DEVICE]);
+    proof->unlocked_by = unlocked_by;
 }
 
 /* ---- throttles --------------------------------------------------------------------------------- */
@@ -180,13 +197,17 @@ bool xt_live_account_is_open(const struct xt_person *person)
 }
 
 /* Of what he does not hold a digest is made all the same, of as many bytes as most keys have. */
+static struct xt_span or_nothing(struct xt_span held)
+{
+    static const uint8_t nothing[91];
+    return held.size > 0 ? held : xt_span_of(nothing, sizeof(nothing));
+}
+
 static bool is_it(const struct xt_live *live, const struct xt_account_proof *proof, unsigned bit,
                   struct xt_span held)
 {
-    static const uint8_t nothing[91];
     uint8_t digest[XT_ACCOUNT_DIGEST];
-    xt_live_factor_digest(live, (enum xt_factor)(1U << bit),
-                          held.size > 0 ? held : xt_span_of(nothing, sizeof(nothing)), digest);
+    xt_live_factor_digest(live, (enum xt_factor)(1U << bit), or_nothing(held), digest);
     return xt_secret_equal(digest, proof->digests[bit], sizeof(digest)) && held.size > 0;
 }
 
@@ -201,9 +222,13 @@ static bool is_one_of_his(const struct xt_live *live, const struct xt_account_pr
         person->device_count > DEVICES_COMPARED ? person->device_count : DEVICES_COMPARED;
     bool is = false;
     for (unsigned i = 0; i < count; i++) {
-        struct xt_span key =
-            i < person->device_count ? person->devices[i].public_key_der : xt_span_of(NULL, 0);
-        is = is_it(live, proof, 1, key) || is;
+        const struct xt_device none = {.unlocked_by = XT_UNLOCK_NONE};
+        const struct xt_device *device = i < person->device_count ? &person->devices[i] : &none;
+        uint8_t digest[XT_ACCOUNT_DIGEST];
+        device_digest(live, or_nothing(device->public_key_der), device->unlocked_by, digest);
+        bool equal = xt_secret_equal(digest, proof->digests[DEVICE], sizeof(digest));
+        bool told = device->public_key_der.size > 0 && device->unlocked_by == proof->unlocked_by;
+        is = (equal && told) || is;
     }
     return is;
 }

@@ -3,7 +3,8 @@
  *   asked --> pending --decided--> approved --taken--> taken
  *                \---------------> denied
  *
- *   id 16 | state 1 | kind 1 | subject 5 | asked 8 | expires 8 | decided 8, or 0 | acr 1 | factors 1
+ *   id 16 | state 1 | kind 1 | subject 5 | asked 8 | expires 8 | decided 8, or 0 | acr 1
+ *   | factors, and from bit 5 what unlocks the device 1
  *   | partner size 1 | partner | purpose size 1 | purpose | scope size 2 | scope | binding message
  *
  * Of somebody who is not there it is the same, but for that nobody can decide it.
@@ -13,6 +14,7 @@
 #include "core/little_endian.h"
 #include "store/live_account_internal.h"
 
+#define FACTORS_UNLOCK 5
 #define FIELDS_MAX 1024 /* more than any request takes */
 
 static bool take_text(struct xt_span text, char *into, size_t most)
@@ -40,11 +42,14 @@ enum xt_status xt_live_backchannel_open(struct xt_span fields, struct xt_backcha
     request->expires_ms = xt_take(&taker, 8);
     request->decided_ms = xt_take(&taker, 8);
     request->acr = (unsigned)xt_take(&taker, 1);
-    request->factors = (unsigned)xt_take(&taker, 1);
+    unsigned factors = (unsigned)xt_take(&taker, 1);
+    request->factors = factors & ((1U << FACTORS_UNLOCK) - 1);
+    request->unlocked_by = (enum xt_unlock)(factors >> FACTORS_UNLOCK);
     struct xt_span partner = xt_take_bytes(&taker, (size_t)xt_take(&taker, 1));
     struct xt_span purpose = xt_take_bytes(&taker, (size_t)xt_take(&taker, 1));
     struct xt_span scope = xt_take_bytes(&taker, (size_t)xt_take(&taker, 2));
-    return !taker.bad && state <= XT_BACKCHANNEL_TAKEN && kind <= XT_ID_CMND &&
+    return !taker.bad && state <= XT_BACKCHANNEL_TAKEN &&
+                   factors >> FACTORS_UNLOCK < XT_UNLOCK_COUNT && kind <= XT_ID_CMND &&
                    take_text(partner, request->partner, XT_PARTNER_NAME_MAX) &&
                    take_text(purpose, request->purpose, XT_PURPOSE_NAME_MAX) &&
                    take_text(scope, request->scope, XT_ACCOUNT_SCOPE_MAX) &&
@@ -70,7 +75,7 @@ static struct xt_span write_request(const struct xt_backchannel *request, struct
     xt_put(writer, request->expires_ms, 8);
     xt_put(writer, request->decided_ms, 8);
     xt_put(writer, request->acr, 1);
-    xt_put(writer, request->factors, 1);
+    xt_put(writer, request->factors | (unsigned)request->unlocked_by << FACTORS_UNLOCK, 1);
     write_sized(writer, request->partner, 1);
     write_sized(writer, request->purpose, 1);
     write_sized(writer, request->scope, 2);
@@ -221,6 +226,7 @@ static int decide(struct xt_live *live, const struct xt_account_event *told,
     request->decided_ms = live->time_ms;
     request->acr = told->acr;
     request->factors = told->proof.factors;
+    request->unlocked_by = told->proof.unlocked_by;
     int code = put_again(live, request);
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
 }

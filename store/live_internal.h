@@ -38,6 +38,7 @@ enum xt_live_kind {
     XT_LIVE_EVENT_CONTENT = 65,
     XT_LIVE_IDENTITY = 66, /* which store this is */
     XT_LIVE_FACTOR = 67,   /* hashes only: + the bit of a factor; up to 69 */
+    XT_LIVE_DEVICE = 70,   /* hashes only: + enum xt_unlock of a device that has one; up to 74 */
 };
 
 #define XT_LIVE_WINDOW_LEAST (4 * XT_LIVE_GROUP_MAX)

@@ -138,6 +138,66 @@ static void a_change_of_somebody_who_was_there_needs_no_proof(void **state)
     }
 }
 
+static void what_unlocks_a_device_comes_back(void **state)
+{
+    (void)state;
+    for (unsigned code = 0; code < 8; code++) {
+        uint8_t body[XT_ACCOUNT_BODY_MAX];
+        struct xt_account_event read, event = sample(XT_ACCOUNT_DEVICE_ADDED);
+        event.unlocked_by = (enum xt_unlock)code;
+        assert_int_equal(is_taken(&event), code < XT_UNLOCK_COUNT);
+        if (code < XT_UNLOCK_COUNT) {
+            assert_int_equal(xt_account_event_decode(event.type, encode(&event, body), &read),
+                             XT_OK);
+            assert_int_equal(read.unlocked_by, code);
+            assert_true(xt_span_equal(read.device_id, event.device_id));
+        }
+    }
+}
+
+static void proof_tells_what_unlocks_the_device_that_was_shown(void **state)
+{
+    (void)state;
+    for (unsigned factors = 1; factors < 1U << XT_FACTOR_COUNT; factors++) {
+        for (unsigned code = 0; code < 8; code++) {
+            uint8_t body[XT_ACCOUNT_BODY_MAX];
+            struct xt_account_event read, event = sample(XT_ACCOUNT_ATTEMPT);
+            event.proof = proof_of(factors, challenges_of(factors));
+            event.proof.unlocked_by = (enum xt_unlock)code;
+            bool sound =
+                code == 0 || (code < XT_UNLOCK_COUNT && (factors & XT_FACTOR_DEVICE_KEY) != 0);
+            struct xt_span bytes = encode(&event, body);
+            assert_int_equal(xt_account_event_decode(event.type, bytes, &read),
+                             sound ? XT_OK : XT_INVALID);
+            assert_true(!sound || (read.proof.unlocked_by == event.proof.unlocked_by &&
+                                   read.proof.factors == factors));
+        }
+    }
+}
+
+/* actor 5, each with its size | number 5 | no proof | id size 2 | id | key: as it was before. */
+static void a_device_without_it_is_written_as_ever(void **state)
+{
+    (void)state;
+    static const uint8_t before[] = {0, 7, 0, 'p', 'h', 'o', 'n', 'e', '-', '1', 'a', ' '};
+    uint8_t body[XT_ACCOUNT_BODY_MAX];
+    struct xt_account_event event = sample(XT_ACCOUNT_DEVICE_ADDED);
+    event.proof = (struct xt_account_proof){.factors = 0};
+    struct xt_span bytes = encode(&event, body);
+    assert_memory_equal(bytes.data + 1 + strlen("vneid") + 5, before, sizeof(before));
+}
+
+static void applying_keeps_what_unlocks_the_device(void **state)
+{
+    (void)state;
+    static struct xt_person person;
+    struct xt_account_event event = sample(XT_ACCOUNT_DEVICE_ADDED);
+    event.unlocked_by = XT_UNLOCK_IRIS;
+    person = (struct xt_person){.account_level = 2};
+    assert_int_equal(xt_account_event_apply(&event, XT_SUBJECT_PERSON, &person), XT_CONFLICT_NONE);
+    assert_int_equal(person.devices[0].unlocked_by, XT_UNLOCK_IRIS);
+}
+
 static void an_event_of_the_longest_texts_fits(void **state)
 {
     (void)state;
@@ -149,6 +209,7 @@ static void an_event_of_the_longest_texts_fits(void **state)
     struct xt_account_event event = sample(XT_ACCOUNT_DEVICE_ADDED);
     event.actor = text(name);
     event.device_id = text(longest);
+    event.unlocked_by = XT_UNLOCK_IRIS;
     event.key = xt_span_of(key, sizeof(key));
     assert_true(is_taken(&event));
     event = sample(XT_ACCOUNT_BACKCHANNEL_ASKED);
@@ -410,6 +471,10 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(events_of_every_type_come_back_from_their_bytes),
         cmocka_unit_test(a_change_of_somebody_who_was_there_needs_no_proof),
+        cmocka_unit_test(what_unlocks_a_device_comes_back),
+        cmocka_unit_test(proof_tells_what_unlocks_the_device_that_was_shown),
+        cmocka_unit_test(a_device_without_it_is_written_as_ever),
+        cmocka_unit_test(applying_keeps_what_unlocks_the_device),
         cmocka_unit_test(an_event_of_the_longest_texts_fits),
         cmocka_unit_test(damaged_bytes_are_another_event_or_none),
         cmocka_unit_test(what_no_sender_may_say_is_no_event),

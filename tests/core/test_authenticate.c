@@ -161,27 +161,41 @@ static void body_that_is_too_large_is_not_read(void **state)
 
 /* ---- assurance ---------------------------------------------------------------------------------- */
 
-static void level_follows_from_the_number_of_factors(void **state)
+static void level_follows_from_the_factors_and_what_unlocks_the_device(void **state)
 {
     (void)state;
+    enum { PWD = XT_FACTOR_PASSCODE, POP = XT_FACTOR_DEVICE_KEY, SC = XT_FACTOR_CARD_CHIP };
     static const struct {
-        unsigned factors, level;
+        unsigned factors;
+        enum xt_unlock unlocked_by;
+        unsigned level;
         const char *methods;
     } cases[] = {
-        {0, 0, ""},
-        {XT_FACTOR_PASSCODE, 1, "pwd "},
-        {XT_FACTOR_DEVICE_KEY, 1, "pop "},
-        {XT_FACTOR_CARD_CHIP, 1, "sc "},
-        {XT_FACTOR_DEVICE_KEY | XT_FACTOR_PASSCODE, 2, "pop pwd mfa "},
-        {XT_FACTOR_CARD_CHIP | XT_FACTOR_PASSCODE, 2, "sc pwd mfa "},
-        {XT_FACTOR_CARD_CHIP | XT_FACTOR_DEVICE_KEY, 2, "pop sc "}, /* both are possessed */
-        {XT_FACTOR_CARD_CHIP | XT_FACTOR_DEVICE_KEY | XT_FACTOR_PASSCODE, 2, "pop sc pwd mfa "},
+        {0, XT_UNLOCK_NONE, 0, ""},
+        {PWD, XT_UNLOCK_NONE, 1, "pwd "},
+        {POP, XT_UNLOCK_NONE, 1, "pop "},
+        {SC, XT_UNLOCK_NONE, 1, "sc "},
+        {POP | PWD, XT_UNLOCK_NONE, 2, "pop pwd mfa "},
+        {SC | PWD, XT_UNLOCK_NONE, 2, "sc pwd mfa "},
+        {SC | POP, XT_UNLOCK_NONE, 2, "pop sc "}, /* both are possessed */
+        {SC | POP | PWD, XT_UNLOCK_NONE, 2, "pop sc pwd mfa "},
+        {POP, XT_UNLOCK_FINGERPRINT, 3, "pop fpt mfa "},
+        {POP, XT_UNLOCK_FACE, 3, "pop face mfa "},
+        {POP, XT_UNLOCK_IRIS, 3, "pop iris mfa "},
+        {POP, XT_UNLOCK_BIOMETRIC, 3, "pop mfa "}, /* RFC 8176 has no word for it */
+        {SC | POP, XT_UNLOCK_FACE, 3, "pop face sc mfa "},
+        {POP | PWD, XT_UNLOCK_IRIS, 4, "pop iris pwd mfa "},
+        {POP | PWD, XT_UNLOCK_BIOMETRIC, 4, "pop pwd mfa "},
+        {SC | POP | PWD, XT_UNLOCK_FINGERPRINT, 4, "pop fpt sc pwd mfa "},
+        /* What unlocks a device that was not shown makes nothing more. */
+        {PWD, XT_UNLOCK_FACE, 1, "pwd "},
+        {SC | PWD, XT_UNLOCK_FACE, 2, "sc pwd mfa "},
     };
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         struct xt_assurance assurance;
         char text[64];
         struct xt_writer writer = xt_writer_over((uint8_t *)text, sizeof(text) - 1);
-        xt_assurance_of(cases[i].factors, &assurance);
+        xt_assurance_of(cases[i].factors, cases[i].unlocked_by, &assurance);
         for (unsigned at = 0; at < assurance.method_count; at++) {
             xt_write_span(&writer, assurance.methods[at]);
             xt_write_byte(&writer, ' ');
@@ -199,7 +213,7 @@ int main(void)
         cmocka_unit_test(each_mistake_is_pointed_at),
         cmocka_unit_test(challenge_is_asked_for_a_key_only),
         cmocka_unit_test(body_that_is_too_large_is_not_read),
-        cmocka_unit_test(level_follows_from_the_number_of_factors),
+        cmocka_unit_test(level_follows_from_the_factors_and_what_unlocks_the_device),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

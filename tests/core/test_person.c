@@ -117,6 +117,32 @@ static void absent_members_have_their_defaults(void **state)
     assert_false(p.card_has_expiry); /* by the rule: issued after 60 */
 }
 
+static void a_device_tells_what_unlocks_it(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *member;
+        enum xt_unlock unlocked_by;
+    } cases[] = {
+        {"", XT_UNLOCK_NONE},
+        {",\"unlocked_by\":\"biometric\"", XT_UNLOCK_BIOMETRIC},
+        {",\"unlocked_by\":\"fingerprint\"", XT_UNLOCK_FINGERPRINT},
+        {",\"unlocked_by\":\"face\"", XT_UNLOCK_FACE},
+        {",\"unlocked_by\":\"iris\"", XT_UNLOCK_IRIS},
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        char line[512];
+        struct xt_person p;
+        struct xt_reject reject;
+        (void)snprintf(line, sizeof line,
+                       "{" MINIMAL ",\"account\":{\"level\":2,\"devices\":[{\"device_id\":\"a\","
+                       "\"public_key\":\"" KEY "\"%s}]}}",
+                       cases[i].member);
+        assert_int_equal(parse(line, &p, &reject), XT_OK);
+        assert_int_equal(p.devices[0].unlocked_by, cases[i].unlocked_by);
+    }
+}
+
 static void a_card_without_an_expiry_expires_by_the_rule(void **state)
 {
     (void)state;
@@ -266,6 +292,15 @@ static const struct {
     {WITH("\"card\":{\"public_key\":\"AB\"}"), "bad_key", "/card/public_key"}, /* bits left over */
     {WITH("\"account\":{\"devices\":[{\"device_id\":\"a\",\"public_key\":\"!\"}]}"), "bad_key",
      "/account/devices/0/public_key"},
+    {WITH("\"account\":{\"devices\":[{\"device_id\":\"a\",\"public_key\":\"" KEY
+          "\",\"unlocked_by\":\"finger\"}]}"),
+     "bad_value", "/account/devices/0/unlocked_by"},
+    {WITH("\"account\":{\"devices\":[{\"device_id\":\"a\",\"public_key\":\"" KEY
+          "\",\"unlocked_by\":\"none\"}]}"),
+     "bad_value", "/account/devices/0/unlocked_by"},
+    {WITH("\"account\":{\"devices\":[{\"device_id\":\"a\",\"public_key\":\"" KEY
+          "\",\"unlocked_by\":null}]}"),
+     "wrong_type", "/account/devices/0/unlocked_by"},
     {WITH("\"account\":{\"devices\":[{\"device_id\":\"a\"}]}"), "missing_member",
      "/account/devices/0/public_key"},
     {WITH("\"account\":{\"devices\":[{\"public_key\":\"" KEY "\"}]}"), "missing_member",
@@ -567,6 +602,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_member_of_the_contract_is_read),
         cmocka_unit_test(absent_members_have_their_defaults),
+        cmocka_unit_test(a_device_tells_what_unlocks_it),
         cmocka_unit_test(a_card_without_an_expiry_expires_by_the_rule),
         cmocka_unit_test(a_number_that_implies_another_sex_is_no_reject),
         cmocka_unit_test(every_reject_has_its_code_and_pointer),

@@ -312,6 +312,53 @@ static void the_largest_person_fits(void **state)
     assert_int_equal(hot.name.length, XT_NAME_MAX);
 }
 
+static void what_unlocks_a_device_comes_back(void **state)
+{
+    (void)state;
+    static uint8_t record[XT_COLD_MAX];
+    static uint8_t key[91];
+    struct xt_person p;
+    struct xt_person read;
+    read_person(PEOPLE[0], &p);
+    p.device_count = XT_UNLOCK_COUNT;
+    for (unsigned i = 0; i < XT_UNLOCK_COUNT; i++) {
+        static const char *const ids[XT_UNLOCK_COUNT] = {"one", "two", "three", "four", "five"};
+        p.devices[i] = (struct xt_device){.device_id = xt_span_of_string(ids[i]),
+                                          .public_key_der = xt_span_of(key, sizeof(key)),
+                                          .unlocked_by = (enum xt_unlock)i};
+    }
+    assert_int_equal(xt_cold_decode(encode_cold(&p, record), &read), XT_OK);
+    assert_int_equal(read.device_count, XT_UNLOCK_COUNT);
+    for (unsigned i = 0; i < XT_UNLOCK_COUNT; i++) {
+        assert_int_equal(read.devices[i].unlocked_by, i);
+        assert_int_equal(xt_person_device(&read, p.devices[i].device_id).unlocked_by, i);
+        assert_same_span(read.devices[i].device_id, p.devices[i].device_id);
+    }
+    assert_int_equal(xt_person_device(&read, xt_span_of_string("six")).public_key_der.size, 0);
+}
+
+/* tag 13 | size | id size 2 | id | key at the end: as it was before anything could be said about it. */
+static void a_device_without_it_is_written_as_ever(void **state)
+{
+    (void)state;
+    static uint8_t record[XT_COLD_MAX];
+    struct xt_person p;
+    struct xt_person read;
+    static const uint8_t before[] = {13, 8, 3, 0, 'o', 'n', 'e', 'k', 'e', 'y'};
+    read_person(PEOPLE[0], &p);
+    p.device_count = 1;
+    p.devices[0] = (struct xt_device){.device_id = xt_span_of_string("one"),
+                                      .public_key_der = xt_span_of_string("key")};
+    struct xt_span span = encode_cold(&p, record);
+    assert_memory_equal(span.data + span.size - sizeof(before), before, sizeof(before));
+    assert_int_equal(xt_cold_decode(span, &read), XT_OK);
+    assert_int_equal(read.devices[0].unlocked_by, XT_UNLOCK_NONE);
+    for (unsigned code = 0; code < 8; code++) {
+        record[span.size - sizeof(before) + 3] = (uint8_t)(code << 5);
+        assert_int_equal(xt_cold_decode(span, &read), code < XT_UNLOCK_COUNT ? XT_OK : XT_CORRUPT);
+    }
+}
+
 static void an_encoder_says_when_there_is_no_room(void **state)
 {
     (void)state;
@@ -643,6 +690,8 @@ int main(void)
         cmocka_unit_test(both_parts_together_encode_to_the_same_records_again),
         cmocka_unit_test(a_typical_person_takes_forty_bytes),
         cmocka_unit_test(the_largest_person_fits),
+        cmocka_unit_test(what_unlocks_a_device_comes_back),
+        cmocka_unit_test(a_device_without_it_is_written_as_ever),
         cmocka_unit_test(an_encoder_says_when_there_is_no_room),
         cmocka_unit_test(unknown_versions_are_unsupported),
         cmocka_unit_test(every_cut_record_is_corrupt),

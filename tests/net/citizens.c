@@ -88,6 +88,14 @@ static void write_much(FILE *file)
     assert_true(fputs("]", file) >= 0);
 }
 
+static const char *unlocked_by(unsigned n)
+{
+    static const char *const members[] = {",\"unlocked_by\":\"fingerprint\"",
+                                          ",\"unlocked_by\":\"face\"", ",\"unlocked_by\":\"iris\"",
+                                          ",\"unlocked_by\":\"biometric\""};
+    return n >= CITIZEN_UNLOCKED && n < CITIZEN_UNLOCKED + 4 ? members[n - CITIZEN_UNLOCKED] : "";
+}
+
 static void write_citizen(FILE *file, unsigned n)
 {
     char device[160], card[160];
@@ -108,8 +116,9 @@ static void write_citizen(FILE *file, unsigned n)
     if (kind != CITIZEN_WITHOUT_ACCOUNT) {
         assert_true(fprintf(file,
                             ",\"account\":{\"level\":2,\"locks\":[%s],\"devices\":[{\"device_id\":"
-                            "\"%s\",\"public_key\":\"%s\"}]%s}",
+                            "\"%s\",\"public_key\":\"%s\"%s}]%s}",
                             kind == CITIZEN_LOCKED ? "\"holder\"" : "", citizen_device(n), device,
+                            unlocked_by(n),
                             kind == CITIZEN_WITHOUT_PASSCODE ? ""
                                                              : ",\"passcode_hash\":\"" PASSCODE_HASH
                                                                "\"") > 0);

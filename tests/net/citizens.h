@@ -19,6 +19,9 @@ enum citizen_kind {
 /* One of the others, of whom as much is held as may be. */
 #define CITIZEN_WITH_MUCH 480
 
+/* Of these four a biometric unlocks the device: fingerprint, face, iris, and one that is not told. */
+#define CITIZEN_UNLOCKED 400
+
 /* One of them has a CMND as well. */
 #define CITIZEN_WITH_OLD_NUMBER 49
 #define CITIZEN_OLD_NUMBER "098765432"

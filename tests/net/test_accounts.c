@@ -152,6 +152,56 @@ static void a_device_is_added_by_another(void **state)
     assert_int_equal(status_with_device(2, 36, "tablet"), 200);
 }
 
+/* With a device that has another citizen's key. */
+static void reaches(unsigned n, unsigned key, const char *device_id, const char *acr)
+{
+    char challenge[61], factor[512];
+    struct test_response response;
+    ask_challenge(portal, citizen_id(n), "device_key", "portal", challenge);
+    write_device(factor, sizeof(factor), key, device_id, challenge);
+    (void)authenticate(portal, citizen_id(n), "portal", "portal.login", factor, &response);
+    if (response.status != 200 || strstr(response.body, acr) == NULL) {
+        fail_msg("%d %s, not %s", response.status, response.body, acr);
+    }
+    test_response_release(&response);
+}
+
+static const char *also(const char *member, const char *shown)
+{
+    static char both[1536];
+    snprintf(both, sizeof(both), "%s%s", member, shown);
+    return both;
+}
+
+#define BY_FACE ",\"unlocked_by\":\"face\""
+
+static void a_device_that_a_biometric_unlocks_is_added_in_person_or_by_such_a_one(void **state)
+{
+    (void)state;
+    char both[1536];
+    must("devices/add", 18, new_device(41, "new", also(BY_FACE, IN_PERSON)), "\"devices\":2,");
+    reaches(18, 41, "new", "\"acr\":\"3\",\"amr\":[\"pop\",\"face\",\"mfa\"]");
+    reaches(18, 18, citizen_device(18), "\"acr\":\"1\",\"amr\":[\"pop\"]");
+    /* One factor, or two plain ones, each of which one other gives. */
+    must_not("devices/add", 19, new_device(42, "new", also(BY_FACE, own_device(19, "accounts"))),
+             403, "level_too_low");
+    must_not("devices/add", 19,
+             new_device(42, "new", BY_FACE ",\"factors\":[" PASSCODE("password") "]"), 403,
+             "level_too_low");
+    const char *shown = own_device(19, "accounts");
+    snprintf(both, sizeof(both), BY_FACE "%.*s," PASSCODE("password") "]", (int)strlen(shown) - 1,
+             shown);
+    must_not("devices/add", 19, new_device(42, "new", both), 403, "level_too_low");
+    /* They are good for a plain one. */
+    must("devices/add", 19, new_device(42, "new", own_device(19, "accounts")), "\"devices\":2,");
+    reaches(19, 42, "new", "\"acr\":\"1\"");
+    /* Such a device vouches for another. */
+    must("devices/add", CITIZEN_UNLOCKED,
+         new_device(43, "new", also(BY_FACE, own_device(CITIZEN_UNLOCKED, "accounts"))),
+         "\"devices\":2,");
+    reaches(CITIZEN_UNLOCKED, 43, "new", "\"acr\":\"3\",\"amr\":[\"pop\",\"face\",\"mfa\"]");
+}
+
 static void what_is_shown_must_be_his_and_for_this(void **state)
 {
     (void)state;
@@ -273,6 +323,10 @@ static void requests_are_strict(void **state)
          "{\"pointer\":\"/public_key\",\"code\":\"bad_key\"}"},
         {"devices/add", ",\"device_id\":\"a\",\"public_key\":\"*\"" IN_PERSON,
          "{\"pointer\":\"/public_key\",\"code\":\"bad_key\"}"},
+        {"devices/add", ",\"device_id\":\"a\",\"unlocked_by\":\"voice\"" IN_PERSON,
+         "{\"pointer\":\"/unlocked_by\",\"code\":\"bad_value\"}"},
+        {"passcode", ",\"passcode\":\"123456\",\"unlocked_by\":\"face\"" IN_PERSON,
+         "\"code\":\"unknown_member\"}"},
         {"devices/remove", ",\"device_id\":\"\"",
          "{\"pointer\":\"/device_id\",\"code\":\"empty\"}"},
     };
@@ -345,6 +399,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(an_account_is_opened_and_used),
         cmocka_unit_test(a_device_is_added_by_another),
+        cmocka_unit_test(a_device_that_a_biometric_unlocks_is_added_in_person_or_by_such_a_one),
         cmocka_unit_test(what_is_shown_must_be_his_and_for_this),
         cmocka_unit_test(failures_here_count_with_those_elsewhere),
         cmocka_unit_test(a_passcode_is_changed_by_the_old_one),

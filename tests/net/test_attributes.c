@@ -25,6 +25,7 @@ static bool add_partner(const char *name, const char *rights)
                "--attributes", "full_name,date_of_birth,sex,ethnicity", "--purpose", "much",
                "--attributes", "full_name,home_town,place_of_birth,father_name,mother_name,vehicle",
                "--purpose", "two.factors", "--attributes", "full_name", "--least-level", "2",
+               "--purpose", "all.factors", "--attributes", "full_name", "--least-level", "4",
                "--purpose", "claims.only", "--claims", "full_name", "--right", rights, "--issue",
                deployment("issued"), NULL) == 0;
 }
@@ -259,8 +260,8 @@ static void the_policy_decides_before_the_consent(void **state)
     expect(&response, 403, "\"code\":\"attribute_not_permitted\"");
     (void)ask_for(bank, citizen_id(3), "nothing", "\"full_name\"", consent, &response);
     expect(&response, 403, "\"code\":\"purpose_not_permitted\"");
-    (void)ask_for(bank, citizen_id(3), "two.factors", "\"full_name\"", consent, &response);
-    expect(&response, 403, "\"code\":\"level_too_low\"");
+    (void)ask_for(bank, citizen_id(3), "all.factors", "\"full_name\"", consent, &response);
+    expect(&response, 403, "\"errors\":[{\"pointer\":\"/purpose\",\"code\":\"not_permitted\"}]");
     (void)ask_for(portal, citizen_id(3), OPEN, "\"full_name\"", consent, &response);
     expect(&response, 403, "\"code\":\"endpoint_not_permitted\"");
     (void)ask_for(backend, citizen_id(3), OPEN, "\"full_name\"", consent, &response);
@@ -268,6 +269,35 @@ static void the_policy_decides_before_the_consent(void **state)
     consent = consent_of((struct form){.signer = 3, .attributes = all, .aud = "clinic"});
     (void)ask_for(clinic, citizen_id(3), OPEN, "\"ethnicity\"", consent, &response);
     expect(&response, 200, "\"attributes\":{\"ethnicity\":\"Kinh\"}}");
+}
+
+static void a_level_is_reached_by_a_device_that_a_biometric_unlocks(void **state)
+{
+    (void)state;
+    struct test_response response;
+    for (unsigned i = 0; i < 2; i++) { /* at first use and at the next */
+        for (unsigned n = CITIZEN_UNLOCKED; n < CITIZEN_UNLOCKED + 4; n++) {
+            static char texts[4][TEXT];
+            char *consent = texts[n - CITIZEN_UNLOCKED];
+            if (i == 0) {
+                snprintf(consent, TEXT, "%s",
+                         consent_of((struct form){.signer = n, .purpose = "two.factors"}));
+            }
+            (void)ask_for(bank, citizen_id(n), "two.factors", "\"full_name\"", consent, &response);
+            expect(&response, 200, "\"attributes\":{\"full_name\":");
+        }
+    }
+    /* Only whose consent counts is told that his device is not enough. */
+    const char *consent = consent_of((struct form){.signer = 20, .purpose = "two.factors"});
+    (void)ask_for(bank, citizen_id(20), "two.factors", "\"full_name\"", consent, &response);
+    assert_null(strstr(response.body, "Nguy"));
+    expect(&response, 403, "\"code\":\"level_too_low\"");
+    (void)ask_for(bank, citizen_id(21), "two.factors", "\"full_name\"", consent, &response);
+    expect(&response, 403, "\"code\":\"consent_refused\"");
+    (void)ask_for(bank, citizen_id(CITIZENS), "two.factors", "\"full_name\"", consent, &response);
+    expect(&response, 403, "\"code\":\"consent_refused\"");
+    (void)ask_for(bank, citizen_id(20), "two.factors", "\"full_name\"", usual(20), &response);
+    expect(&response, 403, "\"code\":\"consent_refused\"");
 }
 
 /* Larger than what other answers have room for: at first use, at the next, and many in one go. */
@@ -840,6 +870,7 @@ int main(void)
         cmocka_unit_test(both_kinds_of_keys_give_what_they_signed),
         cmocka_unit_test(nothing_leaves_that_was_not_asked_for_or_not_signed),
         cmocka_unit_test(the_policy_decides_before_the_consent),
+        cmocka_unit_test(a_level_is_reached_by_a_device_that_a_biometric_unlocks),
         cmocka_unit_test(large_answers_go_out_whole),
         cmocka_unit_test(whatever_does_not_count_looks_alike),
         cmocka_unit_test(wrong_signatures_are_refused),

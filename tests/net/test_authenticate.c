@@ -18,10 +18,18 @@
 static const char *const two_workers[] = {"--workers", "2", NULL};
 static struct server server;
 static struct test_client *portal;
+static struct test_client *notary; /* whose purposes ask for level 3 and 4 */
 
 static int begin(void **state)
 {
     if (citizens_make(state) != 0) {
+        return 1;
+    }
+    if (run(xacthuc(), "partner", "add", deployment("DIR"), "notary", "--purpose", "notary.look",
+            "--claims", "full_name", "--purpose", "notary.sign", "--claims", "full_name",
+            "--least-level", "3", "--purpose", "notary.land", "--claims", "full_name",
+            "--least-level", "4", "--right", "authenticate", "--issue", deployment("issued"),
+            NULL) != 0) {
         return 1;
     }
     server_start_with(
@@ -31,12 +39,14 @@ static int begin(void **state)
         return 1;
     }
     portal = connect_patiently(&server, "portal");
+    notary = connect_patiently(&server, "notary");
     return 0;
 }
 
 static int end(void **state)
 {
     test_client_close(portal);
+    test_client_close(notary);
     int status = server_stop(&server);
     return deployment_remove(state) != 0 ? 1 : status;
 }
@@ -104,6 +114,71 @@ static void two_factors_are_level_2(void **state)
     snprintf(both, sizeof(both), "%s,%s," PASSCODE("password"), device, card);
     (void)authenticate(portal, citizen_id(3), "portal", "portal.login", both, &response);
     expect(&response, 200, "\"acr\":\"2\",\"amr\":[\"pop\",\"sc\",\"pwd\",\"mfa\"]");
+}
+
+static void at_notary(unsigned n, const char *purpose, bool passcode, bool card, int status,
+                      const char *wanted)
+{
+    char challenge[61], device[512], chip[512] = "", all[2048];
+    struct test_response response;
+    ask_challenge(notary, citizen_id(n), "device_key", "portal", challenge);
+    write_device_factor(device, sizeof(device), n, challenge);
+    if (card) {
+        ask_challenge(notary, citizen_id(n), "card_chip", "portal", challenge);
+        write_card_factor(chip, sizeof(chip), n, challenge);
+    }
+    snprintf(all, sizeof(all), "%s%s%s%s", device, card ? "," : "", chip,
+             passcode ? "," PASSCODE("password") : "");
+    (void)authenticate(notary, citizen_id(n), "portal", purpose, all, &response);
+    expect(&response, status, wanted);
+}
+
+static void device_that_a_biometric_unlocks_is_level_3(void **state)
+{
+    (void)state;
+    static const char *const wanted[] = {"\"acr\":\"3\",\"amr\":[\"pop\",\"fpt\",\"mfa\"]",
+                                         "\"acr\":\"3\",\"amr\":[\"pop\",\"face\",\"mfa\"]",
+                                         "\"acr\":\"3\",\"amr\":[\"pop\",\"iris\",\"mfa\"]",
+                                         "\"acr\":\"3\",\"amr\":[\"pop\",\"mfa\"]"};
+    for (unsigned i = 0; i < 4; i++) {
+        at_notary(CITIZEN_UNLOCKED + i, "notary.sign", false, false, 200, wanted[i]);
+    }
+    at_notary(CITIZEN_UNLOCKED, "notary.sign", false, true, 200,
+              "\"acr\":\"3\",\"amr\":[\"pop\",\"fpt\",\"sc\",\"mfa\"]");
+}
+
+static void such_a_device_with_the_passcode_is_level_4(void **state)
+{
+    (void)state;
+    at_notary(CITIZEN_UNLOCKED, "notary.land", true, false, 200,
+              "\"acr\":\"4\",\"amr\":[\"pop\",\"fpt\",\"pwd\",\"mfa\"]");
+    at_notary(CITIZEN_UNLOCKED + 1, "notary.land", true, true, 200,
+              "\"acr\":\"4\",\"amr\":[\"pop\",\"face\",\"sc\",\"pwd\",\"mfa\"]");
+}
+
+/* By the factors alone where no device makes them enough; else behind the attempt, and only to who has passed. */
+static void plain_device_does_not_reach_level_3(void **state)
+{
+    (void)state;
+    struct test_response response;
+    char challenge[61], factor[512];
+    at_notary(52, "notary.sign", false, false, 403, "level_too_low");
+    at_notary(52, "notary.sign", true, true, 403, "level_too_low");
+    at_notary(52, "notary.look", true, true, 200, "\"acr\":\"2\"");
+    at_notary(CITIZEN_UNLOCKED, "notary.land", false, true, 403, "level_too_low");
+    (void)authenticate(notary, citizen_id(52), "portal", "notary.sign", PASSCODE("password"),
+                       &response);
+    expect(&response, 403, "level_too_low");
+    /* Who does not pass is told what everybody is told. */
+    ask_challenge(notary, citizen_id(53), "device_key", "portal", challenge);
+    write_device_factor(factor, sizeof(factor), 54, challenge);
+    (void)authenticate(notary, citizen_id(53), "portal", "notary.sign", factor, &response);
+    expect(&response, 401, "authentication_failed");
+    ask_challenge(notary, citizen_id(CITIZEN_UNLOCKED), "device_key", "portal", challenge);
+    write_device_factor(factor, sizeof(factor), 54, challenge);
+    (void)authenticate(notary, citizen_id(CITIZEN_UNLOCKED), "portal", "notary.sign", factor,
+                       &response);
+    expect(&response, 401, "authentication_failed");
 }
 
 /* The imported hash takes the place of one of ours at the first success: both let him in. */
@@ -425,7 +500,8 @@ static void purpose_may_ask_for_a_level(void **state)
     struct test_response response;
     char factor[512];
     device_factor(26, factor);
-    (void)authenticate(portal, citizen_id(26), "portal", "portal.pay", factor, &response);
+    (void)authenticate(portal, citizen_id(26), "portal", "portal.pay", PASSCODE("password"),
+                       &response);
     expect(&response, 403, "level_too_low");
     (void)authenticate(portal, citizen_id(26), "portal", NULL, factor, &response);
     expect(&response, 400, "{\"pointer\":\"/purpose\",\"code\":\"missing_member\"}");
@@ -582,6 +658,9 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(each_factor_alone_is_level_1),
         cmocka_unit_test(two_factors_are_level_2),
+        cmocka_unit_test(device_that_a_biometric_unlocks_is_level_3),
+        cmocka_unit_test(such_a_device_with_the_passcode_is_level_4),
+        cmocka_unit_test(plain_device_does_not_reach_level_3),
         cmocka_unit_test(passcode_goes_on_after_it_was_hashed_anew),
         cmocka_unit_test(hash_is_made_anew_only_after_the_verdict),
         cmocka_unit_test(subject_is_another_for_each_partner),

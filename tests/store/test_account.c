@@ -443,6 +443,53 @@ static struct xt_account_event rehash(const char *of, uint32_t memory_kib,
     return event;
 }
 
+static void register_as(const char *device_id, enum xt_unlock unlocked_by)
+{
+    struct xt_account_event event = about(XT_ACCOUNT_DEVICE_REMOVED, 1);
+    event.device_id = xt_span_of_string(device_id);
+    must(&event);
+    event = about(XT_ACCOUNT_DEVICE_ADDED, 1);
+    event.device_id = xt_span_of_string(device_id);
+    event.key = xt_span_of_string(KEY);
+    event.unlocked_by = unlocked_by;
+    must(&event);
+}
+
+/* What a worker found of the device as it was registered then. */
+static struct xt_account_event attempt_as(enum xt_unlock unlocked_by)
+{
+    struct xt_account_event event = attempt(1, true);
+    xt_live_proof_device(live, xt_span_of_string(KEY), unlocked_by, &event.proof);
+    return event;
+}
+
+static void register_otherwise(void)
+{
+    open_accounts();
+    make_account(1);
+    for (unsigned is = 0; is < XT_UNLOCK_COUNT; is++) {
+        register_as("phone", (enum xt_unlock)is);
+        for (unsigned was = 0; was < XT_UNLOCK_COUNT; was++) {
+            struct xt_account_event event = attempt_as((enum xt_unlock)was);
+            assert_int_equal(tell(&event).attempt,
+                             is == was ? XT_ATTEMPT_PASSED : XT_ATTEMPT_UNUSABLE);
+            event = attempt_as((enum xt_unlock)is); /* what it claims and what it was must agree */
+            event.proof.unlocked_by = (enum xt_unlock)was;
+            assert_int_equal(tell(&event).attempt,
+                             is == was ? XT_ATTEMPT_PASSED : XT_ATTEMPT_UNUSABLE);
+            event = attempt_as((enum xt_unlock)is); /* nobody waits */
+            assert_int_equal(tell(&event).attempt, XT_ATTEMPT_PASSED);
+        }
+    }
+    close_accounts();
+}
+
+static void what_was_found_of_a_device_counts_while_the_same_unlocks_it(void **state)
+{
+    (void)state;
+    in_child(register_otherwise);
+}
+
 static void hash_again(void)
 {
     char first[XT_PASSCODE_PHC_MAX + 1], second[XT_PASSCODE_PHC_MAX + 1];
@@ -1031,6 +1078,7 @@ int main(void)
         WITH_PEOPLE(a_challenge_counts_once),
         WITH_PEOPLE(a_challenge_shown_too_early_is_used_up_and_not_counted),
         WITH_PEOPLE(what_is_not_his_any_more_is_a_failure),
+        WITH_PEOPLE(what_was_found_of_a_device_counts_while_the_same_unlocks_it),
         WITH_PEOPLE(a_better_hash_takes_the_place_of_the_one_that_was_compared),
         WITH_PEOPLE(what_is_shown_for_a_change_counts_as_an_attempt),
         WITH_PEOPLE(what_was_shown_for_a_change_that_cannot_be_made_is_an_attempt),
