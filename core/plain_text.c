@@ -116,7 +116,7 @@ static const uint8_t BASE64URL[256] = {
 
 /* The same for each of four digits, where its bits stand in the group of three bytes; RIGHT marks that it is one. */
 #define RIGHT (1U << 24)
-#define D(digit, value, s) [digit] = RIGHT | (uint32_t)(value) << (s)
+#define D(digit, value, s) [digit] = (RIGHT | (uint32_t)(value) << (s))
 #define DIGITS(s)                                                                                  \
     {                                                                                              \
         D('A', 0, s), D('B', 1, s), D('C', 2, s), D('D', 3, s), D('E', 4, s), D('F', 5, s),        \

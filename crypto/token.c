@@ -72,6 +72,7 @@ enum xt_status xt_token_read(struct xt_span text, struct xt_json_arena arena, ui
     memcpy(read->signature, jose.signature, sizeof(read->signature));
     read->signed_part = jose.signed_part;
     read->note = NULL;
+    read->ours = false;
     return xt_token_claims_read(jose.payload, arena, &read->claims);
 }
 
@@ -157,14 +158,14 @@ static bool is_same(const uint8_t a[DIGEST], const uint8_t b[DIGEST])
     return ((word_at(a) ^ word_at(b)) | (word_at(a + 8) ^ word_at(b + 8))) == 0;
 }
 
-/* Its note; NULL: it is not known. All places are compared, each in constant time. */
+/* Its note; NULL: it is not known. One that is over may be. All places are compared, each in constant time. */
 static uint8_t *find(const struct xt_token_reader *reader, struct xt_token_cache *cache,
                      const uint8_t digest[DIGEST])
 {
     struct set *set = set_of(cache, digest);
     unsigned place = WAYS;
     for (unsigned i = 0; i < WAYS; i++) {
-        bool known = is_same(set->digests[i], digest) & (set->expires_s[i] > reader->now_s);
+        bool known = is_same(set->digests[i], digest) & (set->expires_s[i] != 0);
         place = known ? i : place;
     }
     return place < WAYS && key_counts(reader, set->keys[place]) ? set->notes[place] : NULL;
@@ -221,6 +222,7 @@ enum xt_status xt_token_check(const struct xt_token_reader *reader, struct xt_to
                               struct xt_token_text *read)
 {
     uint8_t digest[DIGEST] = {0}, *note = NULL;
+    read->ours = false;
     if (cache != NULL && reader->keys != NULL && text.size > 0 && text.size <= XT_TOKEN_MAX) {
         digest_of(cache, text, digest);
         note = find(reader, cache, digest);
@@ -231,8 +233,7 @@ enum xt_status xt_token_check(const struct xt_token_reader *reader, struct xt_to
         return status;
     }
     read->note = note;
-    bool ours = reader->keys != NULL && xt_span_equal(read->claims.issuer, reader->issuer) &&
-                xt_token_is_in_time(&read->claims, reader->now_s) &&
-                (note != NULL || is_signed(reader, cache, digest, read));
-    return ours ? XT_OK : XT_DENIED;
+    read->ours = reader->keys != NULL && xt_span_equal(read->claims.issuer, reader->issuer) &&
+                 (note != NULL || is_signed(reader, cache, digest, read));
+    return read->ours && xt_token_is_in_time(&read->claims, reader->now_s) ? XT_OK : XT_DENIED;
 }

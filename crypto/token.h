@@ -29,7 +29,8 @@ struct xt_token_text {
     struct xt_span signed_part; /* borrowed from the text */
     uint8_t signature[XT_ANSWER_SIGNATURE];
     char key_id[XT_ANSWER_KEY_ID + 1];
-    uint8_t *note; /* of xt_token_check */
+    uint8_t *note; /* of xt_token_check, as the next */
+    bool ours;     /* this issuer's, and rightly signed; it may be over */
 };
 /* XT_INVALID: it has not: another algorithm or type, no kid, or other claims than ours. */
 XT_MUST_USE enum xt_status xt_token_read(struct xt_span text, struct xt_json_arena arena,
@@ -56,7 +57,7 @@ void xt_token_cache_close(struct xt_token_cache *cache); /* NULL is fine */
 
 /* Whether text is a token of this issuer, in time and rightly signed. XT_INVALID: it has not the form;
  * XT_DENIED: another issuer, no such key, a wrong signature, over or not begun. cache may be NULL.
- * Of a right one read->claims is there, and read->note: XT_TOKEN_NOTE bytes that the cache keeps with the token, for whoever asks; zeros at first;
+ * Of one that is ours read->claims is there, and read->note: XT_TOKEN_NOTE bytes that the cache keeps with the token, for whoever asks; zeros at first;
  * until the next check. NULL: there is no cache. */
 #define XT_TOKEN_NOTE 16
 XT_MUST_USE enum xt_status xt_token_check(const struct xt_token_reader *reader,

@@ -3,6 +3,9 @@
  * It does while its signature is right, its time has not passed, nobody has revoked it, and the person is alive
  * with an account that nothing locks; and only for the partner whose certificate it is bound to, or whom its
  * audience names. Everything else is the same answer: {"active":false}.
+ *
+ * Of every token of ours all of that is looked up, and decided in the end: time tells no more than the answer. Of
+ * others no more than the form and the signature is looked at; whoever can read a token knows those himself.
  */
 #include "net/oauth.h"
 #include "net/route.h"
@@ -30,9 +33,9 @@ static enum xt_status is_revoked(const struct xt_live *live, const struct xt_tok
     return xt_live_token_is_revoked(live, mark, revoked);
 }
 
-/* XT_OK: *active tells. Anything else: it cannot be told now. */
+/* is_right: by itself it counts, for him who asks. XT_OK: *active tells. Anything else: it cannot be told now. */
 static enum xt_status ask_register(struct xt_call *call, const struct xt_token_text *read,
-                                   bool *active)
+                                   bool is_right, bool *active)
 {
     struct xt_service *service = call->service;
     const struct xt_token *token = &read->claims;
@@ -50,13 +53,15 @@ static enum xt_status ask_register(struct xt_call *call, const struct xt_token_t
     }
     struct xt_id id = {.kind = XT_ID_PERSONAL, .value = number};
     xt_call_note_subject(call, id);
+    call->entry.has_subject &= is_right;
     status = is_revoked(service->live, read, &revoked);
     if (status == XT_OK) {
         status = xt_register_find(&people, id, &found);
     }
     if (status == XT_OK) {
-        *active = !revoked && found.found && !found.by_alias && found.hot.life == XT_LIFE_ALIVE &&
-                  found.hot.account_level > 0 && found.hot.locks == 0;
+        *active = is_right && !revoked && found.found && !found.by_alias &&
+                  found.hot.life == XT_LIFE_ALIVE && found.hot.account_level > 0 &&
+                  found.hot.locks == 0;
     }
     return status;
 }
@@ -92,9 +97,10 @@ void xt_handle_introspect(struct xt_call *call, struct xt_answer *answer)
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
         return;
     }
-    if (xt_oauth_check(service, text, payload, &read) == XT_OK &&
-        is_for(call, partner, &read.claims)) {
-        enum xt_status status = ask_register(call, &read, &active);
+    bool in_time = xt_oauth_check(service, text, payload, &read) == XT_OK;
+    if (read.ours) {
+        bool is_right = is_for(call, partner, &read.claims) & in_time;
+        enum xt_status status = ask_register(call, &read, is_right, &active);
         if (status != XT_OK) {
             service->live_failed |= status == XT_IO;
             xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);

@@ -275,11 +275,8 @@ void xt_live_token_mark(const struct xt_live *live, const uint8_t jti[XT_ACCOUNT
 enum xt_status xt_live_token_is_revoked(const struct xt_live *live,
                                         const uint8_t mark[XT_LIVE_TOKEN_MARK], bool *revoked)
 {
-    uint8_t plain[XT_LIVE_RECORD_HEAD + XT_LIVE_RECORD_MAX];
-    struct xt_span fields;
-    enum xt_status status = xt_live_record_get(live, XT_LIVE_STATE, XT_LIVE_REVOKED_TOKEN,
-                                               xt_span_of(mark, XT_LIVE_TOKEN_MARK), plain,
-                                               sizeof(plain), &fields, NULL);
+    enum xt_status status =
+        xt_live_record_find(live, XT_LIVE_STATE, xt_span_of(mark, XT_LIVE_TOKEN_MARK));
     *revoked = status != XT_NOT_FOUND;
     return status == XT_NOT_FOUND ? XT_OK : status;
 }

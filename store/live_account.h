@@ -89,7 +89,8 @@ XT_MUST_USE enum xt_status xt_live_throttle(const struct xt_live *live, struct x
                                             bool nobody, struct xt_throttle *throttle);
 
 /* Where a revocation stands. It is the same as long as the live store is (another one has others), and so may be
- * kept: it takes longer than looking there. */
+ * kept: it takes longer than looking there. A record that is there revokes, also a damaged one: it is not opened, so
+ * that it takes no longer than none. */
 #define XT_LIVE_TOKEN_MARK 16
 void xt_live_token_mark(const struct xt_live *live, const uint8_t jti[XT_ACCOUNT_ID],
                         uint8_t mark[XT_LIVE_TOKEN_MARK]);

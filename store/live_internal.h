@@ -229,6 +229,9 @@ void xt_live_record_begin(const struct xt_live *live, enum xt_live_kind kind,
                           struct xt_writer *writer);
 XT_MUST_USE int xt_live_record_put(struct xt_live *live, enum xt_live_table table,
                                    struct xt_span key, struct xt_span record);
+/* Whether there is one under the key: not opened. XT_NOT_FOUND; XT_IO. */
+XT_MUST_USE enum xt_status xt_live_record_find(const struct xt_live *live, enum xt_live_table table,
+                                               struct xt_span key);
 XT_MUST_USE enum xt_status xt_live_record_get(const struct xt_live *live, enum xt_live_table table,
                                               enum xt_live_kind kind, struct xt_span key,
                                               uint8_t *plain, size_t capacity,

@@ -83,6 +83,17 @@ enum xt_status xt_live_record_open(const struct xt_live *live, enum xt_live_tabl
     return taker.bad ? XT_CORRUPT : version != RECORD_VERSION ? XT_UNSUPPORTED : XT_OK;
 }
 
+enum xt_status xt_live_record_find(const struct xt_live *live, enum xt_live_table table,
+                                   struct xt_span key)
+{
+    MDB_val name = name_of(key);
+    MDB_val value;
+    int code = live->active ? mdb_get(live->txn, live->tables[table], &name, &value) : EINVAL;
+    return code == 0              ? XT_OK
+           : code == MDB_NOTFOUND ? XT_NOT_FOUND
+                                  : xt_live_failed(NULL, "", code);
+}
+
 enum xt_status xt_live_record_get(const struct xt_live *live, enum xt_live_table table,
                                   enum xt_live_kind kind, struct xt_span key, uint8_t *plain,
                                   size_t capacity, struct xt_span *fields, uint64_t *sequence)
