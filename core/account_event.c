@@ -140,6 +140,7 @@ void xt_account_event_encode(const struct xt_account_event *event, struct xt_wri
         xt_write(writer, event->id, XT_ACCOUNT_ID);
         xt_put(writer, event->approved, 1);
         xt_put(writer, event->acr, 1);
+        xt_put(writer, event->passed, 1);
         write_proof(writer, &event->proof);
         return;
     case XT_ACCOUNT_BACKCHANNEL_TAKEN:
@@ -346,7 +347,7 @@ static bool read_decided(struct xt_taker *taker, struct xt_account_event *event)
     bool sound = read_flag(taker, &event->approved);
     event->acr = (unsigned)xt_take(taker, 1);
     return sound && (event->approved ? event->acr >= 1 && event->acr <= 4 : event->acr == 0) &&
-           read_proof(taker, &event->proof);
+           read_flag(taker, &event->passed) && read_proof(taker, &event->proof);
 }
 
 static bool read_attempt(struct xt_taker *taker, struct xt_account_event *event)

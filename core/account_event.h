@@ -87,9 +87,9 @@ struct xt_account_event {
     struct xt_span passcode;    /* PHC text. passcode_set, passcode_rehashed */
     uint8_t
         digest[XT_ACCOUNT_DIGEST]; /* passcode_rehashed: of the text that it takes the place of */
-    bool passed;                   /* attempt: what the worker found */
-    /* attempt, consent_given (the device's key), backchannel_decided; device_added, passcode_set: what he showed,
-     * which was found right; without factors: he was there in person. */
+    bool passed;                   /* attempt, backchannel_decided: what the worker found */
+    /* attempt, backchannel_decided: what he showed; consent_given (the device's key), device_added, passcode_set: the
+     * same, which was found right; without factors: he was there in person. */
     struct xt_account_proof proof;
     uint8_t id[XT_ACCOUNT_ID];     /* token, consent or request */
     uint64_t expires_ms;           /* UTC, of that */
@@ -117,7 +117,7 @@ struct xt_account_event {
  *   consent_revoked      number 5 | id 16
  *   backchannel_asked    kind 1 | id 5 | id 16 | expires 8 | purpose size 1 | purpose
  *                        | scope size 2 | scope | the rest: binding message
- *   backchannel_decided  id 16 | approved 1 | acr 1 | proof
+ *   backchannel_decided  id 16 | approved 1 | acr 1 | passed 1 | proof
  *   backchannel_taken    id 16
  *   passcode_rehashed    number 5 | digest 16 | the rest: PHC text
  *   proof: factors, and from bit 5 unlocked_by 1 | a digest 16 each | nonces 1 | nonce 16, expires 8 each: one for each of device_key and

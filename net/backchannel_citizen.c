@@ -95,7 +95,8 @@ void xt_handle_backchannel_pending(struct xt_call *call, struct xt_answer *answe
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
         return;
     }
-    if (xt_backchannel_subject(call, id, &people, &subject, answer) != XT_OK) {
+    if (!xt_call_take_quota(call, id, answer) ||
+        xt_backchannel_subject(call, id, &people, &subject, answer) != XT_OK) {
         return;
     }
     xt_call_note_subject(call, subject);
@@ -127,31 +128,49 @@ static void note(const struct xt_deferred *deferred, struct xt_call *call)
 static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt_answer *answer)
 {
     const struct deciding *deciding = deferred->memory;
+    enum xt_attempt attempt = deferred->outcome.attempt;
     if (xt_deferred_refuse(deferred, call, answer)) {
         return;
     }
-    if (deferred->status != XT_OK) {
-        xt_call_refuse(call,
-                       deferred->outcome.conflict == XT_CONFLICT_PROOF_REFUSED
-                           ? XT_PROBLEM_AUTHENTICATION_FAILED
-                           : XT_PROBLEM_REQUEST_CLOSED,
-                       NULL, answer);
-        return;
+    if (deferred->status != XT_OK) { /* the same whatever he showed, which was not tried */
+        xt_call_refuse(call, XT_PROBLEM_REQUEST_CLOSED, NULL, answer);
+    } else if (attempt == XT_ATTEMPT_NONE) { /* nobody knows any more */
+        xt_call_refuse(call, XT_PROBLEM_OUTCOME_UNKNOWN, NULL, answer);
+    } else if (attempt != XT_ATTEMPT_PASSED) {
+        xt_call_refuse(call, XT_PROBLEM_AUTHENTICATION_FAILED, NULL, answer);
+    } else {
+        *answer = (struct xt_answer){.status = 200,
+                                     .type = XT_TYPE_JSON,
+                                     .body = xt_span_of_string(deciding->approve
+                                                                   ? "{\"state\":\"approved\"}"
+                                                                   : "{\"state\":\"denied\"}")};
     }
-    *answer =
-        (struct xt_answer){.status = 200,
-                           .type = XT_TYPE_JSON,
-                           .body = xt_span_of_string(deciding->approve ? "{\"state\":\"approved\"}"
-                                                                       : "{\"state\":\"denied\"}")};
 }
 
-/* Whether the device of this person has signed a challenge of ours for this request and this decision; fills
- * the proof. XT_DENIED: it has not. */
-static enum xt_status check_device(const struct xt_call *call, const struct xt_register *people,
-                                   uint64_t number, const struct xt_decision_request *request,
-                                   struct xt_account_proof *proof)
+/* The device that he says it is. Empty: he has no such; then another's record was opened in vain. */
+static enum xt_status find_device(const struct xt_register *people, struct xt_id subject,
+                                  struct xt_span device_id, struct xt_device *device)
 {
     static struct xt_person person; /* large; one request at a time */
+    enum xt_status status = subject.kind == XT_ID_PERSONAL
+                                ? xt_register_person(people, subject.value, &person)
+                                : XT_NOT_FOUND;
+    *device = (struct xt_device){.unlocked_by = XT_UNLOCK_NONE};
+    if (status == XT_OK) {
+        *device = xt_person_device(&person, device_id);
+    } else if (status == XT_NOT_FOUND) {
+        xt_register_stand_in(people, subject.value, &person);
+        status = XT_OK;
+    }
+    return status;
+}
+
+/* Whether the device of this person has signed a challenge of ours for this request and this decision: told.passed, and
+ * the proof. Whoever he is it is the same work, as for POST /v1/authenticate; and what follows is the writer's to decide. */
+static enum xt_status check_device(const struct xt_call *call, const struct xt_register *people,
+                                   struct xt_id subject, const struct xt_decision_request *request,
+                                   struct xt_account_event *told)
+{
     const struct xt_service *service = call->service;
     uint8_t audience[XT_BACKCHANNEL_AUDIENCE_MAX];
     struct xt_writer writer = xt_writer_over(audience, sizeof(audience));
@@ -162,28 +181,28 @@ static enum xt_status check_device(const struct xt_call *call, const struct xt_r
                                              .audience = xt_written(&writer),
                                              .partner = call->entry.partner};
     struct xt_challenge_use use;
-    enum xt_status status =
+    struct xt_device device;
+    enum xt_status made =
         xt_challenge_check(service->keyring, &scope, service->unix_ms, request->challenge, &use);
+    if (made != XT_OK && made != XT_DENIED) {
+        return made;
+    }
+    enum xt_status status = find_device(people, subject, request->device_id, &device);
     if (status != XT_OK) {
         return status;
     }
-    proof->factors = XT_FACTOR_DEVICE_KEY;
-    xt_account_proof_uses(proof, use.nonce, use.until_ms);
-    status = xt_register_person(people, number, &person);
-    if (status != XT_OK) {
-        return status == XT_NOT_FOUND ? XT_DENIED : status;
-    }
-    const struct xt_device device = xt_person_device(&person, request->device_id);
-    if (device.public_key_der.size == 0) {
-        return XT_DENIED;
-    }
-    xt_live_proof_device(service->live, device.public_key_der, device.unlocked_by, proof);
-    status = xt_holder_verify(device.public_key_der, request->challenge, request->signature);
-    return status == XT_INVALID ? XT_DENIED : status;
+    struct xt_span key = device.public_key_der;
+    struct xt_span used = key.size > 0 ? key : xt_holder_nobody();
+    status = xt_holder_verify(used, request->challenge, request->signature);
+    told->passed = made == XT_OK && status == XT_OK && key.size > 0;
+    told->proof.factors = XT_FACTOR_DEVICE_KEY;
+    xt_account_proof_uses(&told->proof, use.nonce, use.until_ms);
+    xt_live_proof_device(service->live, used, device.unlocked_by, &told->proof);
+    /* XT_INVALID: a key of the register that is none. */
+    return status == XT_DENIED || status == XT_INVALID ? XT_OK : status;
 }
 
-static void send_decision(struct xt_call *call, const struct xt_decision_request *request,
-                          struct xt_id subject, const struct xt_account_proof *proof,
+static void send_decision(struct xt_call *call, struct xt_id subject, struct xt_account_event *told,
                           struct xt_answer *answer)
 {
     static const struct xt_deferred_kind kind = {sizeof(struct deciding), finish, note, NULL};
@@ -196,15 +215,11 @@ static void send_decision(struct xt_call *call, const struct xt_decision_request
     }
     struct deciding *deciding = deferred->memory;
     deciding->subject = subject;
-    deciding->approve = request->approve;
-    xt_assurance_of(proof->factors, proof->unlocked_by, &assurance);
-    struct xt_account_event told = {.type = XT_ACCOUNT_BACKCHANNEL_DECIDED,
-                                    .actor = xt_span_of_string(deferred->partner),
-                                    .approved = request->approve,
-                                    .acr = request->approve ? assurance.level : 0,
-                                    .proof = *proof};
-    memcpy(told.id, request->handle, sizeof(told.id));
-    xt_event_from_account(&told, body, &event);
+    deciding->approve = told->approved;
+    xt_assurance_of(told->proof.factors, told->proof.unlocked_by, &assurance);
+    told->acr = told->approved ? assurance.level : 0;
+    told->actor = xt_span_of_string(deferred->partner);
+    xt_event_from_account(told, body, &event);
     xt_deferred_send(deferred, &event);
 }
 
@@ -215,11 +230,13 @@ static void decide(struct xt_call *call, const struct xt_decision_request *reque
     struct xt_register people;
     struct xt_backchannel asked;
     struct xt_id subject;
-    struct xt_account_proof proof = {.factors = 0};
+    struct xt_account_event told = {.type = XT_ACCOUNT_BACKCHANNEL_DECIDED,
+                                    .approved = request->approve};
     if (xt_backchannel_subject(call, request->id, &people, &subject, answer) != XT_OK) {
         return;
     }
     xt_call_note_subject(call, subject);
+    memcpy(told.id, request->handle, sizeof(told.id));
     enum xt_status status = xt_live_backchannel(service->live, request->handle, &asked);
     bool his = status == XT_OK && asked.subject.kind == subject.kind &&
                asked.subject.value == subject.value;
@@ -228,19 +245,14 @@ static void decide(struct xt_call *call, const struct xt_decision_request *reque
         return;
     }
     if (status == XT_OK) {
-        status = subject.kind == XT_ID_PERSONAL
-                     ? check_device(call, &people, subject.value, request, &proof)
-                     : XT_DENIED;
+        status = check_device(call, &people, subject, request, &told);
     }
-    if (status != XT_OK) {
+    if (status != XT_OK) { /* no attempt was made */
         service->live_failed |= status == XT_IO;
-        xt_call_refuse(call,
-                       status == XT_DENIED ? XT_PROBLEM_AUTHENTICATION_FAILED
-                                           : xt_problem_of_status(status),
-                       NULL, answer);
+        xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
         return;
     }
-    send_decision(call, request, subject, &proof, answer);
+    send_decision(call, subject, &told, answer);
 }
 
 void xt_handle_backchannel_decide(struct xt_call *call, struct xt_answer *answer)
@@ -259,7 +271,7 @@ void xt_handle_backchannel_decide(struct xt_call *call, struct xt_answer *answer
     xt_call_note_subject(call, request.id);
     if (service->generation == NULL || service->live == NULL || service->keyring == NULL) {
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
-    } else {
+    } else if (xt_call_take_quota(call, request.id, answer)) {
         decide(call, &request, answer);
     }
 }

@@ -76,6 +76,12 @@ static enum xt_status look(struct xt_live *live, struct attempt *attempt)
                : status;
 }
 
+static bool was_found_wrong(const struct xt_account_event *told)
+{
+    return !told->passed &&
+           (told->type == XT_ACCOUNT_ATTEMPT || told->type == XT_ACCOUNT_BACKCHANNEL_DECIDED);
+}
+
 /* Everything is compared before anything is decided: whoever it is about, and whatever stands against it, it is the
  * same work. */
 static enum xt_attempt decide(const struct xt_live *live, const struct attempt *attempt)
@@ -90,10 +96,9 @@ static enum xt_attempt decide(const struct xt_live *live, const struct attempt *
     if (!is_open || !is_his) {
         return XT_ATTEMPT_UNUSABLE;
     }
-    return attempt->used ? XT_ATTEMPT_USED
-           : attempt->told->type == XT_ACCOUNT_ATTEMPT && !attempt->told->passed
-               ? XT_ATTEMPT_FAILED
-               : XT_ATTEMPT_PASSED;
+    return attempt->used                    ? XT_ATTEMPT_USED
+           : was_found_wrong(attempt->told) ? XT_ATTEMPT_FAILED
+                                            : XT_ATTEMPT_PASSED;
 }
 
 static int count_failure(struct xt_live *live, struct attempt *attempt)
@@ -135,8 +140,8 @@ static int pass_attempt(struct xt_live *live, struct attempt *attempt)
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
 }
 
-static int take_attempt(struct xt_live *live, const struct xt_account_event *told,
-                        struct xt_live_outcome *outcome)
+int xt_live_take_attempt(struct xt_live *live, const struct xt_account_event *told,
+                         struct xt_live_outcome *outcome)
 {
     struct attempt attempt = {.told = told};
     outcome->status = look(live, &attempt);
@@ -297,7 +302,7 @@ int xt_live_take_account(struct xt_live *live, const struct xt_event *event,
     }
     switch (told.type) {
     case XT_ACCOUNT_ATTEMPT:
-        return take_attempt(live, &told, outcome);
+        return xt_live_take_attempt(live, &told, outcome);
     case XT_ACCOUNT_TOKEN_REVOKED:
         return revoke_token(live, &told, outcome);
     case XT_ACCOUNT_CONSENT_GIVEN:

@@ -21,6 +21,8 @@
  *   the worker found it wrong                       -> failed        a failure
  *   else                                            -> passed        failures begin anew; those with a passcode only
  *                                                                  where it was shown
+ *   A decision on a request of the back channel is one of the person who was asked, while that is pending; it
+ *   decides where it passes.
  *   Its challenges are used up in every case. Every attempt is committed and has its line in the log, so that
  *   none of these takes another time than the others. An account that is stopped (core/throttle) begins anew by
  *   activated, passcode_set or unlocked.

@@ -83,6 +83,11 @@ XT_MUST_USE int xt_live_nonce_use_up(struct xt_live *live, const uint8_t nonce[X
 /* At most so many of those that are over, by the clock that sweeps. */
 XT_MUST_USE int xt_live_nonces_forget(struct xt_live *live, unsigned most, unsigned *forgotten);
 
+/* What somebody showed decided as an attempt, and all that follows from it but for what it was shown for:
+ * outcome->attempt; or outcome->status is not XT_OK, and nothing was done. */
+XT_MUST_USE int xt_live_take_attempt(struct xt_live *live, const struct xt_account_event *told,
+                                     struct xt_live_outcome *outcome);
+
 /* ---- lists of ids ----------------------------------------------------------------------------- */
 
 #define XT_LIVE_IDS_MAX XT_LIVE_CONSENTS_MAX

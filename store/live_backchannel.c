@@ -184,25 +184,6 @@ static enum xt_status load_open(struct xt_live *live, const struct xt_backchanne
     return status;
 }
 
-static enum xt_status proof_counts(struct xt_live *live, const struct xt_account_event *told,
-                                   const struct xt_backchannel *request, bool *counts)
-{
-    struct xt_live_throttle_record record;
-    struct xt_person *person;
-    bool used;
-    enum xt_status status = xt_live_throttle_get(live, request->subject, false, &record);
-    if (status == XT_OK) {
-        status = xt_live_proof_is_used(live, &told->proof, &used);
-    }
-    if (status == XT_OK) {
-        status = load_open(live, request, &person);
-    }
-    *counts = status == XT_OK && !used && person != NULL &&
-              xt_live_throttle_wait(&record, live->time_ms) == 0 &&
-              xt_live_proof_is_his(live, &told->proof, person);
-    return status;
-}
-
 static int put_again(struct xt_live *live, const struct xt_backchannel *request)
 {
     uint8_t fields[FIELDS_MAX];
@@ -211,24 +192,26 @@ static int put_again(struct xt_live *live, const struct xt_backchannel *request)
                        write_request(request, &writer));
 }
 
+/* What is decided stays so, and is told whatever was shown. Else that is an attempt of the person who was asked: one
+ * that does not pass is counted and decides nothing. */
 static int decide(struct xt_live *live, const struct xt_account_event *told,
                   struct xt_backchannel *request, struct xt_live_outcome *outcome)
 {
-    bool counts;
+    struct xt_account_event shown = *told;
     if (request->state != XT_BACKCHANNEL_PENDING) {
         return xt_live_refuse(outcome, XT_CONFLICT_REQUEST_DECIDED);
     }
-    outcome->status = proof_counts(live, told, request, &counts);
-    if (outcome->status != XT_OK || !counts) {
-        return outcome->status != XT_OK ? 0 : xt_live_refuse(outcome, XT_CONFLICT_PROOF_REFUSED);
+    shown.subject = request->subject;
+    int code = xt_live_take_attempt(live, &shown, outcome);
+    if (code != 0 || outcome->status != XT_OK || outcome->attempt != XT_ATTEMPT_PASSED) {
+        return code;
     }
     request->state = told->approved ? XT_BACKCHANNEL_APPROVED : XT_BACKCHANNEL_DENIED;
     request->decided_ms = live->time_ms;
     request->acr = told->acr;
     request->factors = told->proof.factors;
     request->unlocked_by = told->proof.unlocked_by;
-    int code = put_again(live, request);
-    return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
+    return put_again(live, request);
 }
 
 static int take(struct xt_live *live, const struct xt_account_event *told,

@@ -82,7 +82,7 @@ static struct xt_account_event sample(enum xt_account_type type)
         event.binding = text("Mã 1234");
         break;
     case XT_ACCOUNT_BACKCHANNEL_DECIDED:
-        event.approved = true;
+        event.approved = event.passed = true;
         event.acr = 2;
         event.proof = proof_of(XT_FACTOR_DEVICE_KEY | XT_FACTOR_CARD_CHIP, 2);
         break;

@@ -395,6 +395,96 @@ static void a_person_has_eight_open_requests_four_of_a_partner_whoever_he_is(voi
     }
 }
 
+static int by_device(unsigned n)
+{
+    struct test_response response = {0};
+    struct test_client *client = connect_patiently(&server, "portal");
+    int status = authenticate_by_device(client, n, &response);
+    test_response_release(&response);
+    test_client_close(client);
+    return status;
+}
+
+/* As at POST /v1/authenticate, and with those: five in a row, and the account waits. */
+static void a_decision_that_proves_nothing_is_an_attempt_that_failed(void **state)
+{
+    (void)state;
+    char id[64], request[32];
+    pid_t writers[2];
+    ask("portal", 8, "", id);
+    name_of(8, request);
+    assert_int_equal(by_device(8), 200);
+    for (unsigned i = 0; i < 4; i++) {
+        assert_int_equal(decide(8, request, i % 2 == 0 ? "approve" : "deny", NULL, 9), 401);
+    }
+    assert_int_equal(decide(8, request, "approve", "portal", 8), 401);
+    assert_int_equal(server_writers(&server, writers, 2), 1);
+    kill(writers[0], SIGKILL); /* they were on the disk before their answers */
+    assert_true(wait_until_attempts_are_taken(&server));
+    assert_int_equal(decide(8, request, "approve", NULL, 8), 401);
+    assert_int_equal(by_device(8), 401);
+    assert_true(is_waiting(id));
+}
+
+static void a_decision_that_counts_ends_a_row_of_failures(void **state)
+{
+    (void)state;
+    char id[64], request[32];
+    for (unsigned round = 0; round < 2; round++) {
+        ask("portal", 9, "", id);
+        name_of(9, request);
+        for (unsigned i = 0; i < 4; i++) {
+            assert_int_equal(decide(9, request, "approve", NULL, 8), 401);
+        }
+        assert_int_equal(decide(9, request, "approve", NULL, 9), 200);
+    }
+    assert_int_equal(by_device(9), 200);
+}
+
+static int pending_status(unsigned n)
+{
+    char body[64];
+    struct test_response response = {0};
+    snprintf(body, sizeof(body), "{\"id\":\"%s\"}", citizen_id(n));
+    int status = post("backend", "/v1/backchannel/pending", JSON, body, &response);
+    assert_true(status != 429 || strstr(response.body, "\"quota_exceeded\"") != NULL);
+    test_response_release(&response);
+    return status;
+}
+
+static void set_backend_quota(const char *quota)
+{
+    assert_int_equal(run(xacthuc(), "partner", "set", deployment("DIR"), "backend", "--daily-quota",
+                         quota, NULL),
+                     0);
+}
+
+/* Of one citizen; others are not told of. */
+static void what_a_backend_asks_takes_its_quota(void **state)
+{
+    (void)state;
+    char id[64], request[32];
+    int status = 0;
+    ask("portal", 20, "", id);
+    name_of(20, request);
+    set_backend_quota("1");
+    for (double until = now_s() + 60; status != 429 && now_s() < until; sleep_ms(50)) {
+        status = pending_status(18);
+        status =
+            pending_status(19) == 429 ? 429 : status; /* one of them: both when it is in force */
+    }
+    assert_int_equal(status, 429);
+    assert_int_equal(pending_status(0), 429);
+    assert_int_equal(decide(20, request, "approve", NULL, 20), 429);
+    assert_true(is_waiting(id));
+    set_backend_quota("none");
+    for (double until = now_s() + 60; status != 200 && now_s() < until; sleep_ms(50)) {
+        status = pending_status(19);
+    }
+    assert_int_equal(status, 200);
+    assert_int_equal(decide(20, request, "approve", NULL, 20), 200);
+}
+
 /* Asked, writer killed; decided, writer and a worker killed; taken, killed: each holds, none happens twice. */
 static void nothing_is_lost_or_done_twice_when_processes_die(void **state)
 {
@@ -450,6 +540,9 @@ int main(void)
         cmocka_unit_test(who_asks_too_often_is_told),
         cmocka_unit_test(what_is_asked_wrongly_is_refused),
         cmocka_unit_test(a_person_has_eight_open_requests_four_of_a_partner_whoever_he_is),
+        cmocka_unit_test(a_decision_that_proves_nothing_is_an_attempt_that_failed),
+        cmocka_unit_test(a_decision_that_counts_ends_a_row_of_failures),
+        cmocka_unit_test(what_a_backend_asks_takes_its_quota),
         cmocka_unit_test(nothing_is_lost_or_done_twice_when_processes_die),
         cmocka_unit_test(all_of_it_is_in_the_audit_log),
     };

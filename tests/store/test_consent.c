@@ -427,6 +427,17 @@ static void a_new_number_takes_consents_and_requests_along(void **state)
     in_child(replace_a_number);
 }
 
+/* A decision that proves nothing: an attempt that fails, as any other. */
+static enum xt_attempt try_to_decide(const struct xt_account_event *event)
+{
+    struct xt_live_outcome outcome = tell(event);
+    assert_int_equal(outcome.status, XT_OK);
+    assert_int_equal(outcome.conflict, XT_CONFLICT_NONE);
+    assert_true(outcome.attempt == XT_ATTEMPT_PASSED ||
+                read_request(event->id[0]).state == XT_BACKCHANNEL_PENDING);
+    return outcome.attempt;
+}
+
 static void approve_wrongly(void)
 {
     open_accounts();
@@ -434,23 +445,41 @@ static void approve_wrongly(void)
     struct xt_account_event asked = ask(1, 1);
     must(&asked);
     struct xt_account_event approved = answer(1, true);
-    struct xt_account_event wrong = approved;
+    struct xt_account_event wrong = answer(1, true);
     add_factor(&wrong.proof, XT_FACTOR_DEVICE_KEY, "another key");
-    must_not(&wrong, XT_CONFLICT_PROOF_REFUSED);
+    assert_int_equal(try_to_decide(&wrong), XT_ATTEMPT_UNUSABLE);
+    assert_int_equal(failures_of(id_of(1)), 1);
     struct xt_account_event used = attempt(1, true);
     assert_int_equal(tell(&used).attempt, XT_ATTEMPT_PASSED);
+    assert_int_equal(failures_of(id_of(1)), 0);
     wrong = approved;
     wrong.proof = used.proof;
-    must_not(&wrong, XT_CONFLICT_PROOF_REFUSED);
-    for (unsigned i = 0; i < 5; i++) {
-        assert_int_equal(try(1, false), XT_ATTEMPT_FAILED);
+    assert_int_equal(try_to_decide(&wrong), XT_ATTEMPT_USED);
+    for (unsigned i = 2; i <= 5; i++) {
+        wrong = answer(1, i % 2 == 0);
+        wrong.passed = false; /* as the worker found it */
+        assert_int_equal(try_to_decide(&wrong), XT_ATTEMPT_FAILED);
+        assert_int_equal(failures_of(id_of(1)), i);
     }
-    must_not(&approved, XT_CONFLICT_PROOF_REFUSED); /* waiting */
+    used = attempt(1, true); /* its challenge is used up with it */
+    used.proof = wrong.proof;
+    struct xt_account_event waiting = answer(1, true);
+    assert_int_equal(try_to_decide(&waiting), XT_ATTEMPT_THROTTLED);
+    assert_int_equal(try(1, true), XT_ATTEMPT_THROTTLED);
+    assert_int_equal(failures_of(id_of(1)), 5);
     now_ms += 30 * SECOND;
-    must(&approved);
+    assert_int_equal(try_to_decide(&approved), XT_ATTEMPT_PASSED);
+    assert_int_equal(failures_of(id_of(1)), 0);
+    assert_int_equal(tell(&used).attempt, XT_ATTEMPT_USED);
     struct xt_account_event again = attempt(1, true); /* its challenge is used up */
     again.proof = approved.proof;
     assert_int_equal(tell(&again).attempt, XT_ATTEMPT_USED);
+    /* What is decided is told to everybody, whatever he shows, and nothing is counted. */
+    uint32_t failures = failures_of(id_of(1));
+    wrong = answer(1, true);
+    wrong.passed = false;
+    must_not(&wrong, XT_CONFLICT_REQUEST_DECIDED);
+    assert_int_equal(failures_of(id_of(1)), failures);
     die("001090000001");
     struct xt_account_event taken = take(1);
     must_not(&taken, XT_CONFLICT_PROOF_REFUSED); /* who died in between gets no token */
@@ -471,7 +500,8 @@ static void ask_nobody(void)
     must(&asked);
     assert_int_equal(count_requests(asked.subject), 1);
     struct xt_account_event approved = answer(1, true);
-    must_not(&approved, XT_CONFLICT_PROOF_REFUSED);
+    assert_int_equal(try_to_decide(&approved), XT_ATTEMPT_UNUSABLE);
+    assert_int_equal(failures_of(asked.subject), 1);
     for (uint8_t i = 2; i <= XT_LIVE_REQUESTS_MAX; i++) {
         memset(asked.id, i, sizeof(asked.id));
         asked.actor = xt_span_of_string(i <= XT_LIVE_REQUESTS_SHARE ? "portal" : "bank");
@@ -482,8 +512,9 @@ static void ask_nobody(void)
     must_not(&asked, XT_CONFLICT_TOO_MANY);
     asked = ask(7000, 101);
     must(&asked);
-    memset(approved.id, 101, sizeof(approved.id));
-    must_not(&approved, XT_CONFLICT_PROOF_REFUSED);
+    approved = answer(101, true);
+    assert_int_equal(try_to_decide(&approved), XT_ATTEMPT_UNUSABLE);
+    assert_int_equal(failures_of(asked.subject), 1);
     close_accounts();
 }
 
