@@ -73,6 +73,9 @@ XT_MUST_USE int xt_live_proof_use_up(struct xt_live *live, const struct xt_accou
 /* Whether this person may show anything, and what was checked is still his. */
 bool xt_live_proof_is_his(const struct xt_live *live, const struct xt_account_proof *proof,
                           const struct xt_person *person);
+/* A digest of the key of his device that the proof names, whatever is said to unlock it; without one of no meaning. */
+void xt_live_proof_key(const struct xt_live *live, const struct xt_account_proof *proof,
+                       const struct xt_person *person, uint8_t digest[XT_ACCOUNT_DIGEST]);
 
 /* Nonces of challenges (store/live_nonce.c). */
 XT_MUST_USE enum xt_status xt_live_nonce_is_used(const struct xt_live *live,

@@ -215,22 +215,32 @@ static bool is_it(const struct xt_live *live, const struct xt_account_proof *pro
  * whichever it is. */
 #define DEVICES_COMPARED 4U
 
-static bool is_one_of_his(const struct xt_live *live, const struct xt_account_proof *proof,
-                          const struct xt_person *person)
+/* NULL: none of his. */
+static const struct xt_device *find_his(const struct xt_live *live,
+                                        const struct xt_account_proof *proof,
+                                        const struct xt_person *person)
 {
     unsigned count =
         person->device_count > DEVICES_COMPARED ? person->device_count : DEVICES_COMPARED;
-    bool is = false;
+    static const struct xt_device none = {.unlocked_by = XT_UNLOCK_NONE};
+    const struct xt_device *his = NULL;
     for (unsigned i = 0; i < count; i++) {
-        const struct xt_device none = {.unlocked_by = XT_UNLOCK_NONE};
         const struct xt_device *device = i < person->device_count ? &person->devices[i] : &none;
         uint8_t digest[XT_ACCOUNT_DIGEST];
         device_digest(live, or_nothing(device->public_key_der), device->unlocked_by, digest);
         bool equal = xt_secret_equal(digest, proof->digests[DEVICE], sizeof(digest));
         bool told = device->public_key_der.size > 0 && device->unlocked_by == proof->unlocked_by;
-        is = (equal && told) || is;
+        his = equal && told ? device : his;
     }
-    return is;
+    return his;
+}
+
+void xt_live_proof_key(const struct xt_live *live, const struct xt_account_proof *proof,
+                       const struct xt_person *person, uint8_t digest[XT_ACCOUNT_DIGEST])
+{
+    const struct xt_device *his = find_his(live, proof, person);
+    struct xt_span key = his != NULL ? his->public_key_der : xt_span_of(NULL, 0);
+    device_digest(live, or_nothing(key), XT_UNLOCK_NONE, digest);
 }
 
 bool xt_live_proof_is_his(const struct xt_live *live, const struct xt_account_proof *proof,
@@ -239,7 +249,7 @@ bool xt_live_proof_is_his(const struct xt_live *live, const struct xt_account_pr
     bool passcode =
         (proof->factors & XT_FACTOR_PASSCODE) == 0 || is_it(live, proof, 0, person->passcode_hash);
     bool device =
-        (proof->factors & XT_FACTOR_DEVICE_KEY) == 0 || is_one_of_his(live, proof, person);
+        (proof->factors & XT_FACTOR_DEVICE_KEY) == 0 || find_his(live, proof, person) != NULL;
     bool card = (proof->factors & XT_FACTOR_CARD_CHIP) == 0 ||
                 (is_it(live, proof, 2, person->card_public_key_der) &&
                  person->card_state == XT_CARD_ACTIVE);

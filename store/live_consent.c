@@ -12,7 +12,6 @@
 #include "store/live_account_internal.h"
 
 #define FIELDS_MAX 256 /* more than any consent takes */
-#define DEVICE_KEY 1   /* the number of its bit in enum xt_factor */
 
 static bool take_name(struct xt_span name, char text[XT_PARTNER_NAME_MAX + 1])
 {
@@ -128,37 +127,37 @@ static enum xt_conflict proof_counts(const struct xt_live *live,
                : XT_CONFLICT_PROOF_REFUSED;
 }
 
-/* What a key has signed under an id is of the person it was given for first, whoever else has that key. */
-static struct xt_span signed_key(const struct xt_account_event *told,
-                                 uint8_t key[XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID])
-{
-    struct xt_writer writer = xt_writer_over(key, XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID);
-    xt_write(&writer, told->proof.digests[DEVICE_KEY], XT_ACCOUNT_DIGEST);
-    xt_write(&writer, told->id, XT_ACCOUNT_ID);
-    return xt_written(&writer);
-}
+/* What a key has signed under an id is of the person it was given for first, whoever else has that key, and whatever
+ * is said to unlock it there. */
+struct signed_by {
+    uint8_t key[XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID];
+};
 
 static enum xt_status is_anothers(const struct xt_live *live, const struct xt_account_event *told,
+                                  const struct xt_person *person, struct signed_by *signed_by,
                                   bool *anothers)
 {
-    uint8_t key[XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID];
     uint8_t fields[XT_LIVE_RECORD_MAX];
     size_t size;
+    xt_live_proof_key(live, &told->proof, person, signed_by->key);
+    memcpy(signed_by->key + XT_ACCOUNT_DIGEST, told->id, XT_ACCOUNT_ID);
     enum xt_status status =
-        xt_live_get(live, XT_LIVE_SIGNED, signed_key(told, key), fields, &size, NULL);
+        xt_live_get(live, XT_LIVE_SIGNED, xt_span_of(signed_by->key, sizeof(signed_by->key)),
+                    fields, &size, NULL);
     *anothers = status == XT_OK;
     return status == XT_NOT_FOUND ? XT_OK : status;
 }
 
 /* Everything that may refuse it; nothing is written. */
 static enum xt_status prepare(struct xt_live *live, const struct xt_account_event *told,
-                              struct xt_live_ids *list, enum xt_conflict *conflict)
+                              struct xt_live_ids *list, struct signed_by *signed_by,
+                              enum xt_conflict *conflict)
 {
     struct xt_consent known;
     enum xt_subject subject;
     struct xt_person *person;
     bool used;
-    bool anothers;
+    bool anothers = false;
     bool barred;
     enum xt_status status = xt_live_consent(live, told->subject.value, told->id, &known);
     if (status == XT_OK) {
@@ -173,9 +172,6 @@ static enum xt_status prepare(struct xt_live *live, const struct xt_account_even
         return XT_OK;
     }
     if (status == XT_OK) {
-        status = is_anothers(live, told, &anothers);
-    }
-    if (status == XT_OK) {
         status = xt_live_proof_is_used(live, &told->proof, &used);
     }
     if (status == XT_OK) {
@@ -183,6 +179,9 @@ static enum xt_status prepare(struct xt_live *live, const struct xt_account_even
     }
     if (status == XT_OK) {
         status = xt_live_load_person(live, told->subject.value, &subject, &person);
+    }
+    if (status == XT_OK && subject == XT_SUBJECT_PERSON) {
+        status = is_anothers(live, told, person, signed_by, &anothers);
     }
     if (status != XT_OK) {
         return status;
@@ -235,13 +234,13 @@ static int give(struct xt_live *live, const struct xt_account_event *told,
                 struct xt_live_outcome *outcome)
 {
     struct xt_live_ids list;
-    uint8_t key[XT_ACCOUNT_DIGEST + XT_ACCOUNT_ID];
+    struct signed_by signed_by;
     struct xt_consent consent = {.number = told->subject.value,
                                  .given_ms = live->time_ms,
                                  .expires_ms = told->expires_ms,
                                  .attributes = told->attributes};
     enum xt_conflict conflict = XT_CONFLICT_NONE;
-    outcome->status = prepare(live, told, &list, &conflict);
+    outcome->status = prepare(live, told, &list, &signed_by, &conflict);
     if (outcome->status != XT_OK || conflict != XT_CONFLICT_NONE) {
         return outcome->status != XT_OK ? 0 : xt_live_refuse(outcome, conflict);
     }
@@ -250,7 +249,9 @@ static int give(struct xt_live *live, const struct xt_account_event *told,
     memcpy(consent.purpose, told->purpose.data, told->purpose.size);
     int code = keep(live, &consent, &list);
     if (code == 0) {
-        code = xt_live_put_expiry(live, XT_LIVE_SIGNED, signed_key(told, key), told->expires_ms);
+        code =
+            xt_live_put_expiry(live, XT_LIVE_SIGNED,
+                               xt_span_of(signed_by.key, sizeof(signed_by.key)), told->expires_ms);
     }
     return code == 0 ? xt_live_proof_use_up(live, &told->proof) : code;
 }

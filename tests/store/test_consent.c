@@ -146,6 +146,52 @@ static void what_a_key_has_signed_is_of_one_person(void **state)
     in_child(give_for_two);
 }
 
+/* The same device, of which something else is said. */
+static void register_as(unsigned person, enum xt_unlock unlocked_by)
+{
+    struct xt_account_event event = about(XT_ACCOUNT_DEVICE_REMOVED, person);
+    event.device_id = xt_span_of_string("phone");
+    must(&event);
+    event = about(XT_ACCOUNT_DEVICE_ADDED, person);
+    event.device_id = xt_span_of_string("phone");
+    event.key = xt_span_of_string(KEY);
+    event.unlocked_by = unlocked_by;
+    must(&event);
+}
+
+static struct xt_account_event consent_by(unsigned person, uint8_t id, enum xt_unlock unlocked_by)
+{
+    struct xt_account_event event = consent(person, id);
+    xt_live_proof_device(live, xt_span_of_string(KEY), unlocked_by, &event.proof);
+    return event;
+}
+
+static void give_for_two_otherwise(void)
+{
+    open_accounts();
+    make_account(1);
+    make_account(4); /* with the same key */
+    register_as(4, XT_UNLOCK_FACE);
+    struct xt_account_event event = consent(1, 1);
+    must(&event);
+    event = consent_by(4, 1, XT_UNLOCK_FACE);
+    must_not(&event, XT_CONFLICT_PROOF_REFUSED);
+    event = consent_by(4, 2, XT_UNLOCK_FACE);
+    must(&event);
+    event = consent(1, 2);
+    must_not(&event, XT_CONFLICT_PROOF_REFUSED);
+    register_as(4, XT_UNLOCK_BIOMETRIC);
+    event = consent_by(4, 1, XT_UNLOCK_BIOMETRIC);
+    must_not(&event, XT_CONFLICT_PROOF_REFUSED);
+    close_accounts();
+}
+
+static void what_a_key_has_signed_is_of_one_person_whatever_unlocks_it(void **state)
+{
+    (void)state;
+    in_child(give_for_two_otherwise);
+}
+
 static void revoke_unused(void)
 {
     open_accounts();
@@ -531,6 +577,7 @@ int main(void)
         WITH_PEOPLE(a_consent_counts_until_it_is_revoked_or_over),
         WITH_PEOPLE(a_consent_is_of_one_person_whatever_others_name_theirs),
         WITH_PEOPLE(what_a_key_has_signed_is_of_one_person),
+        WITH_PEOPLE(what_a_key_has_signed_is_of_one_person_whatever_unlocks_it),
         WITH_PEOPLE(a_consent_that_was_never_used_is_revoked_all_the_same),
         WITH_PEOPLE(a_consent_needs_a_device_of_his_and_an_open_account),
         WITH_PEOPLE(a_request_is_decided_once_and_taken_once),
