@@ -34,8 +34,9 @@ static enum xt_status read_part(const struct xt_live *live, uint64_t number, str
     uint8_t key[KEY_BYTES];
     enum xt_status status = xt_live_get(
         live, XT_LIVE_BARRED_OF, part_key(number, part->number, key), part->ids, &part->size, NULL);
-    bool sound = part->size % XT_ACCOUNT_ID == 0 && part->size <= PART_BYTES;
-    return status == XT_OK && !sound ? XT_CORRUPT : status;
+    return status == XT_OK && (part->size % XT_ACCOUNT_ID != 0 || part->size > PART_BYTES)
+               ? XT_CORRUPT
+               : status;
 }
 
 static bool holds(const struct part *part, const uint8_t id[XT_ACCOUNT_ID])
@@ -106,17 +107,16 @@ int xt_live_move_barred(struct xt_live *live, uint64_t from, uint64_t to)
 {
     struct part part;
     uint8_t key[KEY_BYTES];
-    unsigned behind = 0;
     for (part.number = 0; part.number < PARTS_MOST; part.number++) {
         if (read_part(live, to, &part) == XT_NOT_FOUND) {
             break;
         }
     }
-    behind = part.number;
+    unsigned behind = part.number;
     int code = 0;
-    for (part.number = 0; code == 0 && behind < PARTS_MOST; part.number++) {
+    for (part.number = 0; code == 0 && part.number < PARTS_MOST; part.number++) {
         enum xt_status status = read_part(live, from, &part);
-        if (status == XT_NOT_FOUND || part.number == PARTS_MOST) {
+        if (status == XT_NOT_FOUND || behind == PARTS_MOST) {
             break;
         }
         if (status != XT_OK) {
