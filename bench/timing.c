@@ -14,7 +14,9 @@
 
 #define TLS_CLASSES                                                                                \
     (1U << XT_TIMING_WRONG | 1U << XT_TIMING_UNKNOWN | 1U << XT_TIMING_DECEASED |                  \
-     1U << XT_TIMING_CONTROL)
+     1U << XT_TIMING_CONTROL | 1U << XT_TIMING_TOKEN_REVOKED | 1U << XT_TIMING_TOKEN_OVER |        \
+     1U << XT_TIMING_TOKEN_FOREIGN | 1U << XT_TIMING_TOKEN_NOBODY |                                \
+     1U << XT_TIMING_TOKEN_DECEASED)
 
 static enum xt_status measure_in_process(const struct xt_timing_options *options,
                                          const struct xt_micro_deployment *deployment,
@@ -37,8 +39,8 @@ static enum xt_status measure_in_process(const struct xt_timing_options *options
 
 static enum xt_status measure_over_tls(const struct xt_timing_options *options,
                                        const struct xt_micro_deployment *deployment,
-                                       const struct xt_timing_cases *cases,
-                                       struct xt_timing_run *run, struct xt_failure *failure)
+                                       struct xt_timing_cases *cases, struct xt_timing_run *run,
+                                       struct xt_failure *failure)
 {
     struct xt_timing_samples samples;
     enum xt_status status = xt_timing_samples_open(options->tls_requests / 3, &samples, failure);

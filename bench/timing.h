@@ -26,8 +26,9 @@
 #define XT_TIMING_SIZES_MAX 4U
 /* Cases of a class, at most: so many that each is asked a few times only (bench/welch.h says why). */
 #define XT_TIMING_POOL 65536U
-#define XT_TIMING_BODY_MAX 768 /* bytes of a request's JSON */
-#define XT_TIMING_WARM 3U      /* times that every case is asked before it counts */
+#define XT_TIMING_BODY_MAX 1024 /* bytes of a request's JSON or form */
+#define XT_TIMING_PARTNER "timing"
+#define XT_TIMING_WARM 3U /* times that every case is asked before it counts */
 
 struct xt_timing_options {
     struct xt_micro_options deploy; /* seed, sizes, folder, programs, core, quiet, commit, out */
@@ -61,6 +62,12 @@ enum xt_timing_class {
     XT_TIMING_CMND_FEW_WRONG,
     XT_TIMING_CMND_SHARED, /* one that two people have */
     XT_TIMING_REPLACED,    /* alive, asked about by a replaced number */
+    /* Introspections, over TLS: tokens of this server that count for nothing, for a reason of its own. */
+    XT_TIMING_TOKEN_REVOKED, /* of somebody alive, as the next two */
+    XT_TIMING_TOKEN_OVER,
+    XT_TIMING_TOKEN_FOREIGN, /* bound to another's certificate, and for another */
+    XT_TIMING_TOKEN_NOBODY,  /* of a number that nobody has */
+    XT_TIMING_TOKEN_DECEASED,
     XT_TIMING_CLASSES
 };
 const char *xt_timing_class_name(enum xt_timing_class class); /* in files: "cmnd_wrong" */
@@ -74,9 +81,19 @@ struct xt_timing_cases {
     struct xt_timing_case *list[XT_TIMING_CLASSES];
     uint8_t *bodies;
     size_t body_bytes, body_capacity;
+    uint32_t three_count;
+    uint64_t (*threes)[3]; /* numbers of the first theme: alive, nobody's, deceased */
 };
 
 XT_MUST_USE enum xt_status xt_timing_cases_open(const struct xt_population *population,
+                                                struct xt_timing_cases *cases,
+                                                struct xt_failure *failure);
+/* One more of a class; the body is copied. */
+XT_MUST_USE enum xt_status xt_timing_case_add(struct xt_timing_cases *cases,
+                                              enum xt_timing_class class, struct xt_span body);
+/* Bodies of introspections by XT_TIMING_PARTNER, of the deployment in dir, which is served under this name
+ * (timing_tokens.c). They are what they are for 15 minutes. */
+XT_MUST_USE enum xt_status xt_timing_tokens_add(const char *dir, struct xt_span issuer,
                                                 struct xt_timing_cases *cases,
                                                 struct xt_failure *failure);
 void xt_timing_cases_close(struct xt_timing_cases *cases);
@@ -112,10 +129,10 @@ XT_MUST_USE enum xt_status xt_timing_in_process(const struct xt_micro_deployment
                                                 bool quiet, struct xt_timing_samples *samples,
                                                 struct xt_failure *failure);
 
-/* Serves what is deployed, and asks it; only the classes in the set. */
+/* Serves what is deployed, adds tokens to the cases, and asks it; only the classes in the set. */
 XT_MUST_USE enum xt_status xt_timing_over_tls(const struct xt_timing_options *options,
                                               const struct xt_micro_deployment *deployment,
-                                              const struct xt_timing_cases *cases, uint32_t classes,
+                                              struct xt_timing_cases *cases, uint32_t classes,
                                               struct xt_timing_samples *samples,
                                               struct xt_failure *failure);
 

@@ -16,7 +16,8 @@ const char *xt_timing_class_name(enum xt_timing_class class)
         "wrong",         "unknown",        "deceased",       "control",       "few_wrong",
         "missing",       "cancelled",      "name_far",       "name_near",     "fuzzy_wrong",
         "fuzzy_unknown", "fuzzy_deceased", "paper_wrong",    "paper_unknown", "paper_deceased",
-        "cmnd_wrong",    "cmnd_unknown",   "cmnd_few_wrong", "cmnd_shared",   "replaced"};
+        "cmnd_wrong",    "cmnd_unknown",   "cmnd_few_wrong", "cmnd_shared",   "replaced",
+        "token_revoked", "token_over",     "token_foreign",  "token_nobody",  "token_deceased"};
     return names[class];
 }
 
@@ -159,10 +160,8 @@ static void write_claims(const struct draft *draft, enum theme theme, struct xt_
     }
 }
 
-/* Adds a request to a class. */
-static enum xt_status add(struct draft *draft, enum xt_timing_class class, enum theme theme)
+static enum xt_status make_room(struct xt_timing_cases *cases)
 {
-    struct xt_timing_cases *cases = draft->cases;
     if (cases->body_capacity - cases->body_bytes < XT_TIMING_BODY_MAX + SPARE_BYTES) {
         size_t capacity = 2 * cases->body_capacity + (1U << 20);
         uint8_t *grown = capacity > UINT32_MAX ? NULL : realloc(cases->bodies, capacity);
@@ -171,6 +170,36 @@ static enum xt_status add(struct draft *draft, enum xt_timing_class class, enum 
         }
         cases->bodies = grown;
         cases->body_capacity = capacity;
+    }
+    return XT_OK;
+}
+
+static void keep(struct xt_timing_cases *cases, enum xt_timing_class class, size_t size)
+{
+    cases->list[class][cases->counts[class]++] =
+        (struct xt_timing_case){.offset = (uint32_t)cases->body_bytes, .size = (uint32_t)size};
+    cases->body_bytes += size;
+}
+
+enum xt_status xt_timing_case_add(struct xt_timing_cases *cases, enum xt_timing_class class,
+                                  struct xt_span body)
+{
+    xt_require(body.size <= XT_TIMING_BODY_MAX && cases->counts[class] < XT_TIMING_POOL);
+    enum xt_status status = make_room(cases);
+    if (status == XT_OK) {
+        memcpy(cases->bodies + cases->body_bytes, body.data, body.size);
+        keep(cases, class, body.size);
+    }
+    return status;
+}
+
+/* Adds a request to a class. */
+static enum xt_status add(struct draft *draft, enum xt_timing_class class, enum theme theme)
+{
+    struct xt_timing_cases *cases = draft->cases;
+    enum xt_status status = make_room(cases);
+    if (status != XT_OK) {
+        return status;
     }
     struct xt_writer writer = xt_writer_over(cases->bodies + cases->body_bytes, XT_TIMING_BODY_MAX);
     xt_write_literal(&writer, "{\"txn\":\"timing\",\"id\":\"");
@@ -183,9 +212,7 @@ static enum xt_status add(struct draft *draft, enum xt_timing_class class, enum 
         xt_write_literal(&writer, "}}");
     }
     xt_require(!writer.overflow);
-    cases->list[class][cases->counts[class]++] = (struct xt_timing_case){
-        .offset = (uint32_t)cases->body_bytes, .size = (uint32_t)writer.size};
-    cases->body_bytes += writer.size;
+    keep(cases, class, writer.size);
     return XT_OK;
 }
 
@@ -271,6 +298,10 @@ static enum xt_status add_deceased(struct draft *draft, const struct indices *de
         status = choose_other(draft, false);
         if (status == XT_OK) {
             uint64_t unknown = xt_population_unknown_number(draft->population, &draft->other, i);
+            uint64_t *three = draft->cases->threes[draft->cases->three_count++];
+            three[0] = draft->other.number;
+            three[1] = unknown;
+            three[2] = draft->person.number;
             status = add_three(draft, XT_TIMING_WRONG, PLAIN, unknown);
             if (status == XT_OK) {
                 status = add_three(draft, XT_TIMING_FUZZY_WRONG, FUZZY, unknown);
@@ -403,6 +434,8 @@ enum xt_status xt_timing_cases_open(const struct xt_population *population,
         cases->list[i] = calloc(XT_TIMING_POOL, sizeof(*cases->list[i]));
         status = cases->list[i] != NULL ? XT_OK : XT_NO_MEMORY;
     }
+    cases->threes = calloc(XT_TIMING_POOL, sizeof(*cases->threes));
+    status = cases->threes != NULL ? status : XT_NO_MEMORY;
     if (status == XT_OK) {
         look_for_people(population, kinds);
         *draft = (struct draft){.population = population,
@@ -441,6 +474,7 @@ void xt_timing_cases_close(struct xt_timing_cases *cases)
     for (unsigned i = 0; i < XT_TIMING_CLASSES; i++) {
         free(cases->list[i]);
     }
+    free(cases->threes);
     free(cases->bodies);
     *cases = (struct xt_timing_cases){.bodies = NULL};
 }

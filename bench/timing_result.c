@@ -16,6 +16,10 @@ static const struct xt_timing_pair pairs[] = {
     {.a = XT_TIMING_CMND_WRONG, .b = XT_TIMING_CMND_UNKNOWN},
     {.a = XT_TIMING_PAPER_WRONG, .b = XT_TIMING_PAPER_UNKNOWN},
     {.a = XT_TIMING_FUZZY_WRONG, .b = XT_TIMING_FUZZY_UNKNOWN},
+    {.a = XT_TIMING_TOKEN_NOBODY, .b = XT_TIMING_TOKEN_REVOKED},
+    {.a = XT_TIMING_TOKEN_NOBODY, .b = XT_TIMING_TOKEN_DECEASED},
+    {.a = XT_TIMING_TOKEN_NOBODY, .b = XT_TIMING_TOKEN_OVER},
+    {.a = XT_TIMING_TOKEN_NOBODY, .b = XT_TIMING_TOKEN_FOREIGN},
     /* Few people: what is seen may be these people's and not their class's. */
     {.a = XT_TIMING_FEW_WRONG, .b = XT_TIMING_MISSING, .need = XT_TIMING_TOLD},
     {.a = XT_TIMING_FEW_WRONG, .b = XT_TIMING_CANCELLED, .need = XT_TIMING_TOLD},

@@ -15,6 +15,7 @@
 #include "bench/process.h"
 #include "bench/response.h"
 #include "bench/timing.h"
+#include "core/token.h"
 #include "crypto/tls.h"
 #include "store/progress.h"
 
@@ -26,7 +27,7 @@
 #define INPUT_ROOM 16384U
 #define REQUEST_ROOM (XT_TIMING_BODY_MAX + 256U)
 #define PROGRESS_STEP 256U
-#define PARTNER "timing"
+#define PARTNER XT_TIMING_PARTNER
 
 struct paths {
     char xacthuc[XT_MICRO_PATH_MAX];
@@ -86,7 +87,7 @@ static enum xt_status add_partner(const struct paths *paths, const char *dir,
                                  "--claims",
                                  claims,
                                  "--right",
-                                 "per_claim,card_state,advisory",
+                                 "per_claim,card_state,advisory,authenticate",
                                  "--issue",
                                  paths->issued,
                                  NULL};
@@ -232,19 +233,62 @@ static uint64_t now_ns(void)
     return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
+/* Where a class is asked, and what it must be told. */
+struct question {
+    const char *target, *type, *told;
+};
+
+static const struct question *question_of(enum xt_timing_class class)
+{
+    static const struct question verify = {"/v1/verify", "application/json",
+                                           "\"verdict\":\"not_verified\""};
+    static const struct question introspect = {
+        "/v1/introspect", "application/x-www-form-urlencoded", "{\"active\":false}"};
+    return class < XT_TIMING_TOKEN_REVOKED ? &verify : &introspect;
+}
+
 static enum xt_status check_answer(struct client *client, enum xt_timing_class class,
                                    const struct xt_response_head *head, struct xt_failure *failure)
 {
-    static const char verdict[] = "\"verdict\":\"not_verified\"";
+    const char *verdict = question_of(class)->told;
     const uint8_t *body = client->text + head->size;
     bool told =
-        head->status == 200 && memmem(body, head->body_size, verdict, sizeof(verdict) - 1) != NULL;
+        head->status == 200 && memmem(body, head->body_size, verdict, strlen(verdict)) != NULL;
     size_t *size = &client->sizes[class];
     *size = *size == 0 ? client->text_size : *size;
     return told && *size == client->text_size
                ? XT_OK
                : xt_fail(failure, XT_CORRUPT, "an answer of class %s is not like the others (%u)",
                          xt_timing_class_name(class), head->status);
+}
+
+static bool send_text(struct client *client, struct xt_span text, struct xt_response_head *head)
+{
+    size_t taken = 0;
+    client->asked++;
+    return xt_tls_write(client->tls, text, &taken) == XT_OK && send_all(client) &&
+           read_answer(client, head);
+}
+
+/* body.data NULL: GET. */
+static void write_request(const char *target, const char *type, struct xt_span body,
+                          struct xt_writer *writer)
+{
+    char fields[200];
+    (void)snprintf(fields, sizeof(fields),
+                   "%s %s HTTP/1.1\r\nHost: localhost\r\n%s%s%sContent-Length: %zu\r\n\r\n",
+                   body.data == NULL ? "GET" : "POST", target,
+                   body.data == NULL ? "" : "Content-Type: ", type, body.data == NULL ? "" : "\r\n",
+                   body.size);
+    xt_write_string(writer, fields);
+    xt_write_span(writer, body);
+    xt_require(!writer->overflow);
+}
+
+static struct xt_span body_of(const struct xt_timing_cases *cases,
+                              const struct xt_timing_case *asked)
+{
+    return xt_span_of(cases->bodies + asked->offset, asked->size);
 }
 
 /* One request; *time: from before it is encrypted until its answer is there, in ns. */
@@ -255,21 +299,71 @@ static enum xt_status ask(struct client *client, const struct xt_timing_cases *c
     uint8_t text[REQUEST_ROOM];
     struct xt_writer writer = xt_writer_over(text, sizeof(text));
     struct xt_response_head head = {.status = 0};
-    char fields[160];
-    size_t taken = 0;
-    (void)snprintf(fields, sizeof(fields),
-                   "POST /v1/verify HTTP/1.1\r\nHost: localhost\r\n"
-                   "Content-Type: application/json\r\nContent-Length: %u\r\n\r\n",
-                   turn->asked->size);
-    xt_write_string(&writer, fields);
-    xt_write(&writer, cases->bodies + turn->asked->offset, turn->asked->size);
-    xt_require(!writer.overflow);
+    const struct question *question = question_of(turn->class);
+    write_request(question->target, question->type, body_of(cases, turn->asked), &writer);
     uint64_t from = now_ns();
-    bool fine = xt_tls_write(client->tls, xt_written(&writer), &taken) == XT_OK &&
-                send_all(client) && read_answer(client, &head);
+    bool fine = send_text(client, xt_written(&writer), &head);
     *time = now_ns() - from;
-    client->asked++;
     return fine ? check_answer(client, turn->class, &head, failure) : lost(client, failure);
+}
+
+/* ---- tokens -------------------------------------------------------------------------------------- */
+
+/* As whom the server makes tokens, in its own words (RFC 8414). */
+static enum xt_status find_issuer(struct client *client, struct xt_writer *issuer,
+                                  struct xt_failure *failure)
+{
+    static const char name[] = "\"issuer\":\"";
+    uint8_t text[REQUEST_ROOM];
+    struct xt_writer writer = xt_writer_over(text, sizeof(text));
+    struct xt_response_head head = {.status = 0};
+    write_request("/.well-known/oauth-authorization-server", "", xt_span_of(NULL, 0), &writer);
+    if (!send_text(client, xt_written(&writer), &head)) {
+        return lost(client, failure);
+    }
+    const uint8_t *body = client->text + head.size,
+                  *start = memmem(body, head.body_size, name, sizeof(name) - 1),
+                  *end = start == NULL
+                             ? NULL
+                             : memchr(start + sizeof(name) - 1, '"',
+                                      head.body_size - (size_t)(start + sizeof(name) - 1 - body));
+    if (head.status != 200 || end == NULL) {
+        return xt_fail(failure, XT_CORRUPT, "the server does not tell its issuer");
+    }
+    start += sizeof(name) - 1;
+    xt_write(issuer, start, (size_t)(end - start));
+    return issuer->overflow ? XT_NO_SPACE : XT_OK;
+}
+
+static enum xt_status revoke_tokens(struct client *client, const struct xt_timing_cases *cases,
+                                    struct xt_failure *failure)
+{
+    for (uint32_t i = 0; i < cases->counts[XT_TIMING_TOKEN_REVOKED]; i++) {
+        uint8_t text[REQUEST_ROOM];
+        struct xt_writer writer = xt_writer_over(text, sizeof(text));
+        struct xt_response_head head = {.status = 0};
+        write_request("/v1/revoke", question_of(XT_TIMING_TOKEN_REVOKED)->type,
+                      body_of(cases, &cases->list[XT_TIMING_TOKEN_REVOKED][i]), &writer);
+        if (!send_text(client, xt_written(&writer), &head)) {
+            return lost(client, failure);
+        }
+        if (head.status != 200) {
+            return xt_fail(failure, XT_CORRUPT, "a token was not revoked (%u)", head.status);
+        }
+    }
+    return XT_OK;
+}
+
+static enum xt_status add_tokens(struct client *client, const char *dir,
+                                 struct xt_timing_cases *cases, struct xt_failure *failure)
+{
+    uint8_t name[XT_TOKEN_TEXT_MAX];
+    struct xt_writer issuer = xt_writer_over(name, sizeof(name));
+    enum xt_status status = find_issuer(client, &issuer, failure);
+    if (status == XT_OK) {
+        status = xt_timing_tokens_add(dir, xt_written(&issuer), cases, failure);
+    }
+    return status == XT_OK ? revoke_tokens(client, cases, failure) : status;
 }
 
 static enum xt_status warm(struct client *client, const struct xt_timing_cases *cases,
@@ -318,7 +412,7 @@ static enum xt_status measure(const struct xt_timing_options *options, struct cl
 }
 
 static enum xt_status ask_server(const struct xt_timing_options *options, const struct paths *paths,
-                                 unsigned port, const struct xt_timing_cases *cases,
+                                 unsigned port, const char *dir, struct xt_timing_cases *cases,
                                  uint32_t classes, struct xt_timing_samples *samples,
                                  struct xt_failure *failure)
 {
@@ -335,6 +429,9 @@ static enum xt_status ask_server(const struct xt_timing_options *options, const 
         status = connect_to_server(client, failure);
     }
     if (status == XT_OK) {
+        status = add_tokens(client, dir, cases, failure);
+    }
+    if (status == XT_OK) {
         status = warm(client, cases, classes, failure);
     }
     if (status == XT_OK) {
@@ -348,7 +445,7 @@ static enum xt_status ask_server(const struct xt_timing_options *options, const 
 
 enum xt_status xt_timing_over_tls(const struct xt_timing_options *options,
                                   const struct xt_micro_deployment *deployment,
-                                  const struct xt_timing_cases *cases, uint32_t classes,
+                                  struct xt_timing_cases *cases, uint32_t classes,
                                   struct xt_timing_samples *samples, struct xt_failure *failure)
 {
     struct paths paths;
@@ -362,7 +459,8 @@ enum xt_status xt_timing_over_tls(const struct xt_timing_options *options,
         status = serve(&paths, deployment->dir, &port, &server, failure);
     }
     if (status == XT_OK) {
-        status = ask_server(options, &paths, port, cases, classes, samples, failure);
+        status =
+            ask_server(options, &paths, port, deployment->dir, cases, classes, samples, failure);
     }
     xt_process_stop(&server, STOP_LIMIT_MS);
     return status;

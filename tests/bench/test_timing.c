@@ -266,9 +266,10 @@ static void the_program_measures_and_tells(void **state)
     assert_non_null(strstr(text, "\"format\":\"xacthuc-timing/1\""));
     assert_non_null(strstr(text, status == 0 ? "\"passes\":true,\n" : "\"passes\":false,\n"));
     assert_non_null(strstr(text, "\"in_process\":{\"requests\":"));
-    assert_non_null(strstr(text, "\"over_tls\":{\"requests\":4000,"));
+    assert_non_null(strstr(text, "\"over_tls\":{\"requests\":9000,"));
     assert_non_null(strstr(text, "\"a\":\"unknown\",\"b\":\"deceased\",\"needed\":\"alike\""));
     assert_non_null(strstr(text, "\"a\":\"wrong\",\"b\":\"control\",\"needed\":\"different\""));
+    assert_non_null(strstr(text, "\"a\":\"token_nobody\",\"b\":\"token_revoked\""));
     assert_int_equal(unlink(file), 0);
     assert_int_equal(rmdir(folder), 0); /* it left nothing else */
 }
