@@ -126,9 +126,11 @@ static const struct setting SETTINGS[] = {
      "# passes. Hashes that cost less are made anew when their holder comes with his passcode."},
     {"passcode", "passes", COUNT, PLACE(passcode_passes), "2", 1, 10,
      "How often it goes over that memory; with 7 MiB, five times."},
-    {"passcode", "threads", COUNT, PLACE(passcode_threads), "1", 1, 8,
+    {"passcode", "threads", COUNT, PLACE(passcode_threads), "0", 0, 8,
      "Of each worker that hash, beside its loop and after everything else (SCHED_IDLE): each does\n"
-     "# some 40 passcodes a second at these costs. A change takes a restart."},
+     "# some 40 passcodes a second at these costs. 0: its share of the processors, at most 2: with "
+     "fewer\n"
+     "# workers than processors the others would stand still. A change takes a restart."},
     {"passcode", "answer_step", TIME, PLACE(passcode_step_ms), "1s", 0, 5 * SECOND,
      "An answer to somebody's passcode leaves at the next whole step after its request: how long "
      "his\n"

@@ -36,7 +36,7 @@ struct xt_settings {
     uint32_t token_ms;           /* how long one counts */
     /* [passcode] */
     uint32_t passcode_memory, passcode_passes; /* MiB; over it */
-    uint32_t passcode_threads, passcode_queue; /* of a worker */
+    uint32_t passcode_threads, passcode_queue; /* of a worker; threads 0: by the processors */
     uint32_t passcode_step_ms;                 /* 0: answers do not wait for one */
     /* [audit] */
     char audit_sync[16];         /* "interval" or "answer" */

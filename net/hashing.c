@@ -227,6 +227,18 @@ static enum xt_status open_done(uv_loop_t *loop, struct xt_hashing *hashing)
     return XT_OK;
 }
 
+unsigned xt_hashing_threads(const struct xt_settings *settings, unsigned processors)
+{
+    if (settings->passcode_threads > 0) {
+        return settings->passcode_threads;
+    }
+    if (settings->workers == 0 || settings->workers >= processors) {
+        return 1; /* as many as there are processors */
+    }
+    unsigned share = (processors + settings->workers - 1) / settings->workers;
+    return share < XT_HASHING_THREADS_SHARE ? share : XT_HASHING_THREADS_SHARE;
+}
+
 enum xt_status xt_hashing_open(uv_loop_t *loop, const struct xt_settings *settings,
                                struct xt_hashing **opened)
 {
@@ -256,7 +268,8 @@ enum xt_status xt_hashing_open(uv_loop_t *loop, const struct xt_settings *settin
         return XT_NO_MEMORY;
     }
     *opened = hashing;
-    while (hashing->thread_count < settings->passcode_threads) {
+    unsigned threads = xt_hashing_threads(settings, (unsigned)CPU_COUNT(&hashing->processors));
+    while (hashing->thread_count < threads) {
         if (uv_thread_create(&hashing->threads[hashing->thread_count], run, hashing) != 0) {
             return XT_NO_MEMORY; /* the caller stops and closes it */
         }

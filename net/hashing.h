@@ -34,6 +34,11 @@ struct xt_hashing_result {
 };
 typedef void (*xt_hashing_callback)(void *context, const struct xt_hashing_result *result);
 
+/* How many threads a worker has on so many processors of the server: what is set, or its share of them, at most
+ * XT_HASHING_THREADS_SHARE. */
+#define XT_HASHING_THREADS_SHARE 2U
+unsigned xt_hashing_threads(const struct xt_settings *settings, unsigned processors);
+
 /* The threads begin here: after the sandbox, so that they are in it. settings: borrowed; how many threads is
  * read once. */
 XT_MUST_USE enum xt_status xt_hashing_open(uv_loop_t *loop, const struct xt_settings *settings,

@@ -221,6 +221,24 @@ static void end_calls_back_what_is_not_done(void **state)
     assert_int_equal(late.times, 0);
 }
 
+static void threads_are_a_share_of_the_processors(void **state)
+{
+    (void)state;
+    static const struct {
+        uint32_t set, workers;
+        unsigned processors, threads;
+    } cases[] = {{0, 0, 8, 1}, {0, 8, 8, 1}, {0, 12, 8, 1}, {0, 1, 1, 1}, {0, 1, 2, 2},
+                 {0, 2, 3, 2}, {0, 1, 8, 2}, {0, 3, 0, 1},  {1, 1, 8, 1}, {8, 8, 2, 8}};
+    for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct xt_settings some;
+        xt_settings_defaults(&some);
+        assert_int_equal(some.passcode_threads, 0);
+        some.passcode_threads = cases[i].set;
+        some.workers = cases[i].workers;
+        assert_int_equal(xt_hashing_threads(&some, cases[i].processors), cases[i].threads);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -229,6 +247,7 @@ int main(void)
         cmocka_unit_test(full_queue_is_told_at_once),
         cmocka_unit_test(partner_leaves_half_of_the_queue_to_others),
         cmocka_unit_test(each_of_many_is_called_back_once),
+        cmocka_unit_test(threads_are_a_share_of_the_processors),
         cmocka_unit_test(end_calls_back_what_is_not_done),
     };
     xt_crypto_start();
