@@ -86,6 +86,7 @@ struct xt_resident_more {
     bool has_device;
     char device_id[XT_DEVICE_ID_TEXT];
     char device_key[XT_KEY_TEXT];
+    const char *unlocked_by; /* static; NULL: not known */
     unsigned link_count; /* at most one of a type, in the order of enum xt_link_type */
     struct xt_resident_link links[XT_LINK_TYPE_COUNT];
 };

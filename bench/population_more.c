@@ -131,6 +131,15 @@ static void fill_place(struct xt_text *text, unsigned province, uint64_t hash)
     xt_text_add(text, xt_province_at(province)->name);
 }
 
+/* Of the last draw, so that it moves no other. An assumption. */
+static const char *what_unlocks(uint64_t roll)
+{
+    return xt_chance(roll, 3500)   ? NULL
+           : xt_chance(roll, 7500) ? "fingerprint"
+           : xt_chance(roll, 9700) ? "face"
+                                   : "biometric";
+}
+
 void xt_population_more(const struct xt_population *population, const struct xt_resident *person,
                         struct xt_resident_more *more)
 {
@@ -160,5 +169,6 @@ void xt_population_more(const struct xt_population *population, const struct xt_
             }
         }
         make_key(&stream, more->device_key);
+        more->unlocked_by = what_unlocks(xt_stream_next(&stream));
     }
 }

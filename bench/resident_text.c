@@ -109,6 +109,10 @@ static void write_account(const struct xt_resident *person, const struct xt_resi
         xt_write(writer, more->device_id, XT_DEVICE_ID_TEXT);
         xt_write_literal(writer, "\",\"public_key\":\"");
         xt_write(writer, more->device_key, XT_KEY_TEXT);
+        if (more->unlocked_by != NULL) {
+            xt_write_literal(writer, "\",\"unlocked_by\":\"");
+            xt_write_string(writer, more->unlocked_by);
+        }
         xt_write_literal(writer, "\"}]");
     }
     xt_write_byte(writer, '}');
