@@ -5,9 +5,11 @@
 #include "core/plain_text.h"
 #include "core/wire.h"
 
-/* From this bit on stands what unlocks a device: of its id's size, and of the factors that were shown. */
+/* From these bits on stands what unlocks a device: of its id's size, and of the factors that were shown; and the level that
+ * is asked for, of the scope's size. */
 #define DEVICE_UNLOCK 13
 #define FACTORS_UNLOCK 5
+#define SCOPE_LEVEL 13
 
 static const char *const TYPE_NAMES[XT_ACCOUNT_END - XT_ACCOUNT_FIRST] = {
     "activated",         "locked",
@@ -81,7 +83,7 @@ static void write_asked(struct xt_writer *writer, const struct xt_account_event 
     xt_write(writer, event->id, XT_ACCOUNT_ID);
     xt_put(writer, event->expires_ms, 8);
     write_name(writer, event->purpose);
-    xt_put(writer, event->scope.size, 2);
+    xt_put(writer, event->scope.size | (size_t)event->level << SCOPE_LEVEL, 2);
     xt_write_span(writer, event->scope);
     xt_write_span(writer, event->binding);
 }
@@ -335,9 +337,11 @@ static bool read_asked(struct xt_taker *taker, struct xt_account_event *event)
     bool sound = read_subject(taker, &event->subject);
     xt_take_copy(taker, event->id, XT_ACCOUNT_ID);
     sound = sound && read_expiry(taker, &event->expires_ms) && read_name(taker, &event->purpose);
-    event->scope = xt_take_bytes(taker, (size_t)xt_take(taker, 2));
+    uint64_t fixed = xt_take(taker, 2);
+    event->level = (unsigned)(fixed >> SCOPE_LEVEL);
+    event->scope = xt_take_bytes(taker, (size_t)(fixed & ((1U << SCOPE_LEVEL) - 1)));
     event->binding = rest_of(taker);
-    return sound && scope_is_sound(event->scope) &&
+    return sound && event->level <= XT_LEVEL_MOST && scope_is_sound(event->scope) &&
            (event->binding.size == 0 || text_is_sound(event->binding, XT_ACCOUNT_BINDING_MAX));
 }
 

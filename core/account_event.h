@@ -77,7 +77,8 @@ struct xt_account_event {
     struct xt_id
         subject; /* whom it is about: personal, but of an attempt and a backchannel request also a
                            * CMND that names nobody */
-    unsigned level; /* activated: 1 or 2 */
+    unsigned
+        level; /* activated: 1 or 2; backchannel_asked: the least to approve it at, 0 (any) to 4 */
     unsigned
         reason; /* locked, unlocked: one of enum xt_lock that is no consequence of the register's;
                            * unlocked: 0 as well: only begin to count attempts anew */
@@ -116,7 +117,7 @@ struct xt_account_event {
  *                        | purpose size 1 | purpose | proof
  *   consent_revoked      number 5 | id 16
  *   backchannel_asked    kind 1 | id 5 | id 16 | expires 8 | purpose size 1 | purpose
- *                        | scope size 2 | scope | the rest: binding message
+ *                        | scope size, and from bit 13 level 2 | scope | the rest: binding message
  *   backchannel_decided  id 16 | approved 1 | acr 1 | passed 1 | proof
  *   backchannel_taken    id 16
  *   passcode_rehashed    number 5 | digest 16 | the rest: PHC text

@@ -355,6 +355,7 @@ static const struct xt_json_member OF_DECISION[] = {
     XT_JSON_MEMBER("device_id", OF_FACTOR + DEVICE_ID),
     XT_JSON_MEMBER("challenge", OF_FACTOR + CHALLENGE),
     XT_JSON_MEMBER("signature", OF_FACTOR + SIGNATURE),
+    XT_JSON_MEMBER("passcode", OF_FACTOR + VALUE),
 };
 
 struct decision {
@@ -414,10 +415,11 @@ enum xt_status xt_decision_request_from_json(uint8_t *body, size_t size, struct 
 {
     struct decision decision = {.request = request};
     memset(request, 0, sizeof(*request));
-    enum xt_status status = read_body(body, size, arena, OF_DECISION, COUNT_OF(OF_DECISION), 0,
-                                      read_of_decision, &decision, errors);
+    enum xt_status status = read_body(body, size, arena, OF_DECISION, COUNT_OF(OF_DECISION),
+                                      SEEN(OF_FACTOR + VALUE), read_of_decision, &decision, errors);
     request->device_id = decision.factor.device_id;
     request->challenge = decision.factor.challenge;
+    request->passcode = decision.factor.value;
     memcpy(request->signature, decision.factor.signature, sizeof(request->signature));
     return status;
 }

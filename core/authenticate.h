@@ -63,8 +63,8 @@ xt_authenticate_request_from_json(uint8_t *body, size_t size, struct xt_json_are
 /* Of the back channel (net/backchannel):
  *   pending  {"id":"001099012345"}
  *   decide   {"id":"001099012345","request":"<22>","decision":"approve","device_id":"...","challenge":"<60>",
- *             "signature":"<86>"}
- * decision: approve or deny. */
+ *             "signature":"<86>","passcode":"..."}
+ * decision: approve or deny. passcode may be left out. */
 #define XT_REQUEST_HANDLE 16 /* bytes of a request's name */
 
 struct xt_decision_request {
@@ -72,6 +72,7 @@ struct xt_decision_request {
     uint8_t handle[XT_REQUEST_HANDLE];
     bool approve;
     struct xt_span device_id, challenge;
+    struct xt_span passcode; /* size 0: none */
     uint8_t signature[XT_SIGNATURE_BYTES];
 };
 

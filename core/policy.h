@@ -15,8 +15,8 @@
  * registry, say) are required; a purpose needs its name and claims. burst is per_second when absent.
  * claims_required, some of claims, are those without which a request is refused: who has to know several
  * things of somebody cannot learn them one by one. attributes: what citizens may consent to give for it
- * (POST /v1/attributes, core/consent); none when absent. least_level is for POST /v1/authenticate (core/assurance), and for
- * what a device's signature alone is good for: the back channel, attributes.
+ * (POST /v1/attributes, core/consent); none when absent. least_level is for all that citizens do for it (core/assurance):
+ * POST /v1/authenticate, the back channel, attributes.
  */
 #ifndef XT_CORE_POLICY_H
 #define XT_CORE_POLICY_H

@@ -64,6 +64,7 @@ struct asked {
     struct xt_id id;
     const struct xt_purpose *purpose;
     struct xt_span scope, binding;
+    unsigned level; /* the least to approve it at; 0: any */
     uint32_t expiry_s;
 };
 
@@ -130,6 +131,24 @@ static bool take_expiry(const struct xt_form *form, uint32_t *expiry_s)
     return true;
 }
 
+/* What the purpose asks for, and the lowest of acr_values, which the caller may leave out (CIBA core, section 7.1): how the
+ * person is authenticated is ours to say, and it is at one of them or above. Values of others are passed over. */
+static unsigned take_level(const struct xt_form *form, unsigned least_level)
+{
+    struct xt_span text;
+    unsigned lowest = XT_LEVEL_MOST + 1;
+    if (!xt_form_find(form, "acr_values", &text)) {
+        return least_level;
+    }
+    for (size_t i = 0; i < text.size; i++) {
+        bool alone =
+            (i == 0 || text.data[i - 1] == ' ') && (i + 1 == text.size || text.data[i + 1] == ' ');
+        unsigned level = alone ? (unsigned)text.data[i] - '0' : 0;
+        lowest = level >= 1 && level < lowest ? level : lowest;
+    }
+    return lowest > XT_LEVEL_MOST || lowest < least_level ? least_level : lowest;
+}
+
 /* By the request alone, whoever it is about. */
 static enum xt_problem read_question(const struct xt_partner *partner, const struct xt_form *form,
                                      struct asked *asked)
@@ -157,7 +176,8 @@ static enum xt_problem read_question(const struct xt_partner *partner, const str
     if (asked->purpose == NULL) {
         return XT_PROBLEM_PURPOSE_NOT_PERMITTED;
     }
-    return asked->purpose->least_level > 1 ? XT_PROBLEM_LEVEL_TOO_LOW : XT_PROBLEM_NONE;
+    asked->level = take_level(form, asked->purpose->least_level);
+    return XT_PROBLEM_NONE;
 }
 
 static void note_question(const struct xt_deferred *deferred, struct xt_call *call)
@@ -199,6 +219,7 @@ static void send_question(struct xt_deferred *deferred, const struct asked *aske
                                     .subject = question->subject,
                                     .expires_ms = now_ms + (uint64_t)question->expiry_s * 1000,
                                     .purpose = xt_span_of_string(asked->purpose->name),
+                                    .level = asked->level,
                                     .scope = asked->scope,
                                     .binding = asked->binding};
     xt_backchannel_handle(xt_span_of_string(question->auth_req_id), told.id);

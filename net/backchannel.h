@@ -4,7 +4,8 @@
  *   partner  POST /v1/backchannel/authorize --> auth_req_id    asked: the writer keeps it until it is over
  *   backend  POST /v1/backchannel/pending   --> requests       of a person, each with a name and two audiences
  *   backend  POST /v1/challenges {audience: that of approving, or of denying}
- *   backend  POST /v1/backchannel/decide    <-- the citizen's signature over that challenge
+ *   backend  POST /v1/backchannel/decide    <-- the citizen's signature over that challenge, and his passcode where the level
+ *                                               that is asked for needs it
  *   partner  POST /v1/token                 --> authorization_pending, access_denied .., once: tokens
  *
  * A request's name is a digest of auth_req_id: who sees it cannot fetch the tokens. The challenge's audience says which

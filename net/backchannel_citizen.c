@@ -7,8 +7,11 @@
 #include "crypto/holder_key.h"
 #include "net/backchannel.h"
 #include "net/deferred.h"
+#include "net/hashing.h"
 #include "net/route.h"
 #include "store/live_account.h"
+
+#define PASSCODE 0 /* the number of its bit in enum xt_factor */
 
 static void write_text(struct xt_writer *writer, const char *name, const char *text)
 {
@@ -44,8 +47,9 @@ static void write_request(struct xt_writer *writer, const struct xt_backchannel 
     }
     xt_write_literal(writer, ",\"asked_at\":\"");
     xt_write(writer, asked_at, sizeof(asked_at));
-    (void)snprintf(text, sizeof(text), "\",\"expires_in\":%u",
-                   (unsigned)((request->expires_ms - now_ms) / 1000));
+    (void)snprintf(text, sizeof(text), "\",\"expires_in\":%u,\"least_level\":%u",
+                   (unsigned)((request->expires_ms - now_ms) / 1000),
+                   request->least_level == 0 ? 1 : request->least_level);
     xt_write_string(writer, text);
     write_audience(writer, request, true);
     write_audience(writer, request, false);
@@ -113,9 +117,20 @@ void xt_handle_backchannel_pending(struct xt_call *call, struct xt_answer *answe
 
 /* ---- POST /v1/backchannel/decide ---------------------------------------------------------------- */
 
+/* Between the request and its answer: in a deferred's memory. */
 struct deciding {
     struct xt_id subject;
+    uint8_t handle[XT_REQUEST_HANDLE];
     bool approve;
+    bool passed; /* what he showed, so far */
+    struct xt_account_proof proof;
+};
+_Static_assert(sizeof(struct deciding) <= XT_DEFERRED_MEMORY, "it fits");
+
+/* What he has to show it with; empty: nothing. Borrowed until the next lookup. */
+struct held {
+    struct xt_device device;
+    struct xt_span phc;
 };
 
 static void note(const struct xt_deferred *deferred, struct xt_call *call)
@@ -147,17 +162,18 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
     }
 }
 
-/* The device that he says it is. Empty: he has no such; then another's record was opened in vain. */
-static enum xt_status find_device(const struct xt_register *people, struct xt_id subject,
-                                  struct xt_span device_id, struct xt_device *device)
+/* Of nobody another's record is opened in vain. */
+static enum xt_status look_up(const struct xt_register *people, struct xt_id subject,
+                              struct xt_span device_id, struct held *held)
 {
     static struct xt_person person; /* large; one request at a time */
     enum xt_status status = subject.kind == XT_ID_PERSONAL
                                 ? xt_register_person(people, subject.value, &person)
                                 : XT_NOT_FOUND;
-    *device = (struct xt_device){.unlocked_by = XT_UNLOCK_NONE};
+    *held = (struct held){.phc = {0}};
     if (status == XT_OK) {
-        *device = xt_person_device(&person, device_id);
+        held->device = xt_person_device(&person, device_id);
+        held->phc = person.passcode_hash;
     } else if (status == XT_NOT_FOUND) {
         xt_register_stand_in(people, subject.value, &person);
         status = XT_OK;
@@ -165,11 +181,11 @@ static enum xt_status find_device(const struct xt_register *people, struct xt_id
     return status;
 }
 
-/* Whether the device of this person has signed a challenge of ours for this request and this decision: told.passed, and
- * the proof. Whoever he is it is the same work, as for POST /v1/authenticate; and what follows is the writer's to decide. */
-static enum xt_status check_device(const struct xt_call *call, const struct xt_register *people,
-                                   struct xt_id subject, const struct xt_decision_request *request,
-                                   struct xt_account_event *told)
+/* Whether the device of this person has signed a challenge of ours for this request and this decision. Whoever he is it is
+ * the same work, as for POST /v1/authenticate; and what follows is the writer's to decide. */
+static enum xt_status check_device(const struct xt_call *call,
+                                   const struct xt_decision_request *request,
+                                   const struct held *held, struct deciding *deciding)
 {
     const struct xt_service *service = call->service;
     uint8_t audience[XT_BACKCHANNEL_AUDIENCE_MAX];
@@ -181,46 +197,109 @@ static enum xt_status check_device(const struct xt_call *call, const struct xt_r
                                              .audience = xt_written(&writer),
                                              .partner = call->entry.partner};
     struct xt_challenge_use use;
-    struct xt_device device;
     enum xt_status made =
         xt_challenge_check(service->keyring, &scope, service->unix_ms, request->challenge, &use);
     if (made != XT_OK && made != XT_DENIED) {
         return made;
     }
-    enum xt_status status = find_device(people, subject, request->device_id, &device);
-    if (status != XT_OK) {
-        return status;
-    }
-    struct xt_span key = device.public_key_der;
+    struct xt_span key = held->device.public_key_der;
     struct xt_span used = key.size > 0 ? key : xt_holder_nobody();
-    status = xt_holder_verify(used, request->challenge, request->signature);
-    told->passed = made == XT_OK && status == XT_OK && key.size > 0;
-    told->proof.factors = XT_FACTOR_DEVICE_KEY;
-    xt_account_proof_uses(&told->proof, use.nonce, use.until_ms);
-    xt_live_proof_device(service->live, used, device.unlocked_by, &told->proof);
+    enum xt_status status = xt_holder_verify(used, request->challenge, request->signature);
+    deciding->passed = made == XT_OK && status == XT_OK && key.size > 0;
+    deciding->proof.factors = XT_FACTOR_DEVICE_KEY;
+    xt_account_proof_uses(&deciding->proof, use.nonce, use.until_ms);
+    xt_live_proof_device(service->live, used, held->device.unlocked_by, &deciding->proof);
     /* XT_INVALID: a key of the register that is none. */
     return status == XT_DENIED || status == XT_INVALID ? XT_OK : status;
 }
 
-static void send_decision(struct xt_call *call, struct xt_id subject, struct xt_account_event *told,
-                          struct xt_answer *answer)
+static unsigned level_of(unsigned factors, enum xt_unlock unlocked_by)
 {
-    static const struct xt_deferred_kind kind = {sizeof(struct deciding), finish, note, NULL};
+    struct xt_assurance assurance;
+    xt_assurance_of(factors, unlocked_by, &assurance);
+    return assurance.level;
+}
+
+static void send_decision(struct xt_deferred *deferred)
+{
+    const struct deciding *deciding = deferred->memory;
+    const struct xt_account_proof *proof = &deciding->proof;
     uint8_t body[XT_ACCOUNT_BODY_MAX];
     struct xt_event event;
-    struct xt_assurance assurance;
+    struct xt_account_event told = {
+        .type = XT_ACCOUNT_BACKCHANNEL_DECIDED,
+        .actor = xt_span_of_string(deferred->partner),
+        .approved = deciding->approve,
+        .acr = deciding->approve ? level_of(proof->factors, proof->unlocked_by) : 0,
+        .passed = deciding->passed,
+        .proof = *proof};
+    memcpy(told.id, deciding->handle, sizeof(told.id));
+    xt_event_from_account(&told, body, &event);
+    xt_deferred_send(deferred, &event);
+    xt_wipe(body, sizeof(body));
+}
+
+static void on_hashed(void *context, const struct xt_hashing_result *result)
+{
+    struct xt_deferred *deferred = context;
+    struct deciding *deciding = deferred->memory;
+    if (result->status != XT_OK && result->status != XT_DENIED) {
+        xt_deferred_done(deferred, result->status); /* no attempt was made */
+        return;
+    }
+    deciding->passed = deciding->passed && result->status == XT_OK;
+    send_decision(deferred);
+}
+
+static enum xt_status compare_passcode(struct xt_service *service, struct xt_span passcode,
+                                       struct xt_span phc, struct xt_deferred *deferred)
+{
+    struct deciding *deciding = deferred->memory;
+    uint8_t pepper[XT_KEY_BYTES];
+    deciding->proof.factors |= XT_FACTOR_PASSCODE;
+    xt_live_factor_digest(service->live, XT_FACTOR_PASSCODE, phc,
+                          deciding->proof.digests[PASSCODE]);
+    xt_deferred_hold(deferred, service->settings->passcode_step_ms);
+    xt_live_pepper(service->live, pepper);
+    enum xt_status status = xt_hashing_verify(service->hashing, deferred->cell, pepper, phc,
+                                              passcode, on_hashed, deferred);
+    xt_wipe(pepper, sizeof(pepper));
+    return status;
+}
+
+/* Makes an attempt of what he shows. */
+static void try(struct xt_call *call, const struct xt_decision_request *request,
+                struct xt_id subject, const struct held *held, struct xt_answer *answer)
+{
+    static const struct xt_deferred_kind kind = {sizeof(struct deciding), finish, note, NULL};
     struct xt_deferred *deferred = xt_deferred_open(call, &kind, answer);
     if (deferred == NULL) {
         return;
     }
     struct deciding *deciding = deferred->memory;
     deciding->subject = subject;
-    deciding->approve = told->approved;
-    xt_assurance_of(told->proof.factors, told->proof.unlocked_by, &assurance);
-    told->acr = told->approved ? assurance.level : 0;
-    told->actor = xt_span_of_string(deferred->partner);
-    xt_event_from_account(told, body, &event);
-    xt_deferred_send(deferred, &event);
+    deciding->approve = request->approve;
+    memcpy(deciding->handle, request->handle, sizeof(deciding->handle));
+    enum xt_status status = check_device(call, request, held, deciding);
+    if (status == XT_OK && request->passcode.size > 0) {
+        status = compare_passcode(call->service, request->passcode, held->phc, deferred);
+    } else if (status == XT_OK) {
+        send_decision(deferred);
+    }
+    if (status != XT_OK) { /* no attempt was made */
+        xt_deferred_cancel(deferred, answer);
+        xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
+    }
+}
+
+/* The backend has said itself what unlocks the device: that this is not enough to approve the request is told before
+ * anything is tried. */
+static bool is_enough(const struct xt_decision_request *request, const struct held *held,
+                      const struct xt_backchannel *asked)
+{
+    unsigned factors =
+        XT_FACTOR_DEVICE_KEY | (request->passcode.size > 0 ? XT_FACTOR_PASSCODE : 0U);
+    return !request->approve || level_of(factors, held->device.unlocked_by) >= asked->least_level;
 }
 
 static void decide(struct xt_call *call, const struct xt_decision_request *request,
@@ -230,13 +309,11 @@ static void decide(struct xt_call *call, const struct xt_decision_request *reque
     struct xt_register people;
     struct xt_backchannel asked;
     struct xt_id subject;
-    struct xt_account_event told = {.type = XT_ACCOUNT_BACKCHANNEL_DECIDED,
-                                    .approved = request->approve};
+    struct held held;
     if (xt_backchannel_subject(call, request->id, &people, &subject, answer) != XT_OK) {
         return;
     }
     xt_call_note_subject(call, subject);
-    memcpy(told.id, request->handle, sizeof(told.id));
     enum xt_status status = xt_live_backchannel(service->live, request->handle, &asked);
     bool his = status == XT_OK && asked.subject.kind == subject.kind &&
                asked.subject.value == subject.value;
@@ -245,14 +322,16 @@ static void decide(struct xt_call *call, const struct xt_decision_request *reque
         return;
     }
     if (status == XT_OK) {
-        status = check_device(call, &people, subject, request, &told);
+        status = look_up(&people, subject, request->device_id, &held);
     }
-    if (status != XT_OK) { /* no attempt was made */
+    if (status != XT_OK) {
         service->live_failed |= status == XT_IO;
         xt_call_refuse(call, xt_problem_of_status(status), NULL, answer);
-        return;
+    } else if (!is_enough(request, &held, &asked)) {
+        xt_call_refuse(call, XT_PROBLEM_LEVEL_TOO_LOW, NULL, answer);
+    } else {
+        try(call, request, subject, &held, answer);
     }
-    send_decision(call, subject, &told, answer);
 }
 
 void xt_handle_backchannel_decide(struct xt_call *call, struct xt_answer *answer)
@@ -266,12 +345,17 @@ void xt_handle_backchannel_decide(struct xt_call *call, struct xt_answer *answer
     if (xt_decision_request_from_json(call->request->body, call->request->body_size, service->arena,
                                       &request, &errors) != XT_OK) {
         xt_call_refuse(call, XT_PROBLEM_INVALID_REQUEST, &errors, answer);
+        xt_wipe(call->request->body, call->request->body_size); /* a passcode may be in it */
         return;
     }
     xt_call_note_subject(call, request.id);
-    if (service->generation == NULL || service->live == NULL || service->keyring == NULL) {
+    if (service->generation == NULL || service->live == NULL || service->keyring == NULL ||
+        service->deferred == NULL || service->hashing == NULL) {
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
     } else if (xt_call_take_quota(call, request.id, answer)) {
         decide(call, &request, answer);
+    }
+    if (request.passcode.size > 0) { /* the body is wiped only where its answer comes later */
+        xt_wipe((uint8_t *)(uintptr_t)request.passcode.data, request.passcode.size);
     }
 }

@@ -39,6 +39,7 @@ void xt_handle_metadata(struct xt_call *call, struct xt_answer *answer)
                      ",\"backchannel_token_delivery_modes_supported\":[\"poll\"]"
                      ",\"backchannel_user_code_parameter_supported\":false"
                      ",\"scopes_supported\":[\"openid\"],\"subject_types_supported\":[\"pairwise\"]"
+                     ",\"acr_values_supported\":[\"1\",\"2\",\"3\",\"4\"]"
                      ",\"id_token_signing_alg_values_supported\":[\"EdDSA\"]"
                      ",\"token_endpoint_auth_methods_supported\":[\"tls_client_auth\"]"
                      ",\"introspection_endpoint_auth_methods_supported\":[\"tls_client_auth\"]"

@@ -150,6 +150,7 @@ struct xt_backchannel {
     enum xt_backchannel_state state;
     struct xt_id subject;
     uint64_t asked_ms, expires_ms, decided_ms; /* decided: 0 while it is pending */
+    unsigned least_level;                      /* to approve it at; 0: any */
     unsigned acr, factors;                     /* of the approval */
     enum xt_unlock unlocked_by;                /* .. the device whose key was among them */
     char partner[XT_PARTNER_NAME_MAX + 1], purpose[XT_PURPOSE_NAME_MAX + 1];

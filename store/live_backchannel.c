@@ -5,7 +5,8 @@
  *
  *   id 16 | state 1 | kind 1 | subject 5 | asked 8 | expires 8 | decided 8, or 0 | acr 1
  *   | factors, and from bit 5 what unlocks the device 1
- *   | partner size 1 | partner | purpose size 1 | purpose | scope size 2 | scope | binding message
+ *   | partner size 1 | partner | purpose size 1 | purpose | scope size, and from bit 13 the level
+ *   that is asked for 2 | scope | binding message
  *
  * Of somebody who is not there it is the same, but for that nobody can decide it.
  */
@@ -15,6 +16,7 @@
 #include "store/live_account_internal.h"
 
 #define FACTORS_UNLOCK 5
+#define SCOPE_LEVEL 13
 #define FIELDS_MAX 1024 /* more than any request takes */
 
 static bool take_text(struct xt_span text, char *into, size_t most)
@@ -47,8 +49,10 @@ enum xt_status xt_live_backchannel_open(struct xt_span fields, struct xt_backcha
     request->unlocked_by = (enum xt_unlock)(factors >> FACTORS_UNLOCK);
     struct xt_span partner = xt_take_bytes(&taker, (size_t)xt_take(&taker, 1));
     struct xt_span purpose = xt_take_bytes(&taker, (size_t)xt_take(&taker, 1));
-    struct xt_span scope = xt_take_bytes(&taker, (size_t)xt_take(&taker, 2));
-    return !taker.bad && state <= XT_BACKCHANNEL_TAKEN &&
+    uint64_t fixed = xt_take(&taker, 2);
+    request->least_level = (unsigned)(fixed >> SCOPE_LEVEL);
+    struct xt_span scope = xt_take_bytes(&taker, (size_t)(fixed & ((1U << SCOPE_LEVEL) - 1)));
+    return !taker.bad && state <= XT_BACKCHANNEL_TAKEN && request->least_level <= XT_LEVEL_MOST &&
                    factors >> FACTORS_UNLOCK < XT_UNLOCK_COUNT && kind <= XT_ID_CMND &&
                    take_text(partner, request->partner, XT_PARTNER_NAME_MAX) &&
                    take_text(purpose, request->purpose, XT_PURPOSE_NAME_MAX) &&
@@ -58,10 +62,10 @@ enum xt_status xt_live_backchannel_open(struct xt_span fields, struct xt_backcha
                : XT_CORRUPT;
 }
 
-static void write_sized(struct xt_writer *writer, const char *text, size_t size)
+static void write_sized(struct xt_writer *writer, const char *text)
 {
     struct xt_span span = xt_span_of_string(text);
-    xt_put(writer, span.size, size);
+    xt_put(writer, span.size, 1);
     xt_write_span(writer, span);
 }
 
@@ -76,9 +80,11 @@ static struct xt_span write_request(const struct xt_backchannel *request, struct
     xt_put(writer, request->decided_ms, 8);
     xt_put(writer, request->acr, 1);
     xt_put(writer, request->factors | (unsigned)request->unlocked_by << FACTORS_UNLOCK, 1);
-    write_sized(writer, request->partner, 1);
-    write_sized(writer, request->purpose, 1);
-    write_sized(writer, request->scope, 2);
+    write_sized(writer, request->partner);
+    write_sized(writer, request->purpose);
+    struct xt_span scope = xt_span_of_string(request->scope);
+    xt_put(writer, scope.size | (size_t)request->least_level << SCOPE_LEVEL, 2);
+    xt_write_span(writer, scope);
     xt_write_string(writer, request->binding);
     xt_require(!writer->overflow);
     return xt_written(writer);
@@ -153,8 +159,10 @@ static int ask(struct xt_live *live, const struct xt_account_event *told,
     if (own >= XT_LIVE_REQUESTS_SHARE || list.count >= XT_LIVE_REQUESTS_MAX) {
         return xt_live_refuse(outcome, XT_CONFLICT_TOO_MANY);
     }
-    request = (struct xt_backchannel){
-        .subject = told->subject, .asked_ms = live->time_ms, .expires_ms = told->expires_ms};
+    request = (struct xt_backchannel){.subject = told->subject,
+                                      .asked_ms = live->time_ms,
+                                      .expires_ms = told->expires_ms,
+                                      .least_level = told->level};
     memcpy(request.id, told->id, XT_ACCOUNT_ID);
     xt_require(take_text(told->actor, request.partner, XT_PARTNER_NAME_MAX) &&
                take_text(told->purpose, request.purpose, XT_PURPOSE_NAME_MAX) &&
@@ -200,6 +208,9 @@ static int decide(struct xt_live *live, const struct xt_account_event *told,
     struct xt_account_event shown = *told;
     if (request->state != XT_BACKCHANNEL_PENDING) {
         return xt_live_refuse(outcome, XT_CONFLICT_REQUEST_DECIDED);
+    }
+    if (told->approved && told->acr < request->least_level) { /* whoever tells it has looked */
+        return xt_live_refuse(outcome, XT_CONFLICT_PROOF_REFUSED);
     }
     shown.subject = request->subject;
     int code = xt_live_take_attempt(live, &shown, outcome);

@@ -187,6 +187,23 @@ static void a_device_without_it_is_written_as_ever(void **state)
     assert_memory_equal(bytes.data + 1 + strlen("vneid") + 5, before, sizeof(before));
 }
 
+static void level_that_is_asked_for_comes_back(void **state)
+{
+    (void)state;
+    for (unsigned level = 0; level < 8; level++) {
+        uint8_t body[XT_ACCOUNT_BODY_MAX];
+        struct xt_account_event read, event = sample(XT_ACCOUNT_BACKCHANNEL_ASKED);
+        event.level = level;
+        assert_int_equal(is_taken(&event), level <= XT_LEVEL_MOST);
+        if (level <= XT_LEVEL_MOST) {
+            assert_int_equal(xt_account_event_decode(event.type, encode(&event, body), &read),
+                             XT_OK);
+            assert_int_equal(read.level, level);
+            assert_true(xt_span_equal(read.scope, event.scope));
+        }
+    }
+}
+
 static void applying_keeps_what_unlocks_the_device(void **state)
 {
     (void)state;
@@ -474,6 +491,7 @@ int main(void)
         cmocka_unit_test(what_unlocks_a_device_comes_back),
         cmocka_unit_test(proof_tells_what_unlocks_the_device_that_was_shown),
         cmocka_unit_test(a_device_without_it_is_written_as_ever),
+        cmocka_unit_test(level_that_is_asked_for_comes_back),
         cmocka_unit_test(applying_keeps_what_unlocks_the_device),
         cmocka_unit_test(an_event_of_the_longest_texts_fits),
         cmocka_unit_test(damaged_bytes_are_another_event_or_none),

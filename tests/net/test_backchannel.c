@@ -23,7 +23,8 @@ static int set_up(void **state)
     if (citizens_make(state) != 0) {
         return 1;
     }
-    server_start_with(&server, NULL, two_workers);
+    server_start_with(&server, "answer_timeout = 1m\n[passcode]\nmemory = 7\nanswer_step = 50ms\n",
+                      two_workers);
     return wait_until_attempts_are_taken(&server) ? 0 : 1;
 }
 
@@ -84,9 +85,9 @@ static void name_of(unsigned n, char request[32])
     free(list);
 }
 
-/* The citizen decides with a challenge for `audience` (NULL: the right one); gives the status. */
-static int decide(unsigned n, const char *request, const char *decision, const char *audience,
-                  unsigned signer)
+/* The citizen decides with a challenge for `audience` (NULL: the right one), and a passcode (NULL: none); gives the status. */
+static int decide_with(unsigned n, const char *request, const char *decision, const char *audience,
+                       unsigned signer, const char *passcode)
 {
     char right[96], challenge[61], signature[87], body[512];
     struct test_response response = {0};
@@ -97,8 +98,10 @@ static int decide(unsigned n, const char *request, const char *decision, const c
     sign_as_device(signer, challenge, signature);
     snprintf(body, sizeof(body),
              "{\"id\":\"%s\",\"request\":\"%s\",\"decision\":\"%s\",\"device_id\":\"%s\","
-             "\"challenge\":\"%s\",\"signature\":\"%s\"}",
-             citizen_id(n), request, decision, citizen_device(n), challenge, signature);
+             "\"challenge\":\"%s\",\"signature\":\"%s\"%s%s%s}",
+             citizen_id(n), request, decision, citizen_device(n), challenge, signature,
+             passcode != NULL ? ",\"passcode\":\"" : "", passcode != NULL ? passcode : "",
+             passcode != NULL ? "\"" : "");
     assert_true(
         test_client_request(client, "POST", "/v1/backchannel/decide", JSON, body, &response));
     int status = response.status;
@@ -106,9 +109,16 @@ static int decide(unsigned n, const char *request, const char *decision, const c
         assert_string_equal(response.body, decision[0] == 'a' ? "{\"state\":\"approved\"}"
                                                               : "{\"state\":\"denied\"}");
     }
+    assert_true(status != 403 || strstr(response.body, "\"level_too_low\"") != NULL);
     test_response_release(&response);
     test_client_close(client);
     return status;
+}
+
+static int decide(unsigned n, const char *request, const char *decision, const char *audience,
+                  unsigned signer)
+{
+    return decide_with(n, request, decision, audience, signer, NULL);
 }
 
 static int fetch(const char *partner, const char *auth_req_id, struct test_response *response)
@@ -143,7 +153,7 @@ static bool is_waiting(const char *auth_req_id)
 /* ---- tests ------------------------------------------------------------------------------------ */
 
 /* An ID token: by the key that is current, for this partner, of the same person as the access token. */
-static void assert_id_token(const char *text, const char *access_token)
+static void assert_id_token(const char *text, const char *access_token, const char *reached)
 {
     static uint8_t memory[XT_JOSE_ARENA], payload[XT_JOSE_MAX], other[XT_JOSE_MAX];
     const struct xt_json_arena arena = {.memory = memory, .size = sizeof(memory)};
@@ -163,7 +173,7 @@ static void assert_id_token(const char *text, const char *access_token)
     payload[jose.payload.size] = '\0';
     const char *claims = (const char *)payload;
     assert_non_null(strstr(claims, "\"aud\":\"portal\""));
-    assert_non_null(strstr(claims, "\"acr\":\"1\",\"amr\":[\"pop\"]"));
+    assert_non_null(strstr(claims, reached));
     assert_non_null(strstr(claims, "\"auth_time\":"));
     char sub[64], same[64];
     member_of(claims, "sub", sub, sizeof(sub));
@@ -195,7 +205,7 @@ static void an_approved_request_gives_tokens_once(void **state)
     member_of(response.body, "id_token", token, sizeof(token));
     assert_non_null(strstr(response.body, "\"token_type\":\"Bearer\",\"expires_in\":600"));
     assert_null(strstr(response.body, citizen_id(0)));
-    assert_id_token(token, access);
+    assert_id_token(token, access, "\"acr\":\"1\",\"amr\":[\"pop\"]");
     test_response_release(&response);
     assert_error("portal", id, "invalid_grant"); /* once */
     snprintf(body, sizeof(body), "token=%s", access);
@@ -332,7 +342,6 @@ static void what_is_asked_wrongly_is_refused(void **state)
         {ASK "001099012345&request=x.y.z", 400, "invalid_request"},
         {ASK "001099012345&client_id=shop", 401, "invalid_client"},
         {"scope=openid&purpose=other&login_hint=001099012345", 403, "purpose_not_permitted"},
-        {"scope=openid&purpose=portal.pay&login_hint=001099012345", 403, "level_too_low"},
     };
     for (unsigned i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
         char member[64];
@@ -485,6 +494,84 @@ static void what_a_backend_asks_takes_its_quota(void **state)
     assert_int_equal(decide(20, request, "approve", NULL, 20), 200);
 }
 
+/* ---- levels ----------------------------------------------------------------------------------- */
+
+/* purpose: and what follows it. Gives the request's names, and sees that the citizen is told of this level. */
+static void ask_at(unsigned n, const char *purpose, unsigned level, char auth_req_id[64],
+                   char request[32])
+{
+    char body[512], wanted[32];
+    snprintf(body, sizeof(body), "scope=openid&login_hint=%s&purpose=%s", citizen_id(n), purpose);
+    char *answer = told("portal", "/v1/backchannel/authorize", FORM, body, 200);
+    member_of(answer, "auth_req_id", auth_req_id, 64);
+    free(answer);
+    char *list = pending(n);
+    member_of(list, "request", request, 32); /* the newest */
+    snprintf(wanted, sizeof(wanted), ",\"least_level\":%u,", level);
+    if (strncmp(strstr(list, ",\"least_level\":"), wanted, strlen(wanted)) != 0) {
+        fail_msg("%s, not %s", list, wanted);
+    }
+    free(list);
+}
+
+static void gives_tokens(const char *auth_req_id, const char *reached)
+{
+    char access[2048], token[2048];
+    struct test_response response = {0};
+    assert_int_equal(fetch("portal", auth_req_id, &response), 200);
+    member_of(response.body, "access_token", access, sizeof(access));
+    member_of(response.body, "id_token", token, sizeof(token));
+    assert_id_token(token, access, reached);
+    test_response_release(&response);
+}
+
+static void a_purpose_is_approved_at_its_level(void **state)
+{
+    (void)state;
+    char id[64], request[32];
+    ask_at(22, "portal.pay", 2, id, request);
+    assert_int_equal(decide(22, request, "approve", NULL, 22), 403);
+    assert_true(is_waiting(id));
+    assert_int_equal(decide_with(22, request, "approve", NULL, 22, "password"), 200);
+    gives_tokens(id, "\"acr\":\"2\",\"amr\":[\"pop\",\"pwd\",\"mfa\"]");
+    ask_at(CITIZEN_UNLOCKED, "portal.pay", 2, id, request);
+    assert_int_equal(decide(CITIZEN_UNLOCKED, request, "approve", NULL, CITIZEN_UNLOCKED), 200);
+    gives_tokens(id, "\"acr\":\"3\",\"amr\":[\"pop\",\"fpt\",\"mfa\"]");
+}
+
+static void acr_values_ask_for_a_level(void **state)
+{
+    (void)state;
+    const unsigned n = CITIZEN_UNLOCKED + 1;
+    char id[64], request[32];
+    ask_at(n, "portal.login&acr_values=4", 4, id, request);
+    assert_int_equal(decide(n, request, "approve", NULL, n), 403);
+    assert_int_equal(decide_with(n, request, "approve", NULL, n, "password"), 200);
+    gives_tokens(id, "\"acr\":\"4\",\"amr\":[\"pop\",\"face\",\"pwd\",\"mfa\"]");
+    ask_at(24, "portal.login&acr_values=4%203", 3, id, request); /* the lowest */
+    assert_int_equal(decide_with(24, request, "approve", NULL, 24, "password"), 403);
+    assert_true(is_waiting(id));
+    assert_int_equal(decide(24, request, "deny", NULL, 24), 200); /* needs none */
+    assert_error("portal", id, "access_denied");
+    ask_at(n, "portal.pay&acr_values=1", 2, id, request); /* the purpose asks for more */
+    ask_at(n, "portal.login&acr_values=urn:other%2022%205%20", 1, id, request);
+    assert_int_equal(decide(n, request, "approve", NULL, n), 200);
+    gives_tokens(id, "\"acr\":\"3\",\"amr\":[\"pop\",\"face\",\"mfa\"]");
+}
+
+static void a_wrong_passcode_is_a_failed_attempt(void **state)
+{
+    (void)state;
+    char id[64], request[32];
+    ask_at(25, "portal.pay", 2, id, request);
+    for (unsigned i = 0; i < 5; i++) {
+        assert_int_equal(decide_with(25, request, "approve", NULL, 25, "passwore"), 401);
+    }
+    assert_int_equal(decide_with(25, request, "approve", NULL, 25, "password"), 401);
+    assert_int_equal(by_device(25), 401);
+    assert_true(is_waiting(id));
+}
+
 /* Asked, writer killed; decided, writer and a worker killed; taken, killed: each holds, none happens twice. */
 static void nothing_is_lost_or_done_twice_when_processes_die(void **state)
 {
@@ -543,6 +630,9 @@ int main(void)
         cmocka_unit_test(a_decision_that_proves_nothing_is_an_attempt_that_failed),
         cmocka_unit_test(a_decision_that_counts_ends_a_row_of_failures),
         cmocka_unit_test(what_a_backend_asks_takes_its_quota),
+        cmocka_unit_test(a_purpose_is_approved_at_its_level),
+        cmocka_unit_test(acr_values_ask_for_a_level),
+        cmocka_unit_test(a_wrong_passcode_is_a_failed_attempt),
         cmocka_unit_test(nothing_is_lost_or_done_twice_when_processes_die),
         cmocka_unit_test(all_of_it_is_in_the_audit_log),
     };

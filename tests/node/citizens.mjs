@@ -37,8 +37,8 @@ const base64url = (key) => key.spki.toString('base64url');
 let made = 0;
 
 export class Citizen {
-  // device: 'p256' (also when left out), 'ed25519' or false; record: members of his own.
-  constructor({ device = 'p256', account = true, passcode = false, record = {} } = {}) {
+  // device: 'p256' (also when left out), 'ed25519' or false; unlockedBy: a biometric; record: members of his own.
+  constructor({ device = 'p256', unlockedBy, account = true, passcode = false, record = {} } = {}) {
     this.id = `001099${String(900000 + made).padStart(6, '0')}`;
     this.deviceId = `phone-${made}`;
     made += 1;
@@ -46,7 +46,8 @@ export class Citizen {
     this.card = new Key('p256');
     this.account = account && {
       level: 2, locks: [],
-      devices: this.device === null ? [] : [{ device_id: this.deviceId, public_key: base64url(this.device) }],
+      devices: this.device === null ? [] : [
+        { device_id: this.deviceId, public_key: base64url(this.device), unlocked_by: unlockedBy }],
       ...(passcode ? { passcode_hash: IMPORTED } : {}),
     };
     this.record = record;

@@ -66,10 +66,11 @@ export async function pending(backend, citizen) {
   return answer.json.requests;
 }
 
-export async function decide(backend, citizen, request, decision, sign = usual(citizen.device)) {
+export async function decide(backend, citizen, request, decision, sign = usual(citizen.device), more = {}) {
   const text = await challenge(backend, citizen, 'device_key', request[`${decision}_audience`]);
   return backend.post('/v1/backchannel/decide', {
     id: citizen.id, request: request.request, decision, device_id: citizen.deviceId, challenge: text, signature: sign(text),
+    ...more,
   });
 }
 

@@ -83,11 +83,11 @@ export class Site {
     return done.stdout;
   }
 
-  // Purposes: login takes every level, pay two factors.
+  // Purposes: login takes every level, pay two factors, sign a biometric.
   addPartner(name, rights) {
     const claims = ['--claims', 'full_name,date_of_birth'];
     this.run('partner', 'add', this.folder, name, '--purpose', `${name}.login`, ...claims,
-      '--purpose', `${name}.pay`, ...claims, '--least-level', '2', '--right', rights, '--issue', this.at('issued'));
+      '--purpose', `${name}.pay`, ...claims, '--least-level', '2', '--purpose', `${name}.sign`, ...claims, '--least-level', '3', '--right', rights, '--issue', this.at('issued'));
   }
 
   // Of a partner: the names of his files.

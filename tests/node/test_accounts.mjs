@@ -67,6 +67,25 @@ test('a device is added by who was there, then by a factor he has', async () => 
   assertProblem(await change('devices/remove', chi, { device_id: 'tablet' }), 409, 'device_unknown');
 });
 
+test('a device that a biometric unlocks is level 3, and takes level 3 or him in person', async () => {
+  const [first, second] = ['face', 'finger'].map((deviceId) => Object.assign(Object.create(binh), { deviceId, device: new Key('p256') }));
+  const unlocked = { ...device(second), unlocked_by: 'fingerprint' };
+  const byHisCard = await change('devices/add', binh, { ...unlocked, factors: [await byCard(backend, binh, 'accounts')] });
+  assertProblem(byHisCard, 403, 'level_too_low');
+  assertProblem(await change('devices/add', binh, { ...unlocked, unlocked_by: 'voice', evidence: 'in_person' }), 400, 'invalid_request');
+  await changed('devices/add', binh, { ...device(first), unlocked_by: 'face', evidence: 'in_person' });
+  const { acr, amr } = await login(portal, first, 'portal');
+  assert.deepEqual([acr, amr], ['3', ['pop', 'face', 'mfa']]);
+  const proof = await byDevice(backend, first, 'accounts');
+  assert.equal((await changed('devices/add', binh, { ...unlocked, factors: [proof] })).devices, 2);
+  const signed = await authenticate(portal, binh, 'portal', 'portal.sign', await byDevice(portal, second, 'portal'));
+  assert.deepEqual([signed.status, signed.json.acr, signed.json.amr], [200, '3', ['pop', 'fpt', 'mfa']], signed.text);
+  // The same key without it is something possessed, and no more.
+  await changed('devices/remove', binh, { device_id: 'face' });
+  await changed('devices/add', binh, { ...device(first), evidence: 'in_person' });
+  assert.deepEqual((await login(portal, first, 'portal')).amr, ['pop']);
+});
+
 test('a passcode is set, is a factor, and is changed by who knows the old one', async () => {
   await refused(an, byPasscode(PASSCODE));
   assert.equal((await changed('passcode', an, { passcode: PASSCODE, evidence: 'in_person' })).passcode, true);

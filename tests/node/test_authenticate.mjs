@@ -16,8 +16,10 @@ const khoa = new Citizen();
 khoa.account.locks = ['holder'];
 const lan = new Citizen({ record: { card: { issued_on: '2021-04-25', expires_on: '2099-01-25', state: 'lost' } } });
 lan.record.card.public_key = lan.card.spki.toString('base64url');
+const mai = new Citizen({ unlockedBy: 'face', passcode: true });
+const nam = new Citizen({ unlockedBy: 'biometric' });
 const nobody = new Citizen();
-const site = await Site.make([an, binh, chi, dung, ha, khoa, lan]);
+const site = await Site.make([an, binh, chi, dung, ha, khoa, lan, mai, nam]);
 const portal = new Client(site, site.files('portal'));
 const shop = new Client(site, site.files('shop'));
 const backend = new Client(site, site.files('backend'));
@@ -43,6 +45,7 @@ test('the metadata tell where everything is', async () => {
   assert.equal(headers['content-type'], 'application/json');
   assert.equal(json.issuer, site.issuer); // RFC 8414, section 3.3
   assert.deepEqual(json.response_types_supported, []); // required, and there is no authorization endpoint
+  assert.deepEqual(json.acr_values_supported, ['1', '2', '3', '4']);
   assert.deepEqual(json.grant_types_supported, ['urn:openid:params:grant-type:ciba']);
   assert.deepEqual(json.backchannel_token_delivery_modes_supported, ['poll']);
   assert.equal(json.tls_client_certificate_bound_access_tokens, true);
@@ -67,10 +70,20 @@ test('a card and a passcode are level 1 as well', async () => {
 test('two factors are level 2, and what asks for it takes no less', async () => {
   const device = await byDevice(portal, binh, 'portal');
   const card = await byCard(portal, binh, 'portal');
-  assertProblem(await authenticate(portal, binh, 'portal', 'portal.pay', device), 403, 'level_too_low');
+  assertProblem(await authenticate(portal, binh, 'portal', 'portal.pay', card), 403, 'level_too_low'); // is not tried
   await passes(binh, 'portal.pay', [device, byPasscode(IMPORTED_PASSCODE)], '2', ['pop', 'pwd', 'mfa']);
   const other = await byDevice(portal, binh, 'portal');
   await passes(binh, 'portal.pay', [card, other], '2', ['pop', 'sc']);
+});
+
+test('a device that a biometric unlocks is level 3, with the passcode level 4', async () => {
+  await passes(mai, 'portal.sign', [await byDevice(portal, mai, 'portal')], '3', ['pop', 'face', 'mfa']);
+  await passes(nam, 'portal.sign', [await byDevice(portal, nam, 'portal')], '3', ['pop', 'mfa']);
+  const both = [await byDevice(portal, mai, 'portal'), byPasscode(IMPORTED_PASSCODE)];
+  await passes(mai, 'portal.sign', both, '4', ['pop', 'face', 'pwd', 'mfa']);
+  const plain = [await byDevice(portal, an, 'portal'), byPasscode(IMPORTED_PASSCODE)];
+  assertProblem(await authenticate(portal, an, 'portal', 'portal.sign', ...plain), 403, 'level_too_low');
+  assertProblem(await authenticate(portal, an, 'portal', 'portal.sign', plain[1]), 403, 'level_too_low');
 });
 
 test('a person has one name for each partner', async () => {

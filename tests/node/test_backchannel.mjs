@@ -1,7 +1,7 @@
 // CIBA in poll mode with plain https: the partner asks, the citizen's backend fetches, the citizen decides, tokens once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Citizen, Key } from './citizens.mjs';
+import { Citizen, IMPORTED_PASSCODE, Key } from './citizens.mjs';
 import { Client, assertOauthError, assertProblem } from './client.mjs';
 import { GRANT, ask, decide, fetchTokens, pending, untilAttemptsAreTaken } from './flows.mjs';
 import { Site, sleep } from './site.mjs';
@@ -12,8 +12,9 @@ const an = new Citizen();
 const binh = new Citizen({ device: 'ed25519' });
 const chi = new Citizen();
 const dung = new Citizen();
+const giang = new Citizen({ unlockedBy: 'fingerprint', passcode: true });
 const nobody = new Citizen();
-const site = await Site.make([an, binh, chi, dung], { clock: true });
+const site = await Site.make([an, binh, chi, dung, giang], { clock: true });
 const portal = new Client(site, site.files('portal'), 1); // one connection, one worker: intervals are counted
 const shop = new Client(site, site.files('shop'));
 const backend = new Client(site, site.files('backend'));
@@ -67,6 +68,28 @@ test('a request that is denied gives none', async () => {
   assertProblem(await decide(backend, binh, request, 'approve'), 409, 'request_closed');
 });
 
+test('a request is approved at the level it asks for', async () => {
+  const passcode = { passcode: IMPORTED_PASSCODE };
+  const cases = [
+    [{ purpose: 'portal.sign' }, 3, {}, '3', ['pop', 'fpt', 'mfa']],
+    [{ acr_values: 'urn:other 4' }, 4, passcode, '4', ['pop', 'fpt', 'pwd', 'mfa']],
+  ];
+  for (const [more, level, shown, acr, amr] of cases) {
+    const { auth_req_id: id } = await asked(giang, more);
+    const [request] = await pending(backend, giang);
+    assert.equal(request.least_level, level);
+    if (level === 4) assertProblem(await decide(backend, giang, request, 'approve'), 403, 'level_too_low');
+    assert.equal((await decide(backend, giang, request, 'approve', undefined, shown)).status, 200);
+    const { json } = await fetchTokens(portal, id);
+    await checkIdToken(portal, json.id_token, { partner: 'portal', acr, amr });
+    await checkAccessToken(portal, json.access_token, { partner: 'portal', audience: 'portal', acr, amr });
+  }
+  const { auth_req_id: id } = await asked(an, { purpose: 'portal.sign' });
+  const [request] = await pending(backend, an);
+  assertProblem(await decide(backend, an, request, 'approve'), 403, 'level_too_low'); // a plain device
+  assertOauthError(await fetchTokens(portal, id), 'authorization_pending');
+});
+
 test('a signature decides what it was made for', async () => {
   await asked(binh);
   const [request] = await pending(backend, binh);
@@ -97,7 +120,7 @@ test('what is asked wrongly is refused as CIBA has it', async () => {
     [{ requested_expiry: '0' }, 400, 'invalid_request'], [{ requested_expiry: '-1' }, 400, 'invalid_request'],
     [{ binding_message: 'x'.repeat(129) }, 400, 'invalid_binding_message'],
     [{ client_id: 'shop' }, 401, 'invalid_client'],
-    [{ purpose: 'sim.register' }, 403, 'purpose_not_permitted'], [{ purpose: 'portal.pay' }, 403, 'level_too_low'],
+    [{ purpose: 'sim.register' }, 403, 'purpose_not_permitted'],
   ];
   for (const [more, status, error] of cases) {
     assertOauthError(await ask(portal, dung, 'portal', more), error, status);
