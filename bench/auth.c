@@ -10,16 +10,15 @@
  * One thread, poll; it signs itself, some 20 us each. --pid: processor time of these processes over the run.
  */
 #include <getopt.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 
 #include "bench/auth_internal.h"
+#include "bench/clock.h"
 #include "bench/commands.h"
 #include "bench/histogram.h"
 #include "core/command.h"
-#include "store/command_line.h"
 
 #define END_NS 15000000000ULL /* for the last answers */
 
@@ -30,60 +29,66 @@ struct signer {
     struct xt_holder_signer *key; /* NULL: none was made */
 };
 
+/* What is under way on a connection: one attempt. */
+struct attempt {
+    enum { FREE, ASKED, TRIED } step;
+    unsigned person;
+    uint64_t due_ns;
+};
+
 struct run {
     struct xt_auth_options options;
-    struct xt_tls_context *context;
-    struct xt_auth_connection *connections;
+    struct xt_crowd crowd;
+    struct attempt *attempts;
     struct signer *signers;
-    uint64_t begun, passed, failed, refused, began_ns;
+    uint64_t passed, failed;
     struct xt_histogram histogram;
 };
 
-static uint64_t now_ns(void)
+static bool begin(struct run *run, unsigned index, uint64_t due_ns)
 {
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
-
-static bool begin(struct run *run, struct xt_auth_connection *connection, uint64_t due_ns)
-{
-    connection->person = (unsigned)(run->begun++ % run->options.count);
-    connection->due_ns = due_ns;
+    struct attempt *attempt = &run->attempts[index];
+    struct xt_auth_request request;
+    attempt->person = (unsigned)(run->crowd.begun++ % run->options.count);
+    attempt->due_ns = due_ns;
     bool passcode = run->options.factor == XT_AUTH_PASSCODE;
-    connection->step = passcode ? XT_AUTH_TRIED : XT_AUTH_ASKED;
-    return passcode ? xt_auth_try_passcode(connection, connection->person)
-                    : xt_auth_ask(connection, connection->person, run->options.factor);
+    attempt->step = passcode ? TRIED : ASKED;
+    return xt_wire_send(&run->crowd.wires[index],
+                        passcode ? xt_auth_try_passcode(&request, attempt->person)
+                                 : xt_auth_ask(&request, attempt->person, run->options.factor),
+                        false);
 }
 
 /* An answer is whole. */
-static bool take_answer(struct run *run, struct xt_auth_connection *connection, unsigned status,
-                        struct xt_span body)
+static bool take_answer(struct run *run, unsigned index, unsigned status, struct xt_span body)
 {
-    bool tried = connection->step == XT_AUTH_TRIED;
+    struct attempt *attempt = &run->attempts[index];
+    bool tried = attempt->step == TRIED;
     if (!tried && status == 200) {
-        connection->step = XT_AUTH_TRIED;
-        return xt_auth_try_key(connection, connection->person, XT_AUTH_DEVICE_KEY,
-                               run->signers[connection->person].key, body);
+        struct xt_auth_request request;
+        attempt->step = TRIED;
+        struct xt_span text = xt_auth_try_key(&request, attempt->person, XT_AUTH_DEVICE_KEY,
+                                              run->signers[attempt->person].key, body);
+        return text.size > 0 && xt_wire_send(&run->crowd.wires[index], text, false);
     }
     run->passed += tried && status == 200;
     run->failed += tried && status == 401;
-    bool counts = tried && (status == 200 || status == 401);
-    run->refused += !counts;
-    if (counts) {
-        xt_histogram_record(&run->histogram, (now_ns() - connection->due_ns) / 1000);
+    if (tried && (status == 200 || status == 401)) {
+        xt_histogram_record(&run->histogram, (xt_clock_ns() - attempt->due_ns) / 1000);
     }
-    connection->step = XT_AUTH_FREE;
+    attempt->step = FREE;
+    run->crowd.answered++;
     return true;
 }
 
-static bool take_answers(struct run *run, struct xt_auth_connection *connection)
+static bool take_answers(void *context, unsigned index)
 {
-    unsigned status;
-    struct xt_span body;
-    enum xt_status read = xt_auth_receive(connection);
-    while (read == XT_OK && (read = xt_auth_next_answer(connection, &status, &body)) == XT_OK) {
-        if (!take_answer(run, connection, status, body)) {
+    struct run *run = context;
+    struct xt_wire *wire = &run->crowd.wires[index];
+    struct xt_response_head head;
+    enum xt_status read;
+    while ((read = xt_wire_answer(wire, &head)) == XT_OK) {
+        if (!take_answer(run, index, head.status, xt_wire_body(wire, &head))) {
             return false;
         }
     }
@@ -93,64 +98,23 @@ static bool take_answers(struct run *run, struct xt_auth_connection *connection)
 /* ---- the run ------------------------------------------------------------------------------------ */
 
 /* What is due by now; false: a connection is gone. */
-static bool begin_due(struct run *run, uint64_t now)
+static bool begin_due(void *context, uint64_t now)
 {
-    const struct xt_auth_options *options = &run->options;
-    for (uint64_t i = 0; i < options->connections; i++) {
+    struct run *run = context;
+    uint64_t rate = run->options.server.rate;
+    for (unsigned i = 0; i < run->crowd.count; i++) {
         uint64_t due = now;
-        if (options->rate > 0) {
-            due = run->began_ns + run->begun * 1000000000ULL / options->rate;
+        if (rate > 0) {
+            due = run->crowd.began_ns + run->crowd.begun * 1000000000ULL / rate;
         }
         if (due > now) {
             return true;
         }
-        if (run->connections[i].step == XT_AUTH_FREE && !begin(run, &run->connections[i], due)) {
+        if (run->attempts[i].step == FREE && !begin(run, i, due)) {
             return false;
         }
     }
     return true;
-}
-
-static bool look(struct run *run, int wait_ms)
-{
-    static struct pollfd list[XT_AUTH_CONNECTIONS_MAX];
-    unsigned count = (unsigned)run->options.connections;
-    for (unsigned i = 0; i < count; i++) {
-        bool pending = xt_tls_output(run->connections[i].tls).size > 0;
-        list[i] = (struct pollfd){.fd = run->connections[i].fd,
-                                  .events = (short)(POLLIN | (pending ? POLLOUT : 0))};
-    }
-    (void)poll(list, count, wait_ms);
-    for (unsigned i = 0; i < count; i++) {
-        if ((list[i].revents & POLLOUT) != 0 && !xt_auth_flush(&run->connections[i])) {
-            return false;
-        }
-        if ((list[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
-            !take_answers(run, &run->connections[i])) {
-            return false;
-        }
-    }
-    return true;
-}
-
-static uint64_t answered(const struct run *run)
-{
-    return run->passed + run->failed + run->refused;
-}
-
-static bool drive(struct run *run)
-{
-    bool fine = true;
-    run->began_ns = now_ns();
-    uint64_t end = run->began_ns + run->options.seconds * 1000000000ULL;
-    for (uint64_t now = run->began_ns; fine && now < end; now = now_ns()) {
-        fine = begin_due(run, now) && look(run, run->options.rate == 0 ? 100 : 1);
-    }
-    uint64_t stopped = now_ns();
-    while (fine && answered(run) < run->begun && now_ns() < stopped + END_NS) {
-        fine = look(run, 10);
-    }
-    return fine && answered(run) == run->begun;
 }
 
 static double cpu_s(pid_t pid)
@@ -162,20 +126,19 @@ static double cpu_s(pid_t pid)
                : 0;
 }
 
-static void print_result(struct run *run, const double before[XT_AUTH_PIDS_MAX])
+static void print_result(const struct run *run, const double before[XT_AUTH_PIDS_MAX])
 {
-    double seconds = (double)(now_ns() - run->began_ns) / 1e9;
+    const struct xt_crowd_options *server = &run->options.server;
+    double seconds = (double)(xt_clock_ns() - run->crowd.began_ns) / 1e9;
     uint64_t counted = run->passed + run->failed;
     printf("{\"factor\":\"%s\",\"connections\":%llu,\"rate\":%llu,\"seconds\":%.3f,"
-           "\"authenticated\":%llu,\"failed\":%llu,\"refused\":%llu,\"per_second\":%.1f,"
-           "\"us\":{\"p50\":%u,\"p90\":%u,\"p99\":%u,\"p99_9\":%u,\"max\":%u},\"cpu\":[",
-           xt_auth_factor_names[run->options.factor], (unsigned long long)run->options.connections,
-           (unsigned long long)run->options.rate, seconds, (unsigned long long)run->passed,
-           (unsigned long long)run->failed, (unsigned long long)run->refused,
-           (double)counted / seconds, xt_histogram_percentile(&run->histogram, 50000),
-           xt_histogram_percentile(&run->histogram, 90000),
-           xt_histogram_percentile(&run->histogram, 99000),
-           xt_histogram_percentile(&run->histogram, 99900), run->histogram.max);
+           "\"authenticated\":%llu,\"failed\":%llu,\"refused\":%llu,\"per_second\":%.1f,\"us\":",
+           xt_auth_factor_names[run->options.factor], (unsigned long long)server->connections,
+           (unsigned long long)server->rate, seconds, (unsigned long long)run->passed,
+           (unsigned long long)run->failed, (unsigned long long)(run->crowd.answered - counted),
+           (double)counted / seconds);
+    xt_histogram_print(&run->histogram);
+    printf(",\"cpu\":[");
     for (unsigned i = 0; i < run->options.pid_count; i++) {
         double used = cpu_s(run->options.pids[i]) - before[i];
         printf("%s{\"pid\":%d,\"share\":%.3f,\"us_each\":%.1f}", i == 0 ? "" : ",",
@@ -188,16 +151,13 @@ static void print_result(struct run *run, const double before[XT_AUTH_PIDS_MAX])
 static enum xt_status open_run(struct run *run, struct xt_failure *failure)
 {
     const struct xt_auth_options *options = &run->options;
-    const struct xt_tls_client_files files = {.certificate = options->certificate,
-                                              .key = options->key,
-                                              .server_authority = options->authority};
-    enum xt_status status = xt_tls_client(&files, &run->context, failure);
+    enum xt_status status = xt_crowd_read(&run->crowd, &options->server, failure);
     if (status != XT_OK) {
         return status;
     }
-    run->connections = calloc(options->connections, sizeof(*run->connections));
+    run->attempts = calloc(options->server.connections, sizeof(*run->attempts));
     run->signers = calloc(options->count, sizeof(*run->signers));
-    bool fine = run->connections != NULL && run->signers != NULL;
+    bool fine = run->attempts != NULL && run->signers != NULL;
     for (unsigned i = 0; fine && options->factor == XT_AUTH_DEVICE_KEY && i < options->count; i++) {
         fine = xt_auth_person_signer(i, &run->signers[i].key) == XT_OK;
     }
@@ -205,25 +165,21 @@ static enum xt_status open_run(struct run *run, struct xt_failure *failure)
         return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
     }
     xt_histogram_reset(&run->histogram);
-    for (uint64_t i = 0; status == XT_OK && i < options->connections; i++) {
-        status = xt_auth_connect(options, run->context, &run->connections[i]);
-    }
-    return status == XT_OK ? XT_OK
-                           : xt_fail(failure, status, "cannot connect to 127.0.0.1:%llu",
-                                     (unsigned long long)options->port);
+    run->crowd.context = run;
+    run->crowd.take = take_answers;
+    run->crowd.begin_due = begin_due;
+    run->crowd.end_ns = END_NS;
+    return xt_crowd_open(&run->crowd, &options->server, failure);
 }
 
 static void close_run(struct run *run)
 {
-    for (uint64_t i = 0; run->connections != NULL && i < run->options.connections; i++) {
-        xt_auth_disconnect(&run->connections[i]);
-    }
+    xt_crowd_close(&run->crowd);
     for (uint64_t i = 0; run->signers != NULL && i < run->options.count; i++) {
         xt_holder_signer_close(run->signers[i].key);
     }
     free(run->signers);
-    free(run->connections);
-    xt_tls_context_close(run->context);
+    free(run->attempts);
     free(run);
 }
 
@@ -256,11 +212,6 @@ static void print_help(void)
         stdout);
 }
 
-static bool take_number(const char *text, uint64_t least, uint64_t most, uint64_t *value)
-{
-    return xt_parse_count(text, most, value) && *value >= least;
-}
-
 static bool take_factor(const char *text, struct xt_auth_options *options)
 {
     for (unsigned i = 0; i < XT_AUTH_FACTORS; i++) {
@@ -275,7 +226,7 @@ static bool take_factor(const char *text, struct xt_auth_options *options)
 static bool take_pid(const char *text, struct xt_auth_options *options)
 {
     uint64_t pid = 0;
-    if (options->pid_count == XT_AUTH_PIDS_MAX || !take_number(text, 1, 1U << 22, &pid)) {
+    if (options->pid_count == XT_AUTH_PIDS_MAX || !xt_crowd_number(text, 1, 1U << 22, &pid)) {
         return false;
     }
     options->pids[options->pid_count++] = (pid_t)pid;
@@ -285,50 +236,36 @@ static bool take_pid(const char *text, struct xt_auth_options *options)
 static bool take_option(int option, struct xt_auth_options *options)
 {
     switch (option) {
-    case 'p':
-        return take_number(optarg, 1, 65535, &options->port);
-    case 'c':
-        options->certificate = optarg;
-        return true;
-    case 'k':
-        options->key = optarg;
-        return true;
-    case 'a':
-        options->authority = optarg;
-        return true;
     case 'P':
         options->people = optarg;
         return true;
     case 'n':
-        return take_number(optarg, 1, XT_AUTH_PEOPLE_MAX, &options->count);
+        return xt_crowd_number(optarg, 1, XT_AUTH_PEOPLE_MAX, &options->count);
     case 'f':
         return take_factor(optarg, options);
-    case 'C':
-        return take_number(optarg, 1, XT_AUTH_CONNECTIONS_MAX, &options->connections);
     case 'r':
-        return take_number(optarg, 1, 1000000, &options->rate);
-    case 'S':
-        return take_number(optarg, 1, 86400, &options->seconds);
+        return xt_crowd_number(optarg, 1, 1000000, &options->server.rate);
     case 'i':
         return take_pid(optarg, options);
     case 't':
-        return take_number(optarg, 100, 1000000, &options->timing);
+        return xt_crowd_number(optarg, 100, 1000000, &options->timing);
     default:
-        return false;
+        return xt_crowd_take_option(option, optarg, XT_CROWD_MAX, &options->server);
     }
 }
 
 /* -1: go on; else the exit status. */
 static int parse(int argc, char **argv, struct xt_auth_options *options)
 {
-    static const struct option table[] = {
-        {"port", required_argument, NULL, 'p'},   {"cert", required_argument, NULL, 'c'},
-        {"key", required_argument, NULL, 'k'},    {"ca", required_argument, NULL, 'a'},
-        {"people", required_argument, NULL, 'P'}, {"count", required_argument, NULL, 'n'},
-        {"factor", required_argument, NULL, 'f'}, {"connections", required_argument, NULL, 'C'},
-        {"rate", required_argument, NULL, 'r'},   {"seconds", required_argument, NULL, 'S'},
-        {"pid", required_argument, NULL, 'i'},    {"timing", required_argument, NULL, 't'},
-        {"help", no_argument, NULL, 'h'},         {NULL, 0, NULL, 0}};
+    static const struct option table[] = {XT_CROWD_OPTIONS,
+                                          {"people", required_argument, NULL, 'P'},
+                                          {"count", required_argument, NULL, 'n'},
+                                          {"factor", required_argument, NULL, 'f'},
+                                          {"rate", required_argument, NULL, 'r'},
+                                          {"pid", required_argument, NULL, 'i'},
+                                          {"timing", required_argument, NULL, 't'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     bool fine = true;
     opterr = 0;
     optind = 1;
@@ -339,8 +276,9 @@ static int parse(int argc, char **argv, struct xt_auth_options *options)
         }
         fine = take_option(option, options);
     }
-    bool drives = options->port != 0 && options->certificate != NULL && options->key != NULL &&
-                  options->authority != NULL;
+    const struct xt_crowd_options *server = &options->server;
+    bool drives = server->port != 0 && server->certificates[0] != NULL && server->keys[0] != NULL &&
+                  server->authority != NULL;
     if (!fine || optind != argc || options->count == 0 || options->timing > options->count * 2 ||
         (options->factor > XT_AUTH_PASSCODE && options->timing == 0) ||
         drives == (options->people != NULL)) {
@@ -366,7 +304,7 @@ static bool measure(struct run *run, struct xt_failure *failure)
     for (unsigned i = 0; i < run->options.pid_count; i++) {
         before[i] = cpu_s(run->options.pids[i]);
     }
-    bool fine = drive(run);
+    bool fine = xt_crowd_drive(&run->crowd, &run->options.server);
     if (fine) {
         print_result(run, before);
     }
@@ -380,7 +318,7 @@ int xt_bench_auth(int argc, char **argv)
     if (run == NULL) {
         return XT_EXIT_FAILED;
     }
-    run->options = (struct xt_auth_options){.connections = 64, .seconds = 10};
+    run->options = (struct xt_auth_options){.server = {.connections = 64, .seconds = 10}};
     int status = parse(argc, argv, &run->options);
     if (status < 0) {
         bool fine = measure(run, &failure);

@@ -5,10 +5,9 @@
 #include <sys/types.h>
 
 #include "bench/auth_people.h"
+#include "bench/crowd.h"
 #include "core/authenticate.h"
-#include "crypto/tls.h"
 
-#define XT_AUTH_CONNECTIONS_MAX 512
 #define XT_AUTH_PIDS_MAX 8
 #define XT_AUTH_BODY_MAX 1024
 
@@ -23,47 +22,26 @@ enum xt_auth_factor {
 extern const char *const xt_auth_factor_names[XT_AUTH_FACTORS];
 
 struct xt_auth_options {
-    uint64_t port, count, connections, rate, seconds;
+    struct xt_crowd_options server;
+    uint64_t count;
     uint64_t timing; /* attempts of a class; 0: none */
     enum xt_auth_factor factor;
-    const char *certificate, *key, *authority, *people;
+    const char *people;
     unsigned pid_count;
     pid_t pids[XT_AUTH_PIDS_MAX];
 };
 
-/* One request at a time. */
-struct xt_auth_connection {
-    int fd;
-    struct xt_tls *tls;
-    enum { XT_AUTH_FREE, XT_AUTH_ASKED, XT_AUTH_TRIED } step;
-    unsigned person;
-    uint64_t due_ns;
-    size_t input_size; /* of an answer so far, in clear */
-    uint8_t input[8192];
-    uint8_t sealed[16384];
+/* Requests of one attempt, written into room. */
+struct xt_auth_request {
+    uint8_t room[XT_AUTH_BODY_MAX + 256];
 };
-
-XT_MUST_USE enum xt_status xt_auth_connect(const struct xt_auth_options *options,
-                                           struct xt_tls_context *context,
-                                           struct xt_auth_connection *connection);
-void xt_auth_disconnect(struct xt_auth_connection *connection);
-
-/* false: the connection is gone. */
-bool xt_auth_flush(struct xt_auth_connection *connection);
-bool xt_auth_ask(struct xt_auth_connection *connection, unsigned person,
-                 enum xt_auth_factor factor);
-bool xt_auth_try_passcode(struct xt_auth_connection *connection, unsigned person);
-/* answer: to xt_auth_ask. Also false when there is no challenge in it. */
-bool xt_auth_try_key(struct xt_auth_connection *connection, unsigned person,
-                     enum xt_auth_factor factor, const struct xt_holder_signer *signer,
-                     struct xt_span answer);
-
-/* Waits for something at the socket, at most so long, and takes it. XT_OK also with nothing. */
-XT_MUST_USE enum xt_status xt_auth_wait(struct xt_auth_connection *connection, int wait_ms);
-/* What the socket has; XT_AGAIN: nothing. Then every answer in it: XT_AGAIN, there is none. */
-XT_MUST_USE enum xt_status xt_auth_receive(struct xt_auth_connection *connection);
-XT_MUST_USE enum xt_status xt_auth_next_answer(struct xt_auth_connection *connection,
-                                               unsigned *status, struct xt_span *body);
+struct xt_span xt_auth_ask(struct xt_auth_request *request, unsigned person,
+                           enum xt_auth_factor factor);
+struct xt_span xt_auth_try_passcode(struct xt_auth_request *request, unsigned person);
+/* answer: to xt_auth_ask. Empty when there is no challenge in it. */
+struct xt_span xt_auth_try_key(struct xt_auth_request *request, unsigned person,
+                               enum xt_auth_factor factor, const struct xt_holder_signer *signer,
+                               struct xt_span answer);
 
 /* Attempts that must look alike, one after the other on one connection, and whether their times do
  * (bench/welch). Prints the result. XT_DENIED: they do not. */

@@ -8,13 +8,13 @@
  */
 #include <stdio.h>
 #include <stdlib.h>
-#include <time.h>
 
 #include "bench/auth_internal.h"
+#include "bench/clock.h"
 #include "bench/random.h"
 #include "bench/welch.h"
 
-#define WAIT_MS 10000
+#define LIMIT_S 10
 #define FAILURES 5 /* in a row, and somebody waits for half a minute */
 #define CASES_OF_WAITING 16
 
@@ -24,19 +24,12 @@ static const char *const names[CLASSES] = {"wrong", "unknown", "locked", "waitin
 
 struct timing {
     const struct xt_auth_options *options;
-    struct xt_auth_connection connection;
+    struct xt_wire wire;
     struct xt_holder_signer *signer; /* of somebody who is asked about by nobody */
     struct xt_stream stream;
     uint64_t count[CLASSES];
     uint32_t *values[CLASSES], *cases[CLASSES];
 };
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000ULL + (uint64_t)now.tv_nsec;
-}
 
 static uint32_t cases_of(const struct timing *timing, enum class class)
 {
@@ -59,41 +52,30 @@ static unsigned person_of(const struct timing *timing, enum class class, uint32_
     }
 }
 
-static bool wait_for_answer(struct timing *timing, unsigned *status, struct xt_span *body)
-{
-    for (;;) {
-        enum xt_status read = xt_auth_wait(&timing->connection, WAIT_MS);
-        if (read == XT_OK) {
-            read = xt_auth_next_answer(&timing->connection, status, body);
-        }
-        if (read != XT_AGAIN) {
-            return read == XT_OK;
-        }
-    }
-}
-
 /* One attempt; *ns: how long its last request took. */
 static bool attempt(struct timing *timing, unsigned person, uint64_t *ns)
 {
     enum xt_auth_factor factor = timing->options->factor;
-    unsigned status = 0;
-    struct xt_span body;
-    uint64_t began = now_ns();
+    struct xt_auth_request request;
+    struct xt_response_head head;
+    struct xt_span body = xt_span_of(NULL, 0);
+    uint64_t began = xt_clock_ns();
     if (factor != XT_AUTH_PASSCODE) {
-        bool asked = xt_auth_ask(&timing->connection, person, factor) &&
-                     wait_for_answer(timing, &status, &body) && status == 200;
-        *ns = now_ns() - began;
+        struct xt_span text = xt_auth_ask(&request, person, factor);
+        bool asked = xt_wire_ask(&timing->wire, text, &head) == XT_OK && head.status == 200;
+        *ns = xt_clock_ns() - began;
         if (!asked || factor == XT_AUTH_CHALLENGE) {
             return asked;
         }
+        body = xt_wire_body(&timing->wire, &head);
     }
-    began = now_ns();
-    bool fine = (factor == XT_AUTH_PASSCODE ? xt_auth_try_passcode(&timing->connection, person)
-                                            : xt_auth_try_key(&timing->connection, person, factor,
-                                                              timing->signer, body)) &&
-                wait_for_answer(timing, &status, &body);
-    *ns = now_ns() - began;
-    return fine && status == 401;
+    began = xt_clock_ns();
+    struct xt_span text = factor == XT_AUTH_PASSCODE
+                              ? xt_auth_try_passcode(&request, person)
+                              : xt_auth_try_key(&request, person, factor, timing->signer, body);
+    bool fine = text.size > 0 && xt_wire_ask(&timing->wire, text, &head) == XT_OK;
+    *ns = xt_clock_ns() - began;
+    return fine && head.status == 401;
 }
 
 static bool make_wait(struct timing *timing)
@@ -170,9 +152,10 @@ enum xt_status xt_auth_timing(const struct xt_auth_options *options, struct xt_f
 {
     struct timing *timing = calloc(1, sizeof(*timing));
     struct xt_tls_context *context = NULL;
-    const struct xt_tls_client_files files = {.certificate = options->certificate,
-                                              .key = options->key,
-                                              .server_authority = options->authority};
+    const struct xt_crowd_options *server = &options->server;
+    const struct xt_tls_client_files files = {.certificate = server->certificates[0],
+                                              .key = server->keys[0],
+                                              .server_authority = server->authority};
     if (timing == NULL) {
         return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
     }
@@ -180,7 +163,9 @@ enum xt_status xt_auth_timing(const struct xt_auth_options *options, struct xt_f
     timing->stream = xt_stream_of(options->timing, 7);
     enum xt_status status = make_room(timing) ? XT_OK : XT_NO_MEMORY;
     status = status == XT_OK ? xt_tls_client(&files, &context, failure) : status;
-    status = status == XT_OK ? xt_auth_connect(options, context, &timing->connection) : status;
+    if (status == XT_OK) {
+        status = xt_wire_open(&timing->wire, (uint16_t)server->port, context, LIMIT_S);
+    }
     if (status == XT_OK) {
         status = run(timing) ? compare(timing) : XT_IO;
     }
@@ -189,7 +174,7 @@ enum xt_status xt_auth_timing(const struct xt_auth_options *options, struct xt_f
                       status == XT_DENIED ? "time tells them apart"
                                           : "an attempt was not refused as it must be");
     }
-    xt_auth_disconnect(&timing->connection);
+    xt_wire_close(&timing->wire);
     xt_tls_context_close(context);
     xt_holder_signer_close(timing->signer);
     for (unsigned class = 0; class < CLASSES; class ++) {

@@ -6,17 +6,15 @@
  *
  * One thread for the lists, poll. The lists go around and around the lines that were made.
  */
-#include <errno.h>
 #include <inttypes.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
 #include <unistd.h>
 
 #include "bench/batch_list.h"
 #include "bench/batch_options.h"
 #include "bench/batch_probe.h"
+#include "bench/clock.h"
 #include "bench/commands.h"
 #include "bench/machine.h"
 #include "core/command.h"
@@ -27,7 +25,7 @@
 
 struct run {
     struct xt_batch_options options;
-    struct xt_tls_context *contexts[XT_BATCH_PARTNERS_MAX];
+    struct xt_crowd crowd;
     struct xt_batch_people people;
     struct xt_batch_list *lists;
     struct xt_batch_tally tally;
@@ -47,7 +45,7 @@ static void sample(struct run *run)
         run->own_first = run->own_first == 0 ? use.resident_bytes : run->own_first;
         run->own_most = use.resident_bytes > run->own_most ? use.resident_bytes : run->own_most;
     }
-    if (run->options.server > 0 && xt_process_read((int)run->options.server, &use)) {
+    if (run->options.pid > 0 && xt_process_read((int)run->options.pid, &use)) {
         run->server_last = use.resident_bytes;
         run->server_first = run->server_first == 0 ? use.resident_bytes : run->server_first;
         run->server_most =
@@ -58,43 +56,45 @@ static void sample(struct run *run)
 static uint64_t server_cpu(const struct run *run)
 {
     struct xt_process_use use;
-    bool known = run->options.server > 0 && xt_process_read((int)run->options.server, &use);
+    bool known = run->options.pid > 0 && xt_process_read((int)run->options.pid, &use);
     return known ? use.cpu_us : 0;
 }
 
 static bool is_done(const struct run *run)
 {
-    for (uint64_t i = 0; i < run->options.connections; i++) {
-        if (!run->lists[i].done) {
+    for (unsigned i = 0; i < run->crowd.count; i++) {
+        if (!run->crowd.wires[i].finished) {
             return false;
         }
     }
     return true;
 }
 
-static bool look(struct run *run)
+static bool begin_list(void *context, unsigned index)
 {
-    struct pollfd looks[XT_BATCH_CONNECTIONS_MAX];
-    unsigned count = (unsigned)run->options.connections;
-    bool over = run->options.total == 0 && xt_batch_now() >= run->ended_ns;
-    for (unsigned i = 0; i < count; i++) {
-        struct xt_batch_list *list = &run->lists[i];
-        list->ended = over;
-        bool wants = xt_tls_output(list->tls).size > 0 || !list->finished;
-        looks[i] = (struct pollfd){.fd = list->done ? -1 : list->fd,
-                                   .events = (short)(POLLIN | (wants ? POLLOUT : 0))};
-    }
-    (void)poll(looks, count, 1000);
-    for (unsigned i = 0; i < count; i++) {
-        if ((looks[i].revents & POLLOUT) != 0 && !xt_batch_list_send(&run->lists[i])) {
-            return false;
-        }
-        if ((looks[i].revents & (POLLIN | POLLHUP | POLLERR)) != 0 &&
-            !xt_batch_list_receive(&run->lists[i])) {
-            return false;
-        }
-    }
-    return true;
+    struct run *run = context;
+    const struct xt_batch_options *options = &run->options;
+    struct xt_batch_list *list = &run->lists[index];
+    list->people = &run->people;
+    list->tally = &run->tally;
+    list->wire = &run->crowd.wires[index];
+    list->first = index * (options->lines / run->crowd.count);
+    list->most = options->total / run->crowd.count;
+    return xt_batch_list_begin(list);
+}
+
+static bool send_list(void *context, unsigned index)
+{
+    struct run *run = context;
+    struct xt_batch_list *list = &run->lists[index];
+    list->ended = run->options.total == 0 && xt_clock_ns() >= run->ended_ns;
+    return xt_batch_list_send(list);
+}
+
+static bool take_list(void *context, unsigned index)
+{
+    struct run *run = context;
+    return xt_batch_list_take(&run->lists[index]);
 }
 
 static bool drive(struct run *run)
@@ -103,12 +103,12 @@ static bool drive(struct run *run)
     bool fine = true;
     sample(run);
     uint64_t cpu = server_cpu(run);
-    run->began_ns = xt_batch_now();
-    run->ended_ns = run->began_ns + options->seconds * 1000000000ULL;
+    run->began_ns = xt_clock_ns();
+    run->ended_ns = run->began_ns + options->server.seconds * 1000000000ULL;
     uint64_t sampled = run->began_ns, moved = run->began_ns, before = 0;
     while (fine && !is_done(run)) {
-        fine = look(run);
-        uint64_t now = xt_batch_now();
+        fine = xt_crowd_look(&run->crowd, 1000);
+        uint64_t now = xt_clock_ns();
         if (run->tally.answered != before) {
             before = run->tally.answered;
             moved = now;
@@ -119,7 +119,7 @@ static bool drive(struct run *run)
             sample(run);
         }
     }
-    run->ended_ns = xt_batch_now();
+    run->ended_ns = xt_clock_ns();
     run->server_cpu_us = server_cpu(run) - cpu;
     sample(run);
     return fine;
@@ -133,8 +133,8 @@ static uint64_t kib(uint64_t bytes)
 /* Who has had how much: the lists, and the partners. */
 static void print_shares(const struct run *run)
 {
-    uint64_t least = UINT64_MAX, most = 0, of_partner[XT_BATCH_PARTNERS_MAX] = {0};
-    for (uint64_t i = 0; i < run->options.connections; i++) {
+    uint64_t least = UINT64_MAX, most = 0, of_partner[XT_CROWD_PARTNERS] = {0};
+    for (unsigned i = 0; i < run->crowd.count; i++) {
         uint64_t answered = run->lists[i].answered;
         least = answered < least ? answered : least;
         most = answered > most ? answered : most;
@@ -153,10 +153,10 @@ static void print_result(const struct run *run)
     double lines = run->tally.answered == 0 ? 1 : (double)run->tally.answered;
     printf("{\"connections\":%" PRIu64 ",\"seconds\":%.3f,\"lines\":%" PRIu64 ",\"wrong\":%" PRIu64
            ",\"refused\":%" PRIu64 ",\"lines_per_second\":%.0f",
-           options->connections, seconds, run->tally.answered, run->tally.wrong, run->tally.refused,
-           (double)run->tally.answered / seconds);
+           options->server.connections, seconds, run->tally.answered, run->tally.wrong,
+           run->tally.refused, (double)run->tally.answered / seconds);
     print_shares(run);
-    if (options->server > 0) {
+    if (options->pid > 0) {
         printf(",\"server_cpu_us_per_line\":%.3f,\"server_kib\":{\"first\":%" PRIu64
                ",\"most\":%" PRIu64 ",\"last\":%" PRIu64 "}",
                (double)run->server_cpu_us / lines, kib(run->server_first), kib(run->server_most),
@@ -170,32 +170,10 @@ static void print_result(const struct run *run)
     printf("}\n");
 }
 
-static enum xt_status open_list(struct run *run, unsigned index)
-{
-    const struct xt_batch_options *options = &run->options;
-    struct xt_batch_list *list = &run->lists[index];
-    struct xt_batch_peer peer;
-    enum xt_status status =
-        xt_batch_connect((uint16_t)options->port, run->contexts[index % options->partners], &peer);
-    list->people = &run->people;
-    list->tally = &run->tally;
-    list->fd = peer.fd;
-    list->tls = peer.tls;
-    list->first = index * (options->lines / options->connections);
-    list->most = options->total / options->connections;
-    return status != XT_OK ? status : xt_batch_list_begin(list) ? XT_OK : XT_IO;
-}
-
 static enum xt_status open_run(struct run *run, struct xt_failure *failure)
 {
     const struct xt_batch_options *options = &run->options;
-    enum xt_status status = XT_OK;
-    for (unsigned i = 0; status == XT_OK && i < options->partners; i++) {
-        const struct xt_tls_client_files files = {.certificate = options->certificates[i],
-                                                  .key = options->keys[i],
-                                                  .server_authority = options->authority};
-        status = xt_tls_client(&files, &run->contexts[i], failure);
-    }
+    enum xt_status status = xt_crowd_read(&run->crowd, &options->server, failure);
     if (status == XT_OK) {
         status = xt_batch_people_make(options->seed, options->count, options->lines, &run->people,
                                       failure);
@@ -203,32 +181,22 @@ static enum xt_status open_run(struct run *run, struct xt_failure *failure)
     if (status != XT_OK) {
         return status;
     }
-    run->lists = calloc(options->connections, sizeof(*run->lists));
+    run->lists = calloc(options->server.connections, sizeof(*run->lists));
     if (run->lists == NULL) {
         return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
     }
-    for (unsigned i = 0; i < options->connections; i++) {
-        run->lists[i].fd = -1;
-    }
-    for (unsigned i = 0; status == XT_OK && i < options->connections; i++) {
-        status = open_list(run, i);
-    }
-    return status == XT_OK
-               ? XT_OK
-               : xt_fail(failure, status, "cannot connect to 127.0.0.1:%" PRIu64, options->port);
+    run->crowd.context = run;
+    run->crowd.begin = begin_list;
+    run->crowd.send = send_list;
+    run->crowd.take = take_list;
+    return xt_crowd_open(&run->crowd, &options->server, failure);
 }
 
 static void close_run(struct run *run)
 {
-    for (uint64_t i = 0; run->lists != NULL && i < run->options.connections; i++) {
-        xt_batch_disconnect(
-            &(struct xt_batch_peer){.fd = run->lists[i].fd, .tls = run->lists[i].tls});
-    }
+    xt_crowd_close(&run->crowd);
     free(run->lists);
     xt_batch_people_free(&run->people);
-    for (unsigned i = 0; i < XT_BATCH_PARTNERS_MAX; i++) {
-        xt_tls_context_close(run->contexts[i]);
-    }
     free(run);
 }
 
@@ -237,9 +205,9 @@ static bool measure(struct run *run)
     const struct xt_batch_options *options = &run->options;
     bool probing = options->probe_us > 0;
     if (probing) {
-        run->probe.port = (uint16_t)options->port;
+        run->probe.port = (uint16_t)options->server.port;
         run->probe.pause_us = options->probe_us;
-        run->probe.context = run->contexts[0];
+        run->probe.context = run->crowd.contexts[0];
         run->probe.people = &run->people;
         if (!xt_batch_probe_start(&run->probe)) {
             return false;
@@ -260,7 +228,8 @@ int xt_bench_batch(int argc, char **argv)
     if (run == NULL) {
         return XT_EXIT_FAILED;
     }
-    run->options = (struct xt_batch_options){.connections = 2, .lines = 1000000, .seconds = 10};
+    run->options =
+        (struct xt_batch_options){.server = {.connections = 2, .seconds = 10}, .lines = 1000000};
     int status = xt_batch_options_parse(argc, argv, &run->options);
     if (status < 0) {
         bool fine = open_run(run, &failure) == XT_OK && measure(run);

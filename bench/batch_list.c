@@ -1,8 +1,6 @@
 #include "bench/batch_list.h"
 
-#include <errno.h>
 #include <stdio.h>
-#include <sys/socket.h>
 
 #include "store/background.h"
 
@@ -14,11 +12,12 @@
 static bool write_all(struct xt_batch_list *list, struct xt_span data)
 {
     size_t taken = 0;
-    return xt_tls_write(list->tls, data, &taken) == XT_OK;
+    return xt_tls_write(list->wire->tls, data, &taken) == XT_OK;
 }
 
 bool xt_batch_list_begin(struct xt_batch_list *list)
 {
+    list->wire->more = true;
     return write_all(list, xt_span_of_string("POST /v1/verify/batch HTTP/1.1\r\nHost: localhost\r\n"
                                              "Content-Type: application/x-ndjson\r\n"
                                              "Transfer-Encoding: chunked\r\n\r\n"));
@@ -51,7 +50,7 @@ static bool send_chunk(struct xt_batch_list *list)
     }
     if (fine && over) {
         fine = write_all(list, xt_span_of_string("0\r\n\r\n"));
-        list->finished = true;
+        list->wire->more = false;
     }
     return fine;
 }
@@ -59,25 +58,18 @@ static bool send_chunk(struct xt_batch_list *list)
 /* What the socket takes. */
 bool xt_batch_list_send(struct xt_batch_list *list)
 {
-    for (;;) {
-        while (!list->finished && xt_tls_output(list->tls).size < OUTPUT_MOST) {
+    struct xt_wire *wire = list->wire;
+    do {
+        while (wire->more && xt_tls_output(wire->tls).size < OUTPUT_MOST) {
             if (!send_chunk(list)) {
                 return false;
             }
         }
-        struct xt_span output = xt_tls_output(list->tls);
-        if (output.size == 0) {
-            return true;
+        if (!xt_wire_flush(wire, false)) {
+            return false;
         }
-        ssize_t sent = send(list->fd, output.data, output.size, MSG_NOSIGNAL | MSG_DONTWAIT);
-        if (sent < 0) {
-            return errno == EAGAIN || errno == EINTR;
-        }
-        xt_tls_output_taken(list->tls, (size_t)sent);
-        if ((size_t)sent < output.size) {
-            return true;
-        }
-    }
+    } while (wire->more && xt_tls_output(wire->tls).size == 0);
+    return true;
 }
 
 /* ---- answers ------------------------------------------------------------------------------------ */
@@ -86,7 +78,7 @@ static void take_answer(struct xt_batch_list *list, uint8_t *line, size_t size)
 {
     static const char summary[] = "{\"summary\":";
     if (size > sizeof(summary) && memcmp(line, summary, sizeof(summary) - 1) == 0) {
-        list->done = true;
+        list->wire->finished = true;
         return;
     }
     uint64_t index = list->first + list->answered++;
@@ -180,22 +172,17 @@ static bool take_plain(struct xt_batch_list *list, uint8_t *data, size_t size)
     return true;
 }
 
-bool xt_batch_list_receive(struct xt_batch_list *list)
+bool xt_batch_list_take(struct xt_batch_list *list)
 {
     static uint8_t plain[16384];
-    ssize_t size = recv(list->fd, list->input, sizeof(list->input), MSG_DONTWAIT);
-    if (size <= 0) {
-        return size < 0 && (errno == EAGAIN || errno == EINTR);
-    }
-    xt_tls_feed(list->tls, xt_span_of(list->input, (size_t)size));
     for (;;) {
         size_t got = 0;
-        enum xt_status status = xt_tls_read(list->tls, plain, sizeof(plain), &got);
+        enum xt_status status = xt_wire_read(list->wire, plain, sizeof(plain), &got);
         if (status == XT_AGAIN) {
-            return xt_tls_settle(list->tls) == XT_OK;
+            return true;
         }
         if (status != XT_OK || !take_plain(list, plain, got)) {
-            return list->done;
+            return list->wire->finished;
         }
     }
 }

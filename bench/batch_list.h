@@ -8,8 +8,8 @@
 #define XT_BENCH_BATCH_LIST_H
 
 #include "bench/batch_people.h"
+#include "bench/wire.h"
 
-#define XT_BATCH_INPUT 65536
 #define XT_BATCH_ANSWER_MAX 2048
 
 /* Of all lists. */
@@ -29,27 +29,23 @@ enum xt_batch_reading {
 struct xt_batch_list {
     const struct xt_batch_people *people;
     struct xt_batch_tally *tally;
-    int fd; /* -1: none */
-    struct xt_tls *tls;
-    uint64_t first;          /* which of the people's lines is its first */
-    uint64_t most;           /* lines; 0: until ended */
+    struct xt_wire *wire; /* its `more`: the last chunk is not sent; `finished`: the summary came */
+    uint64_t first;       /* which of the people's lines is its first */
+    uint64_t most;        /* lines; 0: until ended */
     uint64_t sent, answered; /* lines */
     bool ended;              /* by the caller: no line follows */
-    bool finished;           /* the last chunk is sent */
-    bool done;               /* the summary came */
     enum xt_batch_reading reading;
     size_t matched; /* bytes of what ends a head */
     size_t chunk_left;
     size_t kept; /* bytes of a line that is not whole */
     char line[XT_BATCH_ANSWER_MAX];
-    uint8_t input[XT_BATCH_INPUT];
 };
 
 /* The head of its request. */
 XT_MUST_USE bool xt_batch_list_begin(struct xt_batch_list *list);
 /* As much as the socket takes; false: the connection is gone. */
 XT_MUST_USE bool xt_batch_list_send(struct xt_batch_list *list);
-/* What has come; false: the connection is gone, or what came is no such answer. */
-XT_MUST_USE bool xt_batch_list_receive(struct xt_batch_list *list);
+/* What was received; false: the connection is gone, or what came is no such answer. */
+XT_MUST_USE bool xt_batch_list_take(struct xt_batch_list *list);
 
 #endif

@@ -1,13 +1,10 @@
 #include "bench/batch_options.h"
 
 #include <getopt.h>
-#include <stdbool.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "bench/population.h"
 #include "core/command.h"
-#include "store/command_line.h"
 
 static void print_help(void)
 {
@@ -31,71 +28,45 @@ static void print_help(void)
         stdout);
 }
 
-static bool take_number(const char *text, uint64_t least, uint64_t most, uint64_t *value)
-{
-    return xt_parse_count(text, most, value) && *value >= least;
-}
-
-static bool take_file(int option, struct xt_batch_options *options)
-{
-    switch (option) {
-    case 'c':
-        options->certificates[0] = optarg;
-        return true;
-    case 'k':
-        options->keys[0] = optarg;
-        return true;
-    case 'd':
-        options->certificates[1] = optarg;
-        return true;
-    case 'e':
-        options->keys[1] = optarg;
-        return true;
-    case 'a':
-        options->authority = optarg;
-        return true;
-    default:
-        return false;
-    }
-}
-
 static bool take_option(int option, struct xt_batch_options *options)
 {
     switch (option) {
-    case 'p':
-        return take_number(optarg, 1, 65535, &options->port);
+    case 'd':
+        options->server.certificates[1] = optarg;
+        return true;
+    case 'e':
+        options->server.keys[1] = optarg;
+        return true;
     case 's':
-        return take_number(optarg, 0, UINT64_MAX, &options->seed);
+        return xt_crowd_number(optarg, 0, UINT64_MAX, &options->seed);
     case 'n':
-        return take_number(optarg, 1, XT_POPULATION_MAX, &options->count);
+        return xt_crowd_number(optarg, 1, XT_POPULATION_MAX, &options->count);
     case 'l':
-        return take_number(optarg, 1000, 100000000, &options->lines);
+        return xt_crowd_number(optarg, 1000, 100000000, &options->lines);
     case 't':
-        return take_number(optarg, 1, UINT64_MAX, &options->total);
-    case 'S':
-        return take_number(optarg, 1, 86400, &options->seconds);
-    case 'C':
-        return take_number(optarg, 1, XT_BATCH_CONNECTIONS_MAX, &options->connections);
+        return xt_crowd_number(optarg, 1, UINT64_MAX, &options->total);
     case 'P':
-        return take_number(optarg, 1, 1000000, &options->probe_us);
+        return xt_crowd_number(optarg, 1, 1000000, &options->probe_us);
     case 'v':
-        return take_number(optarg, 1, INT32_MAX, &options->server);
+        return xt_crowd_number(optarg, 1, INT32_MAX, &options->pid);
     default:
-        return take_file(option, options);
+        return xt_crowd_take_option(option, optarg, XT_BATCH_CONNECTIONS_MAX, &options->server);
     }
 }
 
 int xt_batch_options_parse(int argc, char **argv, struct xt_batch_options *options)
 {
-    static const struct option table[] = {
-        {"port", required_argument, NULL, 'p'},    {"cert", required_argument, NULL, 'c'},
-        {"key", required_argument, NULL, 'k'},     {"ca", required_argument, NULL, 'a'},
-        {"cert2", required_argument, NULL, 'd'},   {"key2", required_argument, NULL, 'e'},
-        {"seed", required_argument, NULL, 's'},    {"count", required_argument, NULL, 'n'},
-        {"lines", required_argument, NULL, 'l'},   {"total", required_argument, NULL, 't'},
-        {"seconds", required_argument, NULL, 'S'}, {"connections", required_argument, NULL, 'C'},
-        {"probe", required_argument, NULL, 'P'},   {"server", required_argument, NULL, 'v'},
-        {"help", no_argument, NULL, 'h'},          {NULL, 0, NULL, 0}};
+    static const struct option table[] = {XT_CROWD_OPTIONS,
+                                          {"cert2", required_argument, NULL, 'd'},
+                                          {"key2", required_argument, NULL, 'e'},
+                                          {"seed", required_argument, NULL, 's'},
+                                          {"count", required_argument, NULL, 'n'},
+                                          {"lines", required_argument, NULL, 'l'},
+                                          {"total", required_argument, NULL, 't'},
+                                          {"probe", required_argument, NULL, 'P'},
+                                          {"server", required_argument, NULL, 'v'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     bool fine = true;
     opterr = 0;
     optind = 1;
@@ -106,10 +77,11 @@ int xt_batch_options_parse(int argc, char **argv, struct xt_batch_options *optio
         }
         fine = take_option(option, options);
     }
-    options->partners = options->certificates[1] != NULL ? 2 : 1;
-    if (!fine || optind != argc || options->port == 0 || options->count == 0 ||
-        options->total % options->connections != 0 || options->connections < options->partners ||
-        (options->certificates[1] == NULL) != (options->keys[1] == NULL)) {
+    const struct xt_crowd_options *server = &options->server;
+    options->partners = server->certificates[1] != NULL ? 2 : 1;
+    if (!fine || optind != argc || server->port == 0 || options->count == 0 ||
+        options->total % server->connections != 0 || server->connections < options->partners ||
+        (server->certificates[1] == NULL) != (server->keys[1] == NULL)) {
         (void)fputs("xacthuc-bench batch: wrong usage; see xacthuc-bench batch --help\n", stderr);
         return XT_EXIT_USAGE;
     }

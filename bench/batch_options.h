@@ -2,16 +2,14 @@
 #ifndef XT_BENCH_BATCH_OPTIONS_H
 #define XT_BENCH_BATCH_OPTIONS_H
 
-#include <stdint.h>
+#include "bench/crowd.h"
 
 #define XT_BATCH_CONNECTIONS_MAX 64
-#define XT_BATCH_PARTNERS_MAX 2
 
 struct xt_batch_options {
-    uint64_t port, seed, count, connections, lines, total, seconds, probe_us, server;
-    const char *certificates[XT_BATCH_PARTNERS_MAX], *keys[XT_BATCH_PARTNERS_MAX];
+    struct xt_crowd_options server;
+    uint64_t seed, count, lines, total, probe_us, pid;
     unsigned partners; /* lists go round by them */
-    const char *authority;
 };
 
 /* -1: go on; else the exit status. */

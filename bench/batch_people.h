@@ -1,12 +1,11 @@
-/* bench/batch_people: what bench/batch sends and what must come back; and a client that asks one request at a time.
+/* bench/batch_people: what bench/batch sends and what must come back.
  *
- * Thread: the lines are read only once made; a peer belongs to one thread.
+ * Thread: the lines are read only once made.
  */
 #ifndef XT_BENCH_BATCH_PEOPLE_H
 #define XT_BENCH_BATCH_PEOPLE_H
 
 #include "bench/requests.h"
-#include "crypto/tls.h"
 
 /* Lines for gen --requests of the same seed and count, each with its line feed. */
 struct xt_batch_people {
@@ -35,20 +34,5 @@ XT_MUST_USE enum xt_batch_check xt_batch_people_check(const struct xt_batch_peop
                                                       uint64_t index, uint64_t number,
                                                       uint8_t *answer, size_t size,
                                                       const char **why);
-
-uint64_t xt_batch_now(void); /* CLOCK_MONOTONIC, ns */
-
-struct xt_batch_peer {
-    int fd;
-    struct xt_tls *tls;
-    size_t size; /* of an answer, so far */
-    char answer[4096];
-};
-/* To 127.0.0.1, through the handshake. */
-XT_MUST_USE enum xt_status xt_batch_connect(uint16_t port, struct xt_tls_context *context,
-                                            struct xt_batch_peer *peer);
-void xt_batch_disconnect(struct xt_batch_peer *peer);
-/* POST /v1/verify with this body, and waits for the answer; false: it was none of 200. */
-XT_MUST_USE bool xt_batch_ask(struct xt_batch_peer *peer, struct xt_span body);
 
 #endif

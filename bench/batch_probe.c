@@ -4,35 +4,47 @@
 #include <stdio.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
+
 static void pause_for(struct xt_batch_probe *probe)
 {
-    uint64_t began = xt_batch_now();
+    uint64_t began = xt_clock_ns();
     (void)usleep((useconds_t)probe->pause_us);
-    uint64_t taken_us = (xt_batch_now() - began) / 1000;
+    uint64_t taken_us = (xt_clock_ns() - began) / 1000;
     xt_histogram_record(&probe->late, taken_us > probe->pause_us ? taken_us - probe->pause_us : 0);
+}
+
+/* One request and its answer. */
+static bool ask(struct xt_wire *wire, struct xt_span body)
+{
+    uint8_t room[XT_REQUEST_BODY_MAX + 512];
+    struct xt_response_head head;
+    return xt_wire_ask(wire, xt_wire_post("/v1/verify", body, room, sizeof(room)), &head) ==
+               XT_OK &&
+           head.status == 200;
 }
 
 static void *run(void *argument)
 {
     struct xt_batch_probe *probe = argument;
-    struct xt_batch_peer peer;
-    if (xt_batch_connect(probe->port, probe->context, &peer) != XT_OK) {
+    struct xt_wire wire = {.fd = 0};
+    if (xt_wire_open(&wire, probe->port, probe->context, 0) != XT_OK) {
         probe->failed++;
-        xt_batch_disconnect(&peer);
+        xt_wire_close(&wire);
         return NULL;
     }
     for (uint64_t i = 0; !__atomic_load_n(&probe->stop, __ATOMIC_RELAXED); i++) {
-        uint64_t began = xt_batch_now();
-        if (!xt_batch_ask(&peer, xt_batch_people_line(probe->people, i))) {
+        uint64_t began = xt_clock_ns();
+        if (!ask(&wire, xt_batch_people_line(probe->people, i))) {
             probe->failed++;
             break;
         }
-        xt_histogram_record(&probe->answers, (xt_batch_now() - began) / 1000);
+        xt_histogram_record(&probe->answers, (xt_clock_ns() - began) / 1000);
         if (probe->pause_us > 1) {
             pause_for(probe);
         }
     }
-    xt_batch_disconnect(&peer);
+    xt_wire_close(&wire);
     return NULL;
 }
 
@@ -49,21 +61,15 @@ void xt_batch_probe_stop(struct xt_batch_probe *probe)
     (void)pthread_join(probe->thread, NULL);
 }
 
-static void print_times(const char *name, const struct xt_histogram *histogram)
-{
-    printf(",\"%s\":{\"p50\":%u,\"p90\":%u,\"p99\":%u,\"p99_9\":%u,\"max\":%u}", name,
-           xt_histogram_percentile(histogram, 50000), xt_histogram_percentile(histogram, 90000),
-           xt_histogram_percentile(histogram, 99000), xt_histogram_percentile(histogram, 99900),
-           histogram->max);
-}
-
 void xt_batch_probe_print(const struct xt_batch_probe *probe)
 {
     printf(",\"probe\":{\"requests\":%" PRIu64 ",\"failed\":%" PRIu64, probe->answers.count,
            probe->failed);
-    print_times("us", &probe->answers);
+    printf(",\"us\":");
+    xt_histogram_print(&probe->answers);
     if (probe->late.count > 0) {
-        print_times("late_us", &probe->late);
+        printf(",\"late_us\":");
+        xt_histogram_print(&probe->late);
     }
     printf("}");
 }

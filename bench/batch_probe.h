@@ -12,6 +12,7 @@
 
 #include "bench/batch_people.h"
 #include "bench/histogram.h"
+#include "bench/wire.h"
 
 struct xt_batch_probe {
     uint16_t port;

@@ -1,6 +1,7 @@
 #include "bench/histogram.h"
 
 #include <math.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "bench/print.h"
@@ -138,4 +139,12 @@ enum xt_status xt_histogram_write(const struct xt_histogram *histogram, struct x
                     xt_histogram_mean(histogram) / 1000, xt_histogram_deviation(histogram) / 1000,
                     (double)histogram->max / 1000, (unsigned long long)histogram->count,
                     XT_HISTOGRAM_BUCKETS, 1U << XT_HISTOGRAM_SUB_BITS);
+}
+
+void xt_histogram_print(const struct xt_histogram *histogram)
+{
+    printf("{\"p50\":%u,\"p90\":%u,\"p99\":%u,\"p99_9\":%u,\"max\":%u}",
+           xt_histogram_percentile(histogram, 50000), xt_histogram_percentile(histogram, 90000),
+           xt_histogram_percentile(histogram, 99000), xt_histogram_percentile(histogram, 99900),
+           histogram->max);
 }

@@ -81,4 +81,7 @@ struct xt_output;
 XT_MUST_USE enum xt_status xt_histogram_write(const struct xt_histogram *histogram,
                                               struct xt_output *output, struct xt_failure *failure);
 
+/* {"p50":...,"p90":...,"p99":...,"p99_9":...,"max":...} in us, on stdout. */
+void xt_histogram_print(const struct xt_histogram *histogram);
+
 #endif

@@ -7,6 +7,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/ldap.h"
 #include "bench/load_internal.h"
 #include "bench/response.h"
@@ -488,7 +489,7 @@ static void readable(struct xt_load_loop *loop, struct xt_load_connection *conne
     ssize_t got = plain ? recv(connection->socket, connection->input + connection->input_size,
                                XT_LOAD_INPUT_MAX - connection->input_size, 0)
                         : recv(connection->socket, loop->scratch, sizeof(loop->scratch), 0);
-    loop->now = xt_load_now();
+    loop->now = xt_clock_ns();
     if (got > 0) {
         received(loop, connection, (size_t)got);
     } else if (got == 0 || errno != EAGAIN) {

@@ -8,6 +8,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
+
 #define EVENTS_A_TURN 128
 
 const char *xt_load_error_name(enum xt_load_error error)
@@ -16,13 +18,6 @@ const char *xt_load_error_name(enum xt_load_error error)
                                                       "closed",  "status",    "malformed",
                                                       "verdict", "dropped",   "unfinished"};
     return names[error];
-}
-
-uint64_t xt_load_now(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
 }
 
 /* ---- counting ---- */
@@ -332,7 +327,7 @@ static void tick(struct xt_load_loop *loop, bool over)
 
 static int wait_for(struct xt_load_loop *loop, uint64_t until, struct epoll_event *events)
 {
-    uint64_t now = xt_load_now();
+    uint64_t now = xt_clock_ns();
     uint64_t left = until > now ? until - now : 0;
     struct timespec timeout = {.tv_sec = (time_t)(left / 1000000000U),
                                .tv_nsec = (long)(left % 1000000000U)};
@@ -353,7 +348,7 @@ static void count_unfinished(struct xt_load_loop *loop, uint64_t end)
 static void begin(struct xt_load_loop *loop, bool *begun)
 {
     *begun = true;
-    loop->now = xt_load_now();
+    loop->now = xt_clock_ns();
     if (loop->shared->rate > 0) {
         schedule_next(loop);
     }
@@ -370,7 +365,7 @@ static void run(struct xt_load_loop *loop)
     bool begun = false;
     uint64_t next_tick = 0;
     for (;;) {
-        loop->now = xt_load_now();
+        loop->now = xt_clock_ns();
         uint64_t start = atomic_load(&shared->start_ns);
         uint64_t end = atomic_load(&shared->end_ns);
         if (start != 0 && loop->now >= start && !begun) {
@@ -401,7 +396,7 @@ static void run(struct xt_load_loop *loop)
             until = loop->next_due;
         }
         int count = wait_for(loop, until, events);
-        loop->now = xt_load_now();
+        loop->now = xt_clock_ns();
         for (int i = 0; i < count; i++) {
             struct xt_load_connection *connection = events[i].data.ptr;
             xt_load_event(loop, connection, events[i].events);

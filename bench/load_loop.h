@@ -90,6 +90,4 @@ struct xt_load_thread {
 /* pthread_create's function; argument: struct xt_load_thread. */
 void *xt_load_loop_run(void *argument);
 
-uint64_t xt_load_now(void); /* CLOCK_MONOTONIC, ns */
-
 #endif

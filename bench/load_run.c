@@ -7,6 +7,8 @@
 #include <sys/time.h>
 #include <time.h>
 
+#include "bench/clock.h"
+
 #define POLL_NS 50000000ULL        /* how soon an interruption is noticed */
 #define START_DELAY_NS 20000000ULL /* so that every thread sees the start before it */
 
@@ -152,12 +154,12 @@ enum xt_status xt_load_try(const struct xt_load_options *options,
     struct conduct conduct;
     set_up(&conduct, options, workload, target);
     conduct.shared.once = true;
-    uint64_t now = xt_load_now();
+    uint64_t now = xt_clock_ns();
     atomic_store(&conduct.shared.start_ns, now);
     atomic_store(&conduct.shared.end_ns, now + options->timeout_ns);
     enum xt_status status = start_threads(&conduct, failure);
     while (status == XT_OK && atomic_load(&conduct.shared.finished) < conduct.thread_count) {
-        sleep_until(xt_load_now() + 1000000);
+        sleep_until(xt_clock_ns() + 1000000);
         if (xt_load_interrupted()) {
             atomic_store(&conduct.shared.end_ns, 1);
             status = xt_fail(failure, XT_IO, "interrupted before it began");
@@ -237,10 +239,10 @@ static void take_seconds(struct conduct *conduct, unsigned before, xt_load_watch
 static void wait_until_ready(struct conduct *conduct)
 {
     const struct xt_load_shared *shared = &conduct->shared;
-    uint64_t give_up = xt_load_now() + shared->options->timeout_ns;
+    uint64_t give_up = xt_clock_ns() + shared->options->timeout_ns;
     while (atomic_load(&shared->ready) + atomic_load(&shared->finished) < conduct->thread_count &&
-           xt_load_now() < give_up && !xt_load_interrupted()) {
-        sleep_until(xt_load_now() + 1000000);
+           xt_clock_ns() < give_up && !xt_load_interrupted()) {
+        sleep_until(xt_clock_ns() + 1000000);
     }
 }
 
@@ -270,7 +272,7 @@ static void follow(struct conduct *conduct, xt_load_watcher *watcher, void *data
     struct xt_load_shared *shared = &conduct->shared;
     struct xt_load_figures *figures = conduct->figures;
     const struct xt_load_options *options = shared->options;
-    uint64_t start = xt_load_now() + START_DELAY_NS;
+    uint64_t start = xt_clock_ns() + START_DELAY_NS;
     uint64_t end = start + options->ramp_ns + options->warmup_ns + options->duration_ns;
     shared->measure_ns = end - options->duration_ns;
     atomic_store(&shared->end_ns, end);
@@ -278,12 +280,12 @@ static void follow(struct conduct *conduct, xt_load_watcher *watcher, void *data
     uint64_t client_before = 0;
     uint64_t server_before = 0;
     bool measuring = false;
-    uint64_t now = xt_load_now();
+    uint64_t now = xt_clock_ns();
     unsigned whole = (unsigned)((options->duration_ns + XT_LOAD_SECOND_NS - 1) / XT_LOAD_SECOND_NS);
     while (now < end) {
         uint64_t next = measuring ? end : shared->measure_ns;
         sleep_until(now + POLL_NS < next ? now + POLL_NS : next);
-        now = xt_load_now();
+        now = xt_clock_ns();
         if (!measuring && now >= shared->measure_ns) {
             struct timeval time;
             (void)gettimeofday(&time, NULL);

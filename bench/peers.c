@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/commands.h"
 #include "bench/ldap.h"
 #include "core/command.h"
@@ -329,9 +330,9 @@ int xt_bench_peers(int argc, char **argv)
     xt_machine_read(&peers->machine);
     (void)umask(022); /* the software reads what we write as another user; no secrets among it */
     xt_load_watch_signals();
-    double began = xt_peers_now();
+    double began = xt_clock_s();
     enum xt_status status = run(peers, &failure);
-    peers->seconds = xt_peers_now() - began;
+    peers->seconds = xt_clock_s() - began;
     stop_all(peers);
     xt_peers_remove_folder(peers);
     if (status == XT_OK) {

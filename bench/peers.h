@@ -154,7 +154,6 @@ XT_MUST_USE enum xt_status xt_peers_serve(const struct xt_peers *peers, struct x
                                           const char *const *arguments, const char *as,
                                           int end_signal, struct xt_process *process,
                                           struct xt_failure *failure);
-double xt_peers_now(void); /* seconds, monotonic */
 uint64_t xt_peers_disk_use(const char *folder);
 
 /* ---- the kinds ---- */

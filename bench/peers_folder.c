@@ -11,11 +11,6 @@
 #define COMMAND_LIMIT_MS 1200000U /* loading a million people takes some two minutes at worst */
 #define FOLDER_MAX 64U            /* of the folder's path: Unix sockets in it have 107 bytes */
 
-double xt_peers_now(void)
-{
-    return (double)xt_load_now() / 1e9;
-}
-
 /* ---- folders and files ---- */
 
 /* What xacthuc has sealed is read-only, folders as well. */

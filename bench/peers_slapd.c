@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/peers.h"
 #include "bench/peers_template.h"
 
@@ -59,11 +60,11 @@ enum xt_status xt_peer_start_slapd(struct xt_peers *peers, struct xt_peer *peer,
     if (status == XT_OK) {
         status = xt_peers_write_people(peers, peer, XT_PEERS_LDIF, "people.ldif", failure);
     }
-    double began = xt_peers_now();
+    double began = xt_clock_s();
     if (status == XT_OK) {
         status = xt_peers_command(peers, peer, load, "slapadd", NULL, failure);
     }
-    peer->load_seconds = xt_peers_now() - began;
+    peer->load_seconds = xt_clock_s() - began;
     (void)unlink(people);
     if (status != XT_OK) {
         return status;

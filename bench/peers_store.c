@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/peers_template.h"
 
 #define READY_MS 60000U
@@ -44,11 +45,11 @@ enum xt_status xt_peers_start_redis(struct xt_peers *peers, struct xt_peer *peer
         status =
             xt_process_wait_path(&peer->store, socket_path, READY_MS, xt_load_interrupted, failure);
     }
-    double began = xt_peers_now();
+    double began = xt_clock_s();
     if (status == XT_OK) {
         status = xt_peers_command(peers, peer, load, "load", people, failure);
     }
-    peer->load_seconds = xt_peers_now() - began;
+    peer->load_seconds = xt_clock_s() - began;
     (void)unlink(people);
     return status;
 }
@@ -111,11 +112,11 @@ static enum xt_status load_tables(struct xt_peers *peers, struct xt_peer *peer,
     if (status == XT_OK) {
         status = xt_peers_command(peers, peer, create, "create", NULL, failure);
     }
-    double began = xt_peers_now();
+    double began = xt_clock_s();
     if (status == XT_OK) {
         status = xt_peers_command(peers, peer, load, "load", NULL, failure);
     }
-    peer->load_seconds = xt_peers_now() - began;
+    peer->load_seconds = xt_clock_s() - began;
     return status;
 }
 
@@ -127,7 +128,7 @@ static enum xt_status wait_until_ready(struct xt_peers *peers, struct xt_peer *p
     const char *arguments[] = {pg_isready, "-q", "-h", peer->folder, "-p", XT_PEERS_POSTGRES_PORT,
                                NULL};
     enum xt_status status = find_program("pg_isready", pg_isready, failure);
-    double until = xt_peers_now() + READY_MS / 1000.0;
+    double until = xt_clock_s() + READY_MS / 1000.0;
     if (status == XT_OK) {
         status =
             xt_process_wait_path(&peer->store, socket_path, READY_MS, xt_load_interrupted, failure);
@@ -137,7 +138,7 @@ static enum xt_status wait_until_ready(struct xt_peers *peers, struct xt_peer *p
     }
     do {
         status = xt_peers_command(peers, peer, arguments, "ready", NULL, failure);
-    } while (status == XT_IO && xt_process_runs(&peer->store) && xt_peers_now() < until);
+    } while (status == XT_IO && xt_process_runs(&peer->store) && xt_clock_s() < until);
     return status;
 }
 

@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/peers.h"
 #include "bench/requests.h"
 
@@ -58,11 +59,11 @@ static enum xt_status set_up(struct xt_peers *peers, struct xt_peer *peer, const
     if (status == XT_OK) {
         status = xt_peers_command(peers, peer, init, "init", NULL, failure);
     }
-    double began = xt_peers_now();
+    double began = xt_clock_s();
     if (status == XT_OK) {
         status = xt_peers_command(peers, peer, import, "import", NULL, failure);
     }
-    peer->load_seconds = xt_peers_now() - began;
+    peer->load_seconds = xt_clock_s() - began;
     if (status == XT_OK) {
         status = xt_peers_command(peers, peer, partner, "partner", NULL, failure);
     }

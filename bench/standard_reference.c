@@ -2,9 +2,9 @@
 #include <sched.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/random.h"
 #include "bench/standard.h"
 
@@ -22,24 +22,17 @@ bool xt_standard_pin(int core)
     return sched_setaffinity(0, sizeof(cores), &cores) == 0;
 }
 
-static double now_s(void)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
-}
-
 static double integer_ns(void)
 {
     volatile uint64_t sink;
     uint64_t value = 1;
-    double start = now_s();
+    double start = xt_clock_s();
     for (unsigned i = 0; i < INTEGER_STEPS; i++) {
         value = xt_mix(value + i);
     }
     sink = value;
     (void)sink;
-    return (now_s() - start) * 1e9 / INTEGER_STEPS;
+    return (xt_clock_s() - start) * 1e9 / INTEGER_STEPS;
 }
 
 /* Every load waits for the one before it: one cycle through all nodes (Sattolo), from a fixed seed. */
@@ -65,11 +58,11 @@ static double memory_ns(void)
         nodes[other].next = kept;
     }
     uint32_t at = 0;
-    double start = now_s();
+    double start = xt_clock_s();
     for (unsigned i = 0; i < CHASE_STEPS; i++) {
         at = nodes[at].next;
     }
-    double ns = (now_s() - start) * 1e9 / CHASE_STEPS;
+    double ns = (xt_clock_s() - start) * 1e9 / CHASE_STEPS;
     sink = at;
     (void)sink;
     free(nodes);
@@ -85,12 +78,12 @@ static double kernel_ns(void)
     if (!fine) {
         return 0;
     }
-    double start = now_s();
+    double start = xt_clock_s();
     for (unsigned i = 0; fine && i < CALL_STEPS; i++) {
         fine = write(ends[0], bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes) &&
                read(ends[1], bytes, sizeof(bytes)) == (ssize_t)sizeof(bytes);
     }
-    double ns = (now_s() - start) * 1e9 / CALL_STEPS;
+    double ns = (xt_clock_s() - start) * 1e9 / CALL_STEPS;
     (void)close(ends[0]);
     (void)close(ends[1]);
     return fine ? ns : 0;

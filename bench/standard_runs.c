@@ -2,6 +2,7 @@
 #include <stdlib.h>
 #include <time.h>
 
+#include "bench/clock.h"
 #include "bench/standard.h"
 #include "bench/standard_window.h"
 
@@ -47,13 +48,6 @@ void xt_standard_add(struct xt_standard_measures *measures, const char *name, co
     }
     xt_require(measure->count < XT_STANDARD_ROUNDS_MAX);
     measure->values[measure->count++] = isfinite(value) && value > 0 ? value : 0;
-}
-
-static double now_s(void)
-{
-    struct timespec time;
-    (void)clock_gettime(CLOCK_MONOTONIC, &time);
-    return (double)time.tv_sec + (double)time.tv_nsec / 1e9;
 }
 
 /* ---- one run ---- */
@@ -234,7 +228,7 @@ static enum xt_status run_one(struct xt_standard *set, struct xt_standard_run *r
 
 static bool sleep_s(double seconds)
 {
-    for (double until = now_s() + seconds; now_s() < until && !xt_load_interrupted();) {
+    for (double until = xt_clock_s() + seconds; xt_clock_s() < until && !xt_load_interrupted();) {
         struct timespec pause = {.tv_nsec = 20000000};
         (void)nanosleep(&pause, NULL);
     }
@@ -255,11 +249,11 @@ static enum xt_status measure_idle(struct xt_standard *set, const struct xt_stan
     if (counters == NULL) {
         return xt_fail(failure, XT_IO, xt_load_interrupted() ? "interrupted" : "the server ended");
     }
-    double start = now_s();
+    double start = xt_clock_s();
     xt_counters_read(counters, &before);
     bool slept = sleep_s(set->options->seconds < IDLE_MOST_S ? set->options->seconds : IDLE_MOST_S);
     xt_counters_read(counters, &after);
-    double seconds = now_s() - start;
+    double seconds = xt_clock_s() - start;
     if (!xt_counters_hardware(counters, &reason)) {
         (void)snprintf(set->no_counters, sizeof(set->no_counters), "%s", reason);
     }

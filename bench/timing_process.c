@@ -1,9 +1,9 @@
 /* Requests answered in this process, with the time of each. */
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/load_run.h"
 #include "bench/timing.h"
 #include "net/verification.h"
@@ -29,18 +29,9 @@ static inline uint64_t ticks(void)
 #else
 static inline uint64_t ticks(void)
 {
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+    return xt_clock_ns();
 }
 #endif
-
-static double seconds(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (double)now.tv_sec + (double)now.tv_nsec / 1e9;
-}
 
 /* ---- samples ---- */
 
@@ -210,7 +201,7 @@ static enum xt_status measure(struct desk *desk, const struct xt_timing_cases *c
     }
     xt_progress_start(&progress, "asking in this process", "requests", wanted, quiet);
     uint64_t from = ticks();
-    double began = seconds();
+    double began = xt_clock_s();
     enum xt_status status = XT_OK;
     while (status == XT_OK && xt_timing_next(cases, samples, UINT32_MAX, &stream, &turn)) {
         status = ask(desk, cases, &turn, &time, failure);
@@ -222,7 +213,7 @@ static enum xt_status measure(struct desk *desk, const struct xt_timing_cases *c
             status = xt_load_interrupted() ? xt_fail(failure, XT_CLOSED, "interrupted") : status;
         }
     }
-    samples->ns = (seconds() - began) * 1e9 / (double)(ticks() - from);
+    samples->ns = (xt_clock_s() - began) * 1e9 / (double)(ticks() - from);
     xt_progress_finish(&progress);
     return status;
 }
