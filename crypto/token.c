@@ -83,16 +83,22 @@ enum xt_status xt_token_read(struct xt_span text, struct xt_json_arena arena, ui
 #define SETS (XT_TOKEN_CACHE_SLOTS / WAYS)
 _Static_assert((SETS & (SETS - 1)) == 0, "a mask picks the set");
 
+/* Whole cache lines: three of them are looked at for a token. */
+#define LINE 64
+struct facts {
+    int64_t expires_s; /* 0: empty */
+    uint64_t key;      /* key_mark of the one that signed */
+    uint8_t note[XT_TOKEN_NOTE];
+};
 struct set {
     uint8_t digests[WAYS][DIGEST];
-    int64_t expires_s[WAYS]; /* 0: empty */
-    uint64_t keys[WAYS];     /* key_mark of the one that signed */
-    uint8_t notes[WAYS][XT_TOKEN_NOTE];
+    struct facts facts[WAYS];
 };
 struct xt_token_cache {
-    uint8_t key[crypto_shorthash_siphashx24_KEYBYTES];
     struct set sets[SETS];
+    uint8_t key[LINE]; /* crypto_shorthash_siphashx24_KEYBYTES of them */
 };
+_Static_assert(sizeof(struct set) % LINE == 0 && sizeof(struct facts) * 2 == LINE, "they fit");
 
 struct xt_token_cache *xt_token_cache_open(void)
 {
@@ -163,12 +169,12 @@ static uint8_t *find(const struct xt_token_reader *reader, struct xt_token_cache
                      const uint8_t digest[DIGEST])
 {
     struct set *set = set_of(cache, digest);
-    unsigned place = WAYS;
+    struct facts *known = NULL;
     for (unsigned i = 0; i < WAYS; i++) {
-        bool known = is_same(set->digests[i], digest) & (set->expires_s[i] != 0);
-        place = known ? i : place;
+        known = is_same(set->digests[i], digest) ? &set->facts[i] : known;
     }
-    return place < WAYS && key_counts(reader, set->keys[place]) ? set->notes[place] : NULL;
+    return known != NULL && known->expires_s != 0 && key_counts(reader, known->key) ? known->note
+                                                                                    : NULL;
 }
 
 /* In the place of what is over first. */
@@ -178,13 +184,11 @@ static uint8_t *keep(struct xt_token_cache *cache, const uint8_t digest[DIGEST],
     struct set *set = set_of(cache, digest);
     unsigned place = 0;
     for (unsigned i = 1; i < WAYS; i++) {
-        place = set->expires_s[i] < set->expires_s[place] ? i : place;
+        place = set->facts[i].expires_s < set->facts[place].expires_s ? i : place;
     }
     memcpy(set->digests[place], digest, DIGEST);
-    set->expires_s[place] = expires_s;
-    set->keys[place] = key_mark(key);
-    memset(set->notes[place], 0, XT_TOKEN_NOTE);
-    return set->notes[place];
+    set->facts[place] = (struct facts){.expires_s = expires_s, .key = key_mark(key)};
+    return set->facts[place].note;
 }
 
 /* ---- checking --------------------------------------------------------------------------------- */
