@@ -201,11 +201,11 @@ static enum xt_status read_ahead(const char *dir, bool quiet, struct xt_failure 
     if (status != XT_OK) {
         return status;
     }
-    xt_warm_up_begin(&warm_up, generation);
+    xt_warm_up_begin(&warm_up, generation, XT_WARM_HOT_ONLY);
     xt_progress_start(&progress, "reading the register", "bytes", warm_up.wanted, quiet);
     while (status == XT_OK && !given_up()) {
         status = xt_warm_up_step(&warm_up, WARM_STEP);
-        xt_progress_set(&progress, warm_up.done);
+        xt_progress_set(&progress, warm_up.at.done);
     }
     xt_progress_finish(&progress);
     xt_warm_up_end(&warm_up);

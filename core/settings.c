@@ -45,10 +45,17 @@ static const struct setting SETTINGS[] = {
      "yes: serve a generation older than the last one, when `current` was set back on purpose. A\n"
      "# restored folder would otherwise bring back people and cards that were struck out since."},
     {"server", "warm_up_rate", COUNT, PLACE(warm_up_rate), "256", 0, 65536,
-     "MiB a second that are read of a register's hot pages once it is served, until all are in\n"
+     "MiB a second that are read of a register's pages once it is served, until all are in\n"
      "# memory: after a start of the machine each request would wait for the disk, some 0.1 ms.\n"
-     "# 256: half a minute for a hundred million people, and the disk has time left for requests.\n"
-     "# 0: none, for a machine whose memory is smaller than the hot pages."},
+     "# 256: half a minute for the hot pages of a hundred million people, 70 s for all, and the "
+     "disk\n"
+     "# has time left for requests. 0: none, for a machine whose memory is smaller than the hot "
+     "pages."},
+    {"server", "warm_up_reserve", COUNT, PLACE(warm_up_reserve), "1024", 0, 16777216,
+     "MiB of memory that have to be left for others, or only the hot pages are read: those that\n"
+     "# nearly every lookup needs, and not those with links, nor phones. So many that there cannot "
+     "be\n"
+     "# as many left: only the hot pages, always."},
 
     {"limits", "header_bytes", COUNT, PLACE(header_bytes), "8192", 1024, 65536,
      "Bytes of a request's line and headers. Ours are below 1 KiB; proxies add some."},

@@ -18,6 +18,7 @@ struct xt_settings {
     uint32_t workers;                         /* 0: one for each processor */
     uint32_t allow_older_generation;          /* 0 or 1 */
     uint32_t warm_up_rate;                    /* MiB a second; 0: none */
+    uint32_t warm_up_reserve;                 /* MiB */
     /* [limits]: bytes, counts, milliseconds */
     uint32_t header_bytes, header_fields, body_bytes;
     uint32_t header_ms, body_ms, stream_ms, answer_ms, handshake_ms, idle_ms;

@@ -434,7 +434,8 @@ void xt_metric_uptime_row(struct xt_scrape *scrape, const struct xt_metric *metr
 void xt_metric_vitals_row(struct xt_scrape *scrape, const struct xt_metric *metric, unsigned row,
                           struct xt_writer *writer)
 {
-    bool gauge = metric->place == offsetof(struct xt_vitals, resident_bytes);
+    bool gauge = metric->place == offsetof(struct xt_vitals, resident_bytes) ||
+                 metric->place == offsetof(struct xt_vitals, own_bytes);
     struct process process = process_of(scrape, row);
     uint64_t total = 0;
     for (unsigned place = process.first; place < process.last; place += process.step) {

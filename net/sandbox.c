@@ -121,6 +121,7 @@ enum xt_status xt_sandbox_supervisor(const char *dir, const char *program,
         {"/dev/urandom", XT_SANDBOX_READ, true},
         {"/proc", XT_SANDBOX_READ, true},
         {"/sys/devices/system", XT_SANDBOX_READ, true},
+        {"/sys/fs/cgroup", XT_SANDBOX_READ, true},
     };
     status = no_new_privileges(failure);
     if (status == XT_OK) {

@@ -147,6 +147,7 @@ struct xt_partner_counters { /* six cache lines */
 struct xt_vitals {
     struct xt_counter cpu_us, major_faults; /* counters, over all processes of this place */
     struct xt_counter resident_bytes;       /* gauge; 0: not known */
+    struct xt_counter own_bytes;            /* gauge: of them what is no part of a file */
     struct xt_counter
         beats; /* one each second; one that stands still tells of a process that hangs */
 };
@@ -266,8 +267,12 @@ static inline unsigned xt_shared_supervisor_place(unsigned workers)
 }
 uint64_t xt_shared_started_unix_ms(const struct xt_shared *shared);
 
-/* How far the warm-up of the served generation has come, in bytes. Supervisor only. */
-void xt_shared_set_warm_up(struct xt_shared *shared, uint64_t done, uint64_t wanted);
+/* How far the warm-up of the served generation has come, in bytes; generation 0: there is none. Supervisor
+ * only. */
+void xt_shared_set_warm_up(struct xt_shared *shared, uint32_t generation, uint64_t done,
+                           uint64_t wanted);
+/* The bytes of this generation that have been read. */
+uint64_t xt_shared_warmed_up(const struct xt_shared *shared, uint32_t generation);
 /* 0 and 0: there is none. */
 void xt_shared_warm_up(const struct xt_shared *shared, uint64_t *done, uint64_t *wanted);
 

@@ -30,7 +30,7 @@ struct xt_shared_header {
     } start;
     struct xt_process processes[XT_SHARED_PLACES_MAX];
     struct xt_vitals supervisor;
-    struct xt_counter warm_done, warm_wanted;
+    struct xt_counter warm_generation, warm_done, warm_wanted;
     struct xt_counter checkpoint, checkpoint_unix_s;
     struct xt_shared_cell cells[XT_CELLS];
 };

@@ -49,10 +49,21 @@ void xt_shared_checkpoint(const struct xt_shared *shared, uint64_t *number, uint
     *unix_s = xt_counter_get(&shared->header->checkpoint_unix_s);
 }
 
-void xt_shared_set_warm_up(struct xt_shared *shared, uint64_t done, uint64_t wanted)
+void xt_shared_set_warm_up(struct xt_shared *shared, uint32_t generation, uint64_t done,
+                           uint64_t wanted)
 {
+    if (xt_counter_get(&shared->header->warm_generation) != generation) {
+        xt_counter_set(&shared->header->warm_done, 0); /* before it is another's */
+    }
+    xt_counter_set(&shared->header->warm_generation, generation);
     xt_counter_set(&shared->header->warm_done, done);
     xt_counter_set(&shared->header->warm_wanted, wanted);
+}
+
+uint64_t xt_shared_warmed_up(const struct xt_shared *shared, uint32_t generation)
+{
+    bool same = xt_counter_get(&shared->header->warm_generation) == generation; /* first */
+    return same ? xt_counter_get(&shared->header->warm_done) : 0;
 }
 
 void xt_shared_warm_up(const struct xt_shared *shared, uint64_t *done, uint64_t *wanted)

@@ -12,7 +12,7 @@
  *   supervisor_segments.c  its files: which worker writes which
  *   supervisor_writer.c    the writer, and everybody's channel to it
  *   supervisor_sockets.c   the listening sockets, made or taken over
- *   supervisor_warm_up.c   the hot pages of a generation, read in the background
+ *   supervisor_warm_up.c   the pages of a generation, read in the background
  *   upgrade.c              both sides of a hand-over
  */
 #ifndef XT_NET_SUPERVISOR_INTERNAL_H
@@ -156,6 +156,7 @@ struct xt_warmer {
     uv_timer_t timer; /* the next slice */
     uv_work_t work;
     bool reading;              /* a thread has warm_up */
+    bool told_partly;          /* in the log: not all is read */
     struct xt_warm_up warm_up; /* of no generation: nothing to do */
     enum xt_status status;     /* of the last slice */
     uint64_t slice_bytes, period_ms, began_ms, told_ms;
@@ -399,7 +400,8 @@ bool xt_warmer_open(struct xt_supervisor *supervisor);
 /* Takes a generation that is served from now on. */
 void xt_warmer_take(struct xt_supervisor *supervisor, struct xt_generation *generation);
 /* The settings are other ones; before them the rate was rate_before (MiB a second). */
-void xt_warmer_retune(struct xt_supervisor *supervisor, uint64_t rate_before);
+void xt_warmer_retune(struct xt_supervisor *supervisor, uint64_t rate_before,
+                      uint64_t reserve_before);
 /* The loop is to end; a slice under way ends first. */
 void xt_warmer_stop(struct xt_supervisor *supervisor);
 /* After the loop. */

@@ -261,6 +261,7 @@ static void take_all(struct xt_supervisor *supervisor, const struct xt_settings 
     bool replace = settings->header_bytes != supervisor->settings.header_bytes ||
                    settings->body_bytes != supervisor->settings.body_bytes;
     uint64_t rate_before = supervisor->settings.warm_up_rate;
+    uint64_t reserve_before = supervisor->settings.warm_up_reserve;
     if (is_same(identity, supervisor->identity)) {
         xt_material_release_identity(identity);
     } else {
@@ -276,7 +277,7 @@ static void take_all(struct xt_supervisor *supervisor, const struct xt_settings 
     if (xt_supervisor_look_at_generation(supervisor, &failure) != XT_OK) {
         xt_supervisor_log_failure("generation_refused", &failure);
     }
-    xt_warmer_retune(supervisor, rate_before);
+    xt_warmer_retune(supervisor, rate_before, reserve_before);
     if (replace) {
         xt_workers_replace(supervisor);
     }

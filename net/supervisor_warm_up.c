@@ -1,4 +1,4 @@
-/* The register's hot pages are read into the page cache, in slices, while the service runs.
+/* The register is read into the page cache, in slices, while the service runs: its hot pages, then the rest.
  *
  * By the supervisor: it answers no request, so that nobody waits while it waits for the disk, and what
  * it reads all workers have. In its loop's thread pool, so that its own clocks go on. */
@@ -14,15 +14,35 @@ static void log_progress(const struct xt_warmer *warmer, const char *event)
     struct xt_log_line line;
     xt_log_begin(&line, XT_LOG_INFO, event);
     xt_log_number(&line, "generation", xt_generation_manifest(warmer->warm_up.generation)->number);
-    xt_log_number(&line, "bytes", warmer->warm_up.done);
+    xt_log_number(&line, "bytes", warmer->warm_up.at.done);
     xt_log_number(&line, "of", warmer->warm_up.wanted);
+    xt_log_end(&line);
+}
+
+/* Once for each time that it begins. */
+static void log_left_out(struct xt_warmer *warmer)
+{
+    const struct xt_warm_up *warm_up = &warmer->warm_up;
+    struct xt_log_line line;
+    if (!warm_up->partly || warmer->told_partly) {
+        return;
+    }
+    warmer->told_partly = true;
+    xt_log_begin(&line, XT_LOG_INFO, "warm_up_hot_only");
+    xt_log_number(&line, "generation", xt_generation_manifest(warm_up->generation)->number);
+    xt_log_number(&line, "bytes", warm_up->wanted);
+    xt_log_number(&line, "left_out", warm_up->all - warm_up->wanted);
+    xt_log_number(&line, "available", warm_up->room);
+    xt_log_number(&line, "reserve", warm_up->reserve);
     xt_log_end(&line);
 }
 
 static void tell(const struct xt_supervisor *supervisor)
 {
     const struct xt_warm_up *warm_up = &supervisor->warmer.warm_up;
-    xt_shared_set_warm_up(supervisor->shared, warm_up->done, warm_up->wanted);
+    uint32_t generation =
+        warm_up->generation == NULL ? 0 : xt_generation_manifest(warm_up->generation)->number;
+    xt_shared_set_warm_up(supervisor->shared, generation, warm_up->at.done, warm_up->wanted);
 }
 
 static void start_timer(struct xt_supervisor *supervisor, uint64_t after_ms)
@@ -33,7 +53,10 @@ static void start_timer(struct xt_supervisor *supervisor, uint64_t after_ms)
 static void begin(struct xt_supervisor *supervisor, struct xt_generation *generation)
 {
     struct xt_warmer *warmer = &supervisor->warmer;
-    xt_warm_up_begin(&warmer->warm_up, generation);
+    xt_warm_up_begin(&warmer->warm_up, generation,
+                     (uint64_t)supervisor->settings.warm_up_reserve << 20);
+    warmer->told_partly = false;
+    log_left_out(warmer);
     warmer->told_ms = xt_supervisor_now(supervisor);
     tell(supervisor);
     start_timer(supervisor, FIRST_MS);
@@ -80,6 +103,7 @@ static void on_slice_read(uv_work_t *work, int status)
     (void)status; /* it is never cancelled */
     warmer->reading = false;
     tell(supervisor);
+    log_left_out(warmer);
     bool off = supervisor->settings.warm_up_rate == 0;
     bool over = warmer->status != XT_OK || supervisor->draining || warmer->next != NULL || off;
     if (over) {
@@ -153,24 +177,26 @@ static void begin_served(struct xt_supervisor *supervisor)
     struct xt_failure failure = {0};
     if (xt_generation_open(supervisor->plan->dir, supervisor->generation, supervisor->keyring,
                            &generation, &failure) == XT_OK) {
-        begin(supervisor, generation);
+        xt_warmer_take(supervisor, generation);
     } else {
         xt_supervisor_log_failure("warm_up_failed", &failure);
     }
 }
 
-void xt_warmer_retune(struct xt_supervisor *supervisor, uint64_t rate_before)
+void xt_warmer_retune(struct xt_supervisor *supervisor, uint64_t rate_before,
+                      uint64_t reserve_before)
 {
     const struct xt_warmer *warmer = &supervisor->warmer;
     bool off = supervisor->settings.warm_up_rate == 0;
-    if (warmer->reading || supervisor->draining) {
+    bool asleep = rate_before == 0 && warmer->warm_up.generation == NULL;
+    bool other = supervisor->settings.warm_up_reserve != reserve_before;
+    if (supervisor->draining || (warmer->reading && (off || !other))) {
         return; /* the slice's end looks at the rate */
     }
     if (off) {
         forget(supervisor);
-    } else if (rate_before == 0 && warmer->warm_up.generation == NULL &&
-               supervisor->generation != 0) {
-        begin_served(supervisor);
+    } else if ((asleep || other) && supervisor->generation != 0) {
+        begin_served(supervisor); /* what is in memory already takes no time */
     }
 }
 

@@ -21,17 +21,19 @@ static uint64_t in_us(struct timeval time)
     return (uint64_t)time.tv_sec * 1000000 + (uint64_t)time.tv_usec;
 }
 
-/* The second number of statm: resident pages (proc(5)). 0: not known. */
-static uint64_t resident_bytes(int statm)
+/* The second and the third number of statm: resident pages, and those of them that are of files or shared
+ * (proc(5)). Zeros: not known. */
+static void note_memory(int statm, struct xt_vitals *told)
 {
     char text[128], *end = NULL;
+    uint64_t os_page = (uint64_t)sysconf(_SC_PAGESIZE);
     ssize_t got = statm < 0 ? -1 : pread(statm, text, sizeof(text) - 1, 0);
-    if (got <= 0) {
-        return 0;
-    }
-    text[got] = '\0';
+    text[got <= 0 ? 0 : got] = '\0';
     (void)strtoull(text, &end, 10);
-    return strtoull(end, NULL, 10) * (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t resident = strtoull(end, &end, 10);
+    uint64_t of_files = strtoull(end, NULL, 10);
+    xt_counter_set(&told->resident_bytes, resident * os_page);
+    xt_counter_set(&told->own_bytes, resident < of_files ? 0 : (resident - of_files) * os_page);
 }
 
 void xt_vitals_update(struct xt_vitals_source *source)
@@ -44,7 +46,7 @@ void xt_vitals_update(struct xt_vitals_source *source)
                        source->major_faults_before + (uint64_t)usage.ru_majflt);
     }
     xt_counter_add(&source->told->beats, 1);
-    xt_counter_set(&source->told->resident_bytes, resident_bytes(source->statm));
+    note_memory(source->statm, source->told);
 }
 
 void xt_vitals_close(struct xt_vitals_source *source)

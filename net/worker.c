@@ -77,6 +77,7 @@ static void stop(struct xt_worker *worker)
     xt_events_stop(worker->events);
     xt_batch_stop(worker->batch);
     xt_audit_trail_stop(&worker->trail); /* nobody has an answer to come any more */
+    xt_worker_map_stop(worker);
     uv_close((uv_handle_t *)&worker->sweep, NULL);
     uv_close((uv_handle_t *)&worker->terminate, NULL);
     uv_close((uv_handle_t *)&worker->control, NULL);
@@ -190,6 +191,7 @@ static void on_sweep(uv_timer_t *timer)
         xt_counter_set(&worker->service.counters->now.writer_queue,
                        xt_writer_channel_waiting(worker->writer));
     }
+    xt_worker_map_look(worker);
     leave_without_live(worker, now);
     if (worker->drain_mode != XT_NOT_DRAINING && !worker->timed_out &&
         now - worker->drain_began_ms >= worker->settings.drain_ms) {
@@ -244,7 +246,7 @@ static enum xt_status open_handles(struct xt_worker *worker, struct xt_failure *
     worker->control.data = worker->sweep.data = worker->terminate.data = worker;
     bool fine =
         uv_loop_init(loop) == 0 && uv_timer_init(loop, &worker->sweep) == 0 &&
-        uv_signal_init(loop, &worker->terminate) == 0 &&
+        xt_worker_map_open(worker) && uv_signal_init(loop, &worker->terminate) == 0 &&
         uv_poll_init(loop, &worker->control, worker->channel) == 0 &&
         uv_timer_start(&worker->sweep, on_sweep, SWEEP_MS, SWEEP_MS) == 0 &&
         uv_signal_start(&worker->terminate, on_terminate, SIGTERM) == 0 &&

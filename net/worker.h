@@ -26,6 +26,7 @@
 #include "net/snapshot.h"
 #include "net/vitals.h"
 #include "net/writer_channel.h"
+#include "store/warm_up.h"
 
 #define XT_NOT_DRAINING (-1)
 
@@ -52,6 +53,8 @@ struct xt_worker {
     int channel; /* to the supervisor; closed by the end of the process only */
     uv_poll_t control;
     uv_timer_t sweep;
+    uv_timer_t mapping;          /* runs while there are pages to be mapped */
+    struct xt_warm_place mapped; /* of the generation, so far */
     uv_signal_t terminate;
     uint64_t ticked_ms, drain_began_ms;
     int drain_mode; /* enum xt_drain; XT_NOT_DRAINING */
@@ -84,6 +87,15 @@ int xt_command_serve_worker(int argc, char **argv);
 
 /* Keys and people are in our memory: no core dumps, no ptrace by others of the same user. */
 void xt_process_harden(void);
+
+/* ---- worker_map.c: the warm-up's pages, mapped ---- */
+
+bool xt_worker_map_open(struct xt_worker *worker);
+/* Another generation is served. */
+void xt_worker_map_anew(struct xt_worker *worker);
+/* Begins to map if there is something to map; to be called now and then. */
+void xt_worker_map_look(struct xt_worker *worker);
+void xt_worker_map_stop(struct xt_worker *worker);
 
 /* ---- between worker.c and worker_control.c ---- */
 

@@ -139,6 +139,7 @@ enum xt_status xt_worker_take_generation(struct xt_worker *worker, uint32_t numb
                        number);
     }
     xt_service_take_generation(&worker->service, generation);
+    xt_worker_map_anew(worker);
     struct xt_log_line line;
     xt_log_begin(&line, XT_LOG_INFO, "generation_opened");
     xt_log_number(&line, "worker", worker->index);

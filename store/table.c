@@ -113,6 +113,17 @@ static inline bool look_into(struct xt_table *table, uint32_t number, struct xt_
     return true;
 }
 
+void xt_table_note_pages(struct xt_table *table, uint32_t from, uint32_t to)
+{
+    struct xt_page page;
+    for (uint32_t number = from; number < to && number < table->page_count; number++) {
+        if (number + 1 < to) {
+            __builtin_prefetch(table->pages[number + 1].data);
+        }
+        (void)look_into(table, number, &page);
+    }
+}
+
 /* Where tag would stand if tags were spread evenly. */
 static inline uint32_t guess(const struct xt_page *page, uint32_t tag)
 {

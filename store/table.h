@@ -75,6 +75,10 @@ XT_MUST_USE enum xt_status xt_table_get(struct xt_table *table, struct xt_hash h
 #define XT_TABLE_GROUP 32U /* at most; 8 to 64 differ by less than noise at 100 M records */
 void xt_table_expect(struct xt_table *table, const struct xt_hash *hashes, unsigned count);
 
+/* Notes the places of pages from <= page < to, which must be in memory, as looking into them does; a damaged one is
+ * left out. Else the memory that this takes (16 bytes a page) and the reading of their heads come with lookups. */
+void xt_table_note_pages(struct xt_table *table, uint32_t from, uint32_t to);
+
 /* Where a record stands, and under which page and tag. */
 struct xt_table_place {
     uint32_t page, index, tag;

@@ -442,6 +442,14 @@ const struct xt_span *xt_table_file_pages(const struct xt_table_file *file, unsi
     return file->pages[table];
 }
 
+void xt_table_file_drop(const struct xt_table_file *file, uint64_t offset, uint64_t size)
+{
+    int fd;
+    if (mdb_env_get_fd(file->env, &fd) == 0) {
+        (void)posix_fadvise(fd, (off_t)offset, (off_t)size, POSIX_FADV_DONTNEED);
+    }
+}
+
 uint64_t xt_table_file_offset(const struct xt_table_file *file, unsigned table, uint32_t page)
 {
     return (uint64_t)(file->pages[table][page].data - file->map);

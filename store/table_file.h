@@ -71,11 +71,32 @@ uint64_t xt_table_file_offset(const struct xt_table_file *file, unsigned table, 
  *   load    waits until they are in the page cache. XT_IO: the disk, or a file cut short, which a plain
  *           read of the map would answer with SIGBUS. XT_UNSUPPORTED: Linux before 5.14; expect did
  *           what there is
- *   forget  takes them out of this process's resident memory; the page cache keeps them */
+ *           large: in pieces of 2 MiB where that can be, which wants as much free memory
+ *   repack  once they are loaded large and are not (xt_table_file_is_large), since the page cache had them
+ *           already, in small pieces, as who writes or copies a file leaves them: reads them again, 2 MiB at a
+ *           time, for which a lookup there waits. Those that another process has mapped stay as they are.
+ *           At most XT_TABLE_FILE_PIECES
+ *   prefer  once they are loaded: before others are thrown out of the page cache for lack of memory, what was
+ *           read only once goes; lookups alone do not count as use, since their map is for reading at random
+ *   forget  takes them out of this process's resident memory; the page cache keeps them
+ *   map     for those who look up: brings those that are in the page cache into this process's page tables,
+ *           all or none (XT_NOT_FOUND). Waits for no disk. The rest as load */
 void xt_table_file_expect(const struct xt_table_file *file, unsigned table, uint32_t from,
                           uint32_t to);
 XT_MUST_USE enum xt_status xt_table_file_load(const struct xt_table_file *file, unsigned table,
-                                              uint32_t from, uint32_t to);
+                                              uint32_t from, uint32_t to, bool large);
+#define XT_TABLE_FILE_PIECES (128ULL << 20) /* bytes */
+void xt_table_file_repack(const struct xt_table_file *file, unsigned table, uint32_t from,
+                          uint32_t to);
+/* Of all files that this process has mapped, most of so many bytes in pieces of 2 MiB; true also where that cannot
+ * be told. */
+bool xt_table_file_is_large(uint64_t size);
+/* Out of the page cache, but for what somebody has mapped. */
+void xt_table_file_drop(const struct xt_table_file *file, uint64_t offset, uint64_t size);
+void xt_table_file_prefer(const struct xt_table_file *file, unsigned table, uint32_t from,
+                          uint32_t to);
+XT_MUST_USE enum xt_status xt_table_file_map(const struct xt_table_file *file, unsigned table,
+                                             uint32_t from, uint32_t to);
 void xt_table_file_forget(const struct xt_table_file *file, unsigned table, uint32_t from,
                           uint32_t to);
 

@@ -20,6 +20,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_string_equal(s.revocations, "revoked.crl");
     assert_int_equal(s.allow_older_generation, 0);
     assert_int_equal(s.warm_up_rate, 256);
+    assert_int_equal(s.warm_up_reserve, 1024);
     assert_int_equal(s.header_bytes, 8192);
     assert_int_equal(s.header_fields, 64);
     assert_int_equal(s.body_bytes, 65536);
@@ -91,7 +92,7 @@ static void the_written_file_says_every_default_and_its_reason(void **state)
             settings++;
         }
     }
-    assert_int_equal(settings, 39);
+    assert_int_equal(settings, 40);
     assert_memory_equal(&read, &defaults, sizeof read);
 }
 

@@ -87,6 +87,42 @@ static double wait_until_warm(const struct server *server)
     }
 }
 
+/* The register's file in a process's memory: bytes of its map, and those of them that it has mapped. */
+static void maps_of(pid_t pid, unsigned long *size, unsigned long *resident)
+{
+    char line[1024];
+    bool wanted = false;
+    snprintf(line, sizeof(line), "/proc/%d/smaps", (int)pid);
+    FILE *smaps = fopen(line, "re");
+    assert_non_null(smaps);
+    *size = *resident = 0;
+    while (fgets(line, sizeof(line), smaps) != NULL) {
+        unsigned long begin, end, value;
+        if (sscanf(line, "%lx-%lx ", &begin, &end) == 2) {
+            wanted = strstr(line, "data.mdb") != NULL;
+            *size += wanted ? end - begin : 0;
+        } else if (wanted && sscanf(line, "Rss: %lu kB", &value) == 1) {
+            *resident += value * 1024;
+        }
+    }
+    fclose(smaps);
+}
+
+/* No client has asked anything: each worker has what was read in its own map. But for the tree's pages. */
+static void wait_until_mapped(const struct server *server)
+{
+    pid_t workers[8];
+    unsigned count = server_workers(server, workers, 8);
+    assert_true(count > 0);
+    for (unsigned i = 0; i < count; i++) {
+        unsigned long size = 0, resident = 0;
+        for (double end = now_s() + 20; size == 0 || resident < size - size / 32; sleep_ms(20)) {
+            maps_of(workers[i], &size, &resident);
+            assert_true(now_s() < end);
+        }
+    }
+}
+
 static void cold_pages_are_in_memory_a_while_after_the_start(void **state)
 {
     (void)state;
@@ -98,6 +134,9 @@ static void cold_pages_are_in_memory_a_while_after_the_start(void **state)
     assert_true(server_log_has("\"event\":\"warmed_up\"", 5000));
     assert_true(share_in_memory(1, XT_TABLE_HOT) == 1);
     assert_true(share_in_memory(1, XT_TABLE_ALIAS) == 1);
+    assert_true(share_in_memory(1, XT_TABLE_COLD) == 1);
+    assert_true(share_in_memory(1, XT_TABLE_PHONE) == 1);
+    wait_until_mapped(&server);
     assert_int_equal(server_stop(&server), 0);
     if (before == 1) {
         print_message("this file system cannot be made cold: the half of it is not tested\n");
@@ -119,6 +158,53 @@ static void another_generation_is_warmed_up_as_well(void **state)
     }
     assert_true(server_log_has("\"event\":\"warmed_up\",\"generation\":2,", 5000));
     assert_true(share_in_memory(2, XT_TABLE_HOT) == 1);
+    assert_int_equal(server_stop(&server), 0);
+}
+
+/* Another value of a setting for a server that runs. */
+static void set_number(const struct server *server, const char *key, unsigned from, unsigned to)
+{
+    char before[64], after[64];
+    char *conf = read_text(deployment("DIR/xacthuc.conf"));
+    unsigned told = server_log_count("\"event\":\"reloaded\"");
+    snprintf(before, sizeof(before), "%s = %u\n", key, from);
+    snprintf(after, sizeof(after), "%s = %u\n", key, to);
+    char *place = strstr(conf, before);
+    assert_non_null(place);
+    size_t size = strlen(conf) + sizeof(after);
+    char *changed = malloc(size);
+    assert_non_null(changed);
+    snprintf(changed, size, "%.*s%s%s", (int)(place - conf), conf, after, place + strlen(before));
+    write_text(deployment("DIR/xacthuc.conf"), changed);
+    free(changed);
+    free(conf);
+    assert_int_equal(kill(server->pid, SIGHUP), 0);
+    for (double end = now_s() + 20; server_log_count("\"event\":\"reloaded\"") == told;
+         sleep_ms(20)) {
+        assert_true(now_s() < end);
+    }
+}
+
+/* More than any machine has is to be left. */
+static void the_rest_is_left_out_where_memory_is_short(void **state)
+{
+    (void)state;
+    struct server server;
+    make_cold(data_of(2));
+    unsigned told = server_log_count("\"event\":\"warm_up_hot_only\"");
+    server_start(&server, "[server]\nwarm_up_reserve = 16777216\n");
+    double hot = wait_until_warm(&server);
+    assert_true(server_log_has("\"event\":\"warm_up_hot_only\",\"generation\":2,\"bytes\":", 5000));
+    assert_int_equal(server_log_count("\"event\":\"warm_up_hot_only\""), told + 1);
+    assert_true(share_in_memory(2, XT_TABLE_HOT) == 1);
+    assert_true(share_in_memory(2, XT_TABLE_ALIAS) == 1);
+    set_number(&server, "warm_up_reserve", 16777216, 0); /* then it is read as well */
+    for (double end = now_s() + 20; wait_until_warm(&server) == hot; sleep_ms(20)) {
+        assert_true(now_s() < end);
+    }
+    assert_true(share_in_memory(2, XT_TABLE_COLD) == 1);
+    wait_until_mapped(&server);
+    assert_int_equal(server_log_count("\"event\":\"warm_up_hot_only\""), told + 1);
     assert_int_equal(server_stop(&server), 0);
 }
 
@@ -157,30 +243,6 @@ static void it_ends_with_the_service(void **state)
     assert_int_equal(server_log_count("warmed_up"), told);
 }
 
-/* Another rate for a server that runs. */
-static void set_rate(const struct server *server, unsigned from, unsigned to)
-{
-    char before[32], after[32];
-    char *conf = read_text(deployment("DIR/xacthuc.conf"));
-    unsigned told = server_log_count("\"event\":\"reloaded\"");
-    snprintf(before, sizeof(before), "warm_up_rate = %u\n", from);
-    snprintf(after, sizeof(after), "warm_up_rate = %u\n", to);
-    char *place = strstr(conf, before);
-    assert_non_null(place);
-    size_t size = strlen(conf) + sizeof(after);
-    char *changed = malloc(size);
-    assert_non_null(changed);
-    snprintf(changed, size, "%.*s%s%s", (int)(place - conf), conf, after, place + strlen(before));
-    write_text(deployment("DIR/xacthuc.conf"), changed);
-    free(changed);
-    free(conf);
-    assert_int_equal(kill(server->pid, SIGHUP), 0);
-    for (double end = now_s() + 20; server_log_count("\"event\":\"reloaded\"") == told;
-         sleep_ms(20)) {
-        assert_true(now_s() < end);
-    }
-}
-
 static void the_rate_is_0_and_others_while_it_serves(void **state)
 {
     (void)state;
@@ -193,7 +255,7 @@ static void the_rate_is_0_and_others_while_it_serves(void **state)
         assert_true(now_s() < end);
     }
     unsigned told = server_log_count("\"event\":\"warmed_up\"");
-    set_rate(&server, 1, 0); /* midway */
+    set_number(&server, "warm_up_rate", 1, 0); /* midway */
     for (double end = now_s() + 10, left = 1; left != 0; sleep_ms(20)) {
         struct scrape scrape = metrics(&server);
         left = value_of(&scrape, "xacthuc_warm_up_bytes") +
@@ -202,14 +264,14 @@ static void the_rate_is_0_and_others_while_it_serves(void **state)
         assert_true(now_s() < end);
     }
     assert_int_equal(server_log_count("\"event\":\"warmed_up\""), told);
-    set_rate(&server, 0, 100);
+    set_number(&server, "warm_up_rate", 0, 100);
     assert_true(wait_until_warm(&server) > 1e6);
-    set_rate(&server, 100, 0); /* after its end */
+    set_number(&server, "warm_up_rate", 100, 0); /* after its end */
     struct scrape scrape = metrics(&server);
     assert_true(value_of(&scrape, "xacthuc_warm_up_bytes") == 0);
     assert_true(value_of(&scrape, "xacthuc_warm_up_wanted_bytes") == 0);
     scrape_free(&scrape);
-    set_rate(&server, 0, 200);
+    set_number(&server, "warm_up_rate", 0, 200);
     assert_true(wait_until_warm(&server) > 1e6);
     assert_int_equal(server_stop(&server), 0);
 }
@@ -219,6 +281,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(cold_pages_are_in_memory_a_while_after_the_start),
         cmocka_unit_test(another_generation_is_warmed_up_as_well),
+        cmocka_unit_test(the_rest_is_left_out_where_memory_is_short),
         cmocka_unit_test(none_is_wanted_where_the_rate_is_0),
         cmocka_unit_test(the_rate_is_0_and_others_while_it_serves),
         cmocka_unit_test(it_ends_with_the_service),

@@ -184,7 +184,7 @@ static void a_walk_gives_back_what_it_has_read(void **state)
     assert_true(walked >= opened + pages * 50);
     xt_table_file_forget(generation->file, XT_TABLE_HOT, 0, pages);
     assert_true(maps_of("data.mdb").resident < walked - pages * 50);
-    assert_int_equal(xt_table_file_load(generation->file, XT_TABLE_HOT, 0, pages), XT_OK);
+    assert_int_equal(xt_table_file_load(generation->file, XT_TABLE_HOT, 0, pages, true), XT_OK);
     assert_true(maps_of("data.mdb").resident >= opened + pages * 50);
     xt_table_file_forget(generation->file, XT_TABLE_HOT, 0, pages);
     assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(7), true));
@@ -223,14 +223,14 @@ static int warm_up_before_5_14(void)
     if (!go_back_before_5_14()) {
         return 2;
     }
-    if (xt_table_file_load(generation->file, XT_TABLE_HOT, 0, 1) != XT_UNSUPPORTED) {
+    if (xt_table_file_load(generation->file, XT_TABLE_HOT, 0, 1, true) != XT_UNSUPPORTED) {
         return 3;
     }
-    xt_warm_up_begin(&warm_up, generation);
+    xt_warm_up_begin(&warm_up, generation, 0);
     while (status == XT_OK) {
         status = xt_warm_up_step(&warm_up, 1U << 20);
     }
-    bool all = status == XT_NOT_FOUND && warm_up.done == warm_up.wanted;
+    bool all = status == XT_NOT_FOUND && warm_up.at.done == warm_up.wanted;
     xt_warm_up_end(&warm_up);
     return all ? 0 : 4;
 }
@@ -262,6 +262,125 @@ static void an_old_kernel_reads_the_hot_pages_as_well(void **state)
     }
 }
 
+/* Of the hot tables, or with the rest; gives how many bytes were read. */
+static uint64_t warm_all(uint64_t reserve, struct xt_warm_up *warm_up)
+{
+    struct xt_failure failure;
+    struct xt_generation *generation;
+    enum xt_status status = XT_OK;
+    assert_int_equal(
+        xt_generation_open(deployment(), 1, deployment_keyring(), &generation, &failure), XT_OK);
+    xt_warm_up_begin(warm_up, generation, reserve);
+    while (status == XT_OK) {
+        status = xt_warm_up_step(warm_up, 300000);
+        assert_true(warm_up->at.done <= warm_up->wanted && warm_up->wanted <= warm_up->all);
+    }
+    assert_int_equal(status, XT_NOT_FOUND);
+    uint64_t done = warm_up->at.done;
+    assert_int_equal(done, warm_up->wanted);
+    assert_int_equal(xt_warm_up_step(warm_up, 1), XT_NOT_FOUND);
+    xt_generation_close(warm_up->generation);
+    warm_up->generation = NULL;
+    return done;
+}
+
+static bool is_cached(const struct xt_generation *generation, unsigned table)
+{
+    size_t all, there = cached(generation, table, &all);
+    return there == all;
+}
+
+static void only_hot_pages_are_read_where_there_is_no_room_for_all(void **state)
+{
+    (void)state;
+    struct xt_warm_up warm_up;
+    struct xt_generation *generation = open_served();
+    make_cold();
+    uint64_t hot = warm_all(XT_WARM_HOT_ONLY, &warm_up);
+    assert_true(warm_up.partly && hot < warm_up.all);
+    assert_true(warm_up.room > 0); /* this machine tells it */
+    assert_true(is_cached(generation, XT_TABLE_HOT));
+    assert_true(is_cached(generation, XT_TABLE_ALIAS));
+    /* Of so small a register others may come along with them: the disk reads 2 MiB at a time. */
+    assert_true(warm_all(0, &warm_up) > hot);
+    assert_true(!warm_up.partly && warm_up.wanted == warm_up.all);
+    for (unsigned table = 0; table < XT_TABLE_COUNT; table++) {
+        assert_true(is_cached(generation, table));
+    }
+    xt_generation_close(generation);
+}
+
+static void others_take_the_memory_meanwhile(void **state)
+{
+    (void)state;
+    struct xt_warm_up warm_up;
+    struct xt_generation *generation = open_served();
+    enum xt_status status = XT_OK;
+    xt_warm_up_begin(&warm_up, generation, 0);
+    uint64_t wanted = warm_up.wanted;
+    while (status == XT_OK && warm_up.at.table != 2) {
+        status = xt_warm_up_step(&warm_up, 300000);
+    }
+    assert_int_equal(xt_warm_up_step(&warm_up, 4096), XT_OK); /* into the rest */
+    warm_up.reserve = warm_up.room;
+    assert_int_equal(xt_warm_up_step(&warm_up, 4096), XT_NOT_FOUND);
+    assert_true(warm_up.partly);
+    assert_true(warm_up.wanted == warm_up.at.done && warm_up.wanted < wanted);
+    xt_warm_up_end(&warm_up);
+}
+
+static void what_was_read_is_mapped_before_it_is_asked_for(void **state)
+{
+    (void)state;
+    struct xt_warm_up warm_up;
+    struct xt_warm_place at = {.done = 0};
+    uint64_t all = warm_all(0, &warm_up);
+    struct xt_generation *generation = open_served();
+    unsigned long opened = maps_of("data.mdb").resident;
+    assert_int_equal(xt_warm_map_step(&at, generation, 0), XT_AGAIN); /* none was read yet */
+    assert_int_equal(xt_warm_map_step(&at, generation, 1), XT_AGAIN);
+    assert_true(maps_of("data.mdb").resident == opened);
+    unsigned steps = 0;
+    while (xt_warm_map_step(&at, generation, all) == XT_OK) {
+        steps++;
+    }
+    assert_true(steps >= 2);
+    assert_int_equal(at.done, all);
+    struct maps maps = maps_of("data.mdb");
+    assert_true(maps.resident * 1024 >= all);
+    assert_int_equal(maps.count, 1);
+    assert_int_equal(maps.random, 1);
+    unsigned long anonymous = anonymous_kib();
+    for (unsigned i = 0; i < 20000; i += 7) {
+        assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(i), true));
+    }
+    assert_true(maps_of("data.mdb").resident == maps.resident); /* nothing came by lookups */
+    assert_true(anonymous_kib() <= anonymous + 8);
+    xt_generation_close(generation);
+}
+
+/* Waiting for the disk would hold up a worker. */
+static void what_left_the_memory_again_is_not_mapped(void **state)
+{
+    (void)state;
+    struct xt_warm_up warm_up;
+    struct xt_warm_place at = {.done = 0};
+    uint64_t all = warm_all(0, &warm_up);
+    size_t pages;
+    struct xt_generation *generation = open_served();
+    make_cold();
+    size_t before = cached(generation, XT_TABLE_COLD, &pages);
+    while (xt_warm_map_step(&at, generation, all) == XT_OK) {
+    }
+    assert_int_equal(at.done, all);
+    assert_int_equal(cached(generation, XT_TABLE_COLD, &pages), before);
+    assert_true(find_is(generation, XT_ID_PERSONAL, PERSON_NUMBER(3), true));
+    xt_generation_close(generation);
+    if (before == pages) {
+        print_message("this file system cannot be made cold: the half of it is not tested\n");
+    }
+}
+
 static void a_slice_is_small_at_any_rate(void **state)
 {
     (void)state;
@@ -284,6 +403,10 @@ int main(void)
         cmocka_unit_test(opening_reads_no_records),
         cmocka_unit_test(a_walk_gives_back_what_it_has_read),
         cmocka_unit_test(an_old_kernel_reads_the_hot_pages_as_well),
+        cmocka_unit_test(only_hot_pages_are_read_where_there_is_no_room_for_all),
+        cmocka_unit_test(others_take_the_memory_meanwhile),
+        cmocka_unit_test(what_was_read_is_mapped_before_it_is_asked_for),
+        cmocka_unit_test(what_left_the_memory_again_is_not_mapped),
         cmocka_unit_test(a_slice_is_small_at_any_rate),
         cmocka_unit_test(two_generations_at_once_share_all_but_their_lists_of_pages),
     };
