@@ -1,6 +1,10 @@
 /* bench/population_more: what --full adds: parents, documents, devices, keys. */
+#include <pthread.h>
+
 #include "bench/population_private.h"
+#include "core/jose.h"
 #include "core/province.h"
+#include "crypto/holder_signer.h"
 
 /* How many numbers each kind of document has; a shuffle of them makes every one unique. */
 #define INSURANCE_NUMBERS 10000000000U /* 10 digits */
@@ -22,30 +26,31 @@ void xt_population_open_more(struct xt_population *population)
     xt_permutation_init(&population->taxes, TAX_NUMBERS, keys[XT_USE_TAX]);
 }
 
-/* A SubjectPublicKeyInfo of the right form whose point is random bytes, so not on the curve: nobody
- * holds a private key for it. */
-static void make_key(struct xt_stream *stream, char text[XT_KEY_TEXT])
+/* Keys must be points of the curve: an import takes no others. One of his own for everybody would cost ten times what
+ * the rest of a person does, so they have these, which everybody can make: they protect nobody. */
+#define KEYS 1024
+static char keys[KEYS][XT_KEY_TEXT];
+static pthread_once_t keys_made = PTHREAD_ONCE_INIT;
+
+static void make_keys(void)
 {
-    static const uint8_t header[27] = {/* RFC 5480: id-ecPublicKey, prime256v1, uncompressed */
-                                       0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48,
-                                       0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86, 0x48,
-                                       0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04};
-    static const char alphabet[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
-    uint8_t key[93] = {0}; /* 91 bytes and two of padding */
-    memcpy(key, header, sizeof(header));
-    for (unsigned at = sizeof(header); at < 91; at += 8) {
-        uint64_t word = xt_stream_next(stream);
-        for (unsigned i = 0; i < 8; i++) {
-            key[at + i] = (uint8_t)(word >> (8 * i));
-        }
+    for (unsigned i = 0; i < KEYS; i++) {
+        struct xt_holder_signer *signer = NULL;
+        uint8_t spki[XT_HOLDER_SPKI_MAX];
+        uint8_t seed[XT_HOLDER_SEED] = {(uint8_t)(i >> 8), (uint8_t)i, 'g', 'e', 'n'};
+        struct xt_writer writer = xt_writer_over(keys[i], XT_KEY_TEXT);
+        xt_require(xt_holder_signer_open(XT_HOLDER_P256, seed, &signer) == XT_OK);
+        size_t size = xt_holder_signer_spki(signer, spki);
+        xt_holder_signer_close(signer);
+        xt_base64url_write(&writer, xt_span_of(spki, size));
+        xt_require(!writer.overflow && writer.size == XT_KEY_TEXT);
     }
-    for (unsigned in = 0, out = 0; out < XT_KEY_TEXT; in += 3, out += 4) {
-        uint32_t bits = (uint32_t)key[in] << 16 | (uint32_t)key[in + 1] << 8 | key[in + 2];
-        for (unsigned i = 0; i < 4 && out + i < XT_KEY_TEXT; i++) {
-            text[out + i] = alphabet[bits >> (18 - 6 * i) & 63U];
-        }
-    }
+}
+
+static void take_key(struct xt_stream *stream, char text[XT_KEY_TEXT])
+{
+    (void)pthread_once(&keys_made, make_keys);
+    memcpy(text, keys[xt_stream_next(stream) % KEYS], XT_KEY_TEXT);
 }
 
 static struct xt_resident_link *add_link(struct xt_resident_more *more, enum xt_link_type type)
@@ -158,7 +163,7 @@ void xt_population_more(const struct xt_population *population, const struct xt_
     xt_name_compose(names, mothers, true, &stream, &more->mother_name);
     fill_links(population, person, &stream, more);
     if (person->card_state != XT_CARD_NONE) {
-        make_key(&stream, more->card_key);
+        take_key(&stream, more->card_key);
     }
     more->has_device = person->account_level > 0;
     if (more->has_device) {
@@ -168,7 +173,7 @@ void xt_population_more(const struct xt_population *population, const struct xt_
                 more->device_id[at + i] = "0123456789abcdef"[word >> (4 * i) & 15U];
             }
         }
-        make_key(&stream, more->device_key);
+        take_key(&stream, more->device_key);
         more->unlocked_by = what_unlocks(xt_stream_next(&stream));
     }
 }

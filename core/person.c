@@ -115,6 +115,14 @@ const char *xt_person_key_check(struct xt_span text)
     return xt_base64url_decode(text, NULL, &length) ? NULL : "bad_key";
 }
 
+const char *xt_reject_hint(const char *code)
+{
+    return strcmp(code, "bad_key") == 0
+               ? "give the base64url text of the DER of a SubjectPublicKeyInfo: of P-256 an uncompressed "
+                 "point of the curve, or Ed25519; or leave the key out"
+               : NULL;
+}
+
 static const char *set_text(struct xt_span *member, struct xt_span text)
 {
     *member = text;

@@ -143,6 +143,9 @@ struct xt_reject {
                          slash ("/address.province"), for its header "/column/3", counted from 1 */
 };
 
+/* What to do about a reject, where its code does not say it by itself; NULL: nothing more is to be said. */
+const char *xt_reject_hint(const char *code);
+
 /* Canonical document number: letters are capitalised, spaces, dots, hyphens and slashes dropped.
  * XT_INVALID when empty, too long or with anything else in it. */
 XT_MUST_USE enum xt_status xt_document_parse(struct xt_span text, struct xt_document *document);

@@ -1,5 +1,6 @@
 #include <stdlib.h>
 
+#include "crypto/holder_check.h"
 #include "net/caller.h"
 #include "net/events_internal.h"
 #include "net/route.h"
@@ -83,6 +84,20 @@ static bool take_rate(struct xt_events_stream *stream, const struct xt_partner *
     return taken;
 }
 
+/* Of a card that was issued data is the card itself. Events of other types hold no key. */
+static enum xt_status check_keys(const struct xt_registry_event *told, struct xt_reject *reject)
+{
+    bool card = told->type == XT_REGISTRY_CARD_ISSUED;
+    unsigned which;
+    if (!card && told->type != XT_REGISTRY_REGISTERED) {
+        return XT_OK;
+    }
+    return xt_holder_check_person(&told->person, &which) == XT_OK
+               ? XT_OK
+               : xt_holder_reject(which, "/data", card ? "/public_key" : "/card/public_key",
+                                  reject);
+}
+
 static void parse(struct xt_events_stream *stream, struct xt_events_line *line, struct xt_span text,
                   uint8_t *body)
 {
@@ -93,6 +108,9 @@ static void parse(struct xt_events_stream *stream, struct xt_events_line *line, 
     struct xt_event event;
     enum xt_status status =
         xt_registry_event_from_json(text, service->arena, &envelope, &desk->told, &reject);
+    if (status == XT_OK) {
+        status = check_keys(&desk->told, &reject);
+    }
     if (status != XT_OK) {
         finish_rejected(stream, line, &reject);
         return;

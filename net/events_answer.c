@@ -42,6 +42,9 @@ static void write_outcome(const struct xt_events_line *line, struct xt_writer *w
     if (line->fault != NULL) {
         write_text(writer, ",\"errors\":[{\"pointer\":", xt_span_of_string(line->pointer));
         write_text(writer, ",\"code\":", xt_span_of_string(line->fault));
+        if (xt_reject_hint(line->fault) != NULL) {
+            write_text(writer, ",\"hint\":", xt_span_of_string(xt_reject_hint(line->fault)));
+        }
         xt_write_literal(writer, "}]");
     }
 }

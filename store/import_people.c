@@ -1,5 +1,6 @@
 #include "store/import_people.h"
 
+#include "crypto/holder_check.h"
 #include "store/memory.h"
 
 struct taking {
@@ -25,6 +26,11 @@ static enum xt_status take_line(void *context, const struct xt_import_line *line
         line->fields == NULL
             ? xt_person_from_json(line->text, line->arena, person, reject)
             : xt_person_from_csv(&taking->columns, line->fields, line->field_count, person, reject);
+    unsigned which;
+    if (status == XT_OK && xt_holder_check_person(person, &which) != XT_OK) {
+        const char *card = line->fields == NULL ? "/card/public_key" : "/card.public_key";
+        status = xt_holder_reject(which, "", card, reject);
+    }
     return status == XT_OK
                ? xt_builder_add(taking->builder, line->lane, person, line->number, failure)
                : status;

@@ -104,10 +104,13 @@ enum xt_status xt_rejects_add(struct xt_rejects *rejects, uint64_t line, uint64_
     if (first_line > 0) {
         snprintf(first, sizeof(first), "\"first_line\":%llu,", (unsigned long long)first_line);
     }
+    const char *hint = xt_reject_hint(code); /* needs no escapes */
     rejects->count++;
-    int written = fprintf(rejects->file, "{\"line\":%llu,%s\"code\":%.*s,\"pointer\":%.*s}\n",
-                          (unsigned long long)line, first, (int)sizes[0], (const char *)quoted[0],
-                          (int)sizes[1], (const char *)quoted[1]);
+    int written =
+        fprintf(rejects->file, "{\"line\":%llu,%s\"code\":%.*s,\"pointer\":%.*s%s%s%s}\n",
+                (unsigned long long)line, first, (int)sizes[0], (const char *)quoted[0],
+                (int)sizes[1], (const char *)quoted[1], hint == NULL ? "" : ",\"hint\":\"",
+                hint == NULL ? "" : hint, hint == NULL ? "" : "\"");
     return written > 0 ? XT_OK : fail_write(rejects, failure);
 }
 

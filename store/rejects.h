@@ -1,6 +1,7 @@
 /* store/rejects: the file of what an import refused, NDJSON, never with personal data:
  *
  *   {"line":17,"code":"bad_date","pointer":"/date_of_birth"}
+ *   {"line":18,"code":"bad_key","pointer":"/card/public_key","hint":"give the base64url text ..."}
  *   {"line":9,"first_line":3,"code":"duplicate_id","pointer":"/id"}
  *
  * It appears under its name when the import ends, replacing that of the last one; an import without

@@ -116,6 +116,54 @@ static void who_may_not_use_old_numbers_finds_nobody_by_them(void **state)
     assert_non_null(strstr(answer, "\"verified\""));
 }
 
+/* Of P-256: the generator, and the same with a y that no point has. */
+#define P256 "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"
+#define RIGHT_KEY                                                                                  \
+    P256 "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li_hp_m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q"
+#define WRONG_KEY                                                                                  \
+    P256 "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li_hp_m47n60p8D54WK84zV2sxXs7LtkBoN79R9g"
+#define REGISTERED(event_id, card_key, device_key)                                                 \
+    "{\"event_id\":\"" event_id "\",\"type\":\"registered\",\"id\":\"001099999701\"," AT           \
+    ",\"data\":{\"full_name\":\"Lê "                                                              \
+    "Kín\",\"date_of_birth\":\"1999\",\"card\":{\"public_key\":\"" card_key                        \
+    "\"},\"account\":{\"level\":1,\"devices\":[{\"device_id\":\"a\",\"public_key\":\"" device_key  \
+    "\"}]}}}\n"
+#define ISSUED(event_id, key)                                                                      \
+    "{\"event_id\":\"" event_id "\",\"type\":\"card_issued\",\"id\":\"001099999701\"," AT          \
+    ",\"data\":{\"issued_on\":\"2026-01-01\",\"public_key\":\"" key "\"}}\n"
+#define REFUSED(line, pointer)                                                                     \
+    "{\"line\":" line                                                                              \
+    ",\"status\":400,\"code\":\"invalid_event\",\"errors\":[{\"pointer\":\"" pointer               \
+    "\",\"code\":\"bad_key\",\"hint\":\"give the base64url text of "
+
+static void a_key_that_nobody_can_sign_with_is_no_event(void **state)
+{
+    (void)state;
+    struct test_response response;
+    post(REGISTERED("k1", WRONG_KEY, RIGHT_KEY) REGISTERED("k2", RIGHT_KEY, WRONG_KEY)
+             REGISTERED("k3", RIGHT_KEY, RIGHT_KEY) ISSUED("k4", WRONG_KEY)
+                 ISSUED("k5", "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA")
+                     ISSUED("k6", RIGHT_KEY),
+         &response);
+    assert_int_equal(response.status, 200);
+    const char *const wanted[] = {REFUSED("1", "/data/card/public_key"),
+                                  REFUSED("2", "/data/account/devices/0/public_key"),
+                                  "{\"line\":3,\"event_id\":\"k3\",\"status\":\"applied\"",
+                                  REFUSED("4", "/data/public_key"),
+                                  REFUSED("5", "/data/public_key"),
+                                  "{\"line\":6,\"event_id\":\"k6\",\"status\":\"applied\"",
+                                  "{\"summary\":{\"lines\":6,\"applied\":2,\"duplicates\":0,"
+                                  "\"conflicts\":0,\"errors\":4}}\n"};
+    const char *at = response.body;
+    for (unsigned i = 0; i < sizeof(wanted) / sizeof(wanted[0]); i++) {
+        if (strncmp(at, wanted[i], strlen(wanted[i])) != 0) {
+            fail_msg("%s, not %s", at, wanted[i]);
+        }
+        at = strchr(at, '\n') + 1;
+    }
+    test_response_release(&response);
+}
+
 static void bad_lines_and_conflicts_stop_nothing(void **state)
 {
     (void)state;
@@ -499,6 +547,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_type_is_seen_in_the_next_answer),
         cmocka_unit_test(who_may_not_use_old_numbers_finds_nobody_by_them),
+        cmocka_unit_test(a_key_that_nobody_can_sign_with_is_no_event),
         cmocka_unit_test(bad_lines_and_conflicts_stop_nothing),
         cmocka_unit_test(a_line_that_is_too_long_gets_its_own_answer),
         cmocka_unit_test(any_split_of_the_bytes_is_answered_the_same),

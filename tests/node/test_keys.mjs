@@ -1,35 +1,22 @@
-// Public keys that are none: refused when they are registered, and worth nothing when an import or an event has brought
-// them.
+// Public keys that are none: refused when they are registered, imported or told of, by the member they stand in.
 import assert from 'node:assert/strict';
+import { spawnSync } from 'node:child_process';
 import { generateKeyPairSync } from 'node:crypto';
+import fs from 'node:fs';
 import { test } from 'node:test';
 import { AS_DER, Citizen, Key } from './citizens.mjs';
 import { Client, assertProblem } from './client.mjs';
-import { authenticate, byCard, byDevice, login, untilAttemptsAreTaken } from './flows.mjs';
-import { Site, together } from './site.mjs';
-import { FORGED, badKey, table } from './vectors.mjs';
+import { authenticate, byCard, untilAttemptsAreTaken } from './flows.mjs';
+import { Site } from './site.mjs';
+import { badKey, table } from './vectors.mjs';
 
-const LANES = 8; // people at a time
 const cases = table('public_key');
 const an = new Citizen();
-
-// Somebody whose device and card have the key of a case, in the register already.
-function withKeyOf(each) {
-  const citizen = new Citizen();
-  const text = badKey(each).der.toString('base64url');
-  citizen.account.devices[0].public_key = text;
-  citizen.record = { card: { ...citizen.toRecord().card, public_key: text } };
-  return { each, citizen };
-}
-
-const imported = cases.filter((each) => each.imported).map(withKeyOf);
-const site = await Site.make([an, ...imported.map(({ citizen }) => citizen)]);
+const site = await Site.make([an]);
 const portal = new Client(site, site.files('portal'));
 const backend = new Client(site, site.files('backend'));
 const register = new Client(site, site.files('register'));
 await untilAttemptsAreTaken(portal, an, 'portal');
-
-const refused = (answer) => assertProblem(answer, 401, 'authentication_failed');
 
 test('no device is registered with a key that is none', async () => {
   for (const each of cases) {
@@ -65,47 +52,49 @@ test('a key of RSA, of another curve or a private one is none', async () => {
   }
 });
 
-async function tries(citizen, sign) {
-  const device = await byDevice(portal, citizen, 'portal', sign);
-  refused(await authenticate(portal, citizen, 'portal', 'portal.login', device));
-  const card = await byCard(portal, citizen, 'portal', sign);
-  refused(await authenticate(portal, citizen, 'portal', 'portal.login', card));
+// Each as the key of a card, and of a device; those that are right are in the table as well.
+function importOf(place) {
+  const file = site.at(`${place}.ndjson`);
+  const rejects = site.at(`${place}-rejects.ndjson`);
+  const people = cases.map((each) => {
+    const record = new Citizen().toRecord();
+    (place === 'card' ? record.card : record.account.devices[0]).public_key = badKey(each).text;
+    return `${JSON.stringify(record)}\n`;
+  });
+  fs.writeFileSync(file, people.join(''));
+  const done = spawnSync(process.env.XT_XACTHUC, ['import', site.folder, file, '--rejects', rejects], { encoding: 'utf8' });
+  assert.equal(done.status, 1, done.stderr);
+  return fs.readFileSync(rejects, 'utf8').trim().split('\n').map((line) => JSON.parse(line));
 }
 
-test('what is signed with such a key of the register never counts', async () => {
-  await together(imported, LANES, async ({ citizen }) => {
-    await tries(citizen, (text) => citizen.device.sign(text).toString('base64url'));
-    await tries(citizen, () => FORGED);
-  });
-});
-
-// With right keys the same people are let in: it was the key, and no wait.
-test('a key that is one puts an end to it', async () => {
-  await together(imported, LANES, async ({ each, citizen }) => {
-    const { id, deviceId } = citizen;
-    const key = { public_key: citizen.device.spki.toString('base64url'), evidence: 'in_person' };
-    assert.equal((await backend.post('/v1/accounts/devices/remove', { id, device_id: deviceId })).status, 200, each.name);
-    assert.equal((await backend.post('/v1/accounts/devices/add', { id, device_id: deviceId, ...key })).status, 200, each.name);
-    await login(portal, citizen, 'portal');
-  });
-});
-
-test('a card with such a key comes by an event and opens nothing', async () => {
-  const given = (i, key) => ({
-    event_id: `card-${i}`, type: 'card_issued', id: imported[i].citizen.id, at: new Date().toISOString(),
-    data: { issued_on: '2026-01-01', expires_on: '2099-01-01', public_key: key.toString('base64url') },
-  });
-  const keys = cases.filter((each) => each.forged).map((each) => badKey(each).der);
-  keys.push(imported[keys.length].citizen.card.spki); // a right one
-  const told = await register.lines('/v1/events', keys.map((key, i) => given(i, key)));
-  assert.equal(told.text.match(/"status":"applied"/g)?.length, keys.length, told.text);
-  for (let i = 0; i < keys.length - 1; i += 1) {
-    const forged = await byCard(portal, imported[i].citizen, 'portal', () => FORGED);
-    refused(await authenticate(portal, imported[i].citizen, 'portal', 'portal.login', forged));
+test('no import brings a key that is none', () => {
+  for (const [place, pointer] of [['card', '/card/public_key'], ['device', '/account/devices/0/public_key']]) {
+    const told = importOf(place);
+    const wrong = cases.flatMap((each, i) => (each.status === 200 ? [] : [i + 1]));
+    assert.deepEqual(told.map((reject) => reject.line), wrong);
+    for (const reject of told) {
+      assert.equal(reject.pointer, pointer);
+      if (reject.code === 'bad_key') assert.match(reject.hint, /SubjectPublicKeyInfo/);
+      else assert.ok(['empty', 'too_long', 'wrong_type'].includes(reject.code), reject.code);
+    }
   }
-  const { citizen } = imported[keys.length - 1];
-  const right = await byCard(portal, citizen, 'portal');
-  assert.equal((await authenticate(portal, citizen, 'portal', 'portal.login', right)).status, 200);
+});
+
+test('no event brings a card with a key that is none', async () => {
+  const given = (each, i) => ({
+    event_id: `card-${i}`, type: 'card_issued', id: an.id, at: new Date().toISOString(),
+    data: { issued_on: '2026-01-01', expires_on: '2099-01-01', public_key: badKey(each).text },
+  });
+  const wrong = cases.filter((each) => each.status !== 200);
+  const told = await register.lines('/v1/events', wrong.map(given));
+  const lines = told.text.trim().split('\n').map((line) => JSON.parse(line));
+  assert.equal(lines.at(-1).summary.errors, wrong.length);
+  for (const [i, each] of wrong.entries()) {
+    assert.equal(lines[i].code, 'invalid_event', each.name);
+    assert.deepEqual(lines[i].errors.map((error) => error.pointer), ['/data/public_key'], each.name);
+  }
+  const answer = await authenticate(portal, an, 'portal', 'portal.login', await byCard(portal, an, 'portal'));
+  assert.equal(answer.status, 200); // he has his card still
 });
 
 test('the server ends in order', () => site.stop());

@@ -167,6 +167,3 @@ export function badKey(each) {
   const bytes = fill(each.der, parts);
   return { der: bytes, text: TEXTS[each.text ?? 'usual'](bytes) };
 }
-
-// R of order 1 and S = 0: right for every message under a key of order 1, and under others now and then.
-export const FORGED = Buffer.concat([Buffer.from([1]), Buffer.alloc(63)]).toString('base64url');

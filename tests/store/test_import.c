@@ -103,6 +103,60 @@ static void a_bad_line_fails_the_import_and_is_told_without_its_content(void **s
     assert_false(exists(REJECTS ".partial"));
 }
 
+/* Keys: the generator of P-256; the same with a y that no point has; Ed25519 of order 1, and of 31 bytes. */
+#define P256 "MFkwEwYHKoZIzj0CAQYIKoZIzj0DAQcDQgAE"
+#define KEY_OF_A_POINT                                                                             \
+    P256 "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li_hp_m47n60p8D54WK84zV2sxXs7LtkBoN79R9Q"
+#define KEY_OF_NO_POINT                                                                            \
+    P256 "axfR8uEsQkf4vOblY6RA8ncDfYEt6zOg9KE5RdiYwpZP40Li_hp_m47n60p8D54WK84zV2sxXs7LtkBoN79R9g"
+#define KEY_OF_SMALL_ORDER "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define KEY_TOO_SHORT "MCowBQYDK2VwAyEAAQAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+#define CARD(id, key)                                                                              \
+    "{\"id\":\"" id                                                                                \
+    "\",\"full_name\":\"Lê Kín\",\"date_of_birth\":\"1999\",\"card\":{\"public_key\":\"" key       \
+    "\"}}\n"
+#define DEVICE(id, key)                                                                            \
+    "{\"id\":\"" id                                                                                \
+    "\",\"full_name\":\"Lê Kín\",\"date_of_birth\":\"1999\",\"account\":{\"level\":1,"           \
+    "\"devices\":[{\"device_id\":\"a\",\"public_key\":\"" KEY_OF_A_POINT                           \
+    "\"},{\"device_id\":\"b\",\"public_key\":\"" key "\"}]}}\n"
+#define HINT                                                                                       \
+    ",\"hint\":\"give the base64url text of the DER of a SubjectPublicKeyInfo: of P-256 an "       \
+    "uncompressed "                                                                                \
+    "point of the curve, or Ed25519; or leave the key out\"}\n"
+
+static void keys_that_nobody_can_sign_with_are_rejects(void **state)
+{
+    (void)state;
+    static const char people[] = CARD("001099000001", KEY_OF_A_POINT)
+        CARD("001099000002", KEY_OF_NO_POINT) CARD("001099000003", KEY_OF_SMALL_ORDER)
+            CARD("001099000004", KEY_TOO_SHORT) CARD("001099000005", "AAAA")
+                DEVICE("001099000006", KEY_OF_A_POINT) DEVICE("001099000007", KEY_OF_NO_POINT)
+                    DEVICE("001099000008", KEY_OF_SMALL_ORDER);
+    assert_int_equal(import_text(people), 1);
+    const char *rejects = read_text(REJECTS);
+    assert_string_equal(
+        rejects,
+        "{\"line\":2,\"code\":\"bad_key\",\"pointer\":\"/card/public_key\"" HINT
+        "{\"line\":3,\"code\":\"bad_key\",\"pointer\":\"/card/public_key\"" HINT
+        "{\"line\":4,\"code\":\"bad_key\",\"pointer\":\"/card/public_key\"" HINT
+        "{\"line\":5,\"code\":\"bad_key\",\"pointer\":\"/card/public_key\"" HINT
+        "{\"line\":7,\"code\":\"bad_key\",\"pointer\":\"/account/devices/1/public_key\"" HINT
+        "{\"line\":8,\"code\":\"bad_key\",\"pointer\":\"/account/devices/1/public_key\"" HINT);
+    static const char rows[] = "id,full_name,date_of_birth,card.public_key\n"
+                               "001099000001,Lê Kín,1999," KEY_OF_A_POINT "\n"
+                               "001099000002,Lê Kín,1999," KEY_OF_NO_POINT "\n"
+                               "001099000003,Lê Kín,1999,\n";
+    assert_int_equal(run_with_input(rows, strlen(rows), "import", "DIR", "-", "--format", "csv",
+                                    "--max-rejects", "1", NULL),
+                     0);
+    assert_non_null(strstr(run_out, "is served: 2 people, 1 rejects"));
+    assert_string_equal(read_text(REJECTS),
+                        "{\"line\":3,\"code\":\"bad_key\",\"pointer\":\"/card.public_key\"" HINT);
+    assert_true(served(1099000001));
+    assert_false(served(1099000002));
+}
+
 static void rejects_up_to_the_limit_are_let_through(void **state)
 {
     (void)state;
@@ -609,16 +663,20 @@ static int wait_for_end(pid_t child)
 /* A person of whom a thread writes two to the disk with the third: no block holds three. */
 static size_t write_large_person(char *text, size_t size)
 {
-    char key[1025];
-    memset(key, 'A', sizeof(key) - 1);
-    key[sizeof(key) - 1] = 0;
-    int at = snprintf(text, size,
-                      "{\"id\":\"001099012345\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":"
-                      "\"1999-01-25\",\"account\":{\"level\":2,\"devices\":[");
+    char long_text[513];
+    memset(long_text, 'A', sizeof(long_text) - 1);
+    long_text[sizeof(long_text) - 1] = 0;
+    int at = snprintf(
+        text, size,
+        "{\"id\":\"001099012345\",\"full_name\":\"Nguyễn Văn An\",\"date_of_birth\":\"1999-01-25\","
+        "\"ethnicity\":\"%s\",\"home_town\":\"%s\",\"place_of_birth\":\"%s\",\"father_name\":\"%"
+        "s\","
+        "\"mother_name\":\"%s\",\"account\":{\"level\":2,\"devices\":[",
+        long_text, long_text, long_text, long_text, long_text);
     for (unsigned i = 0; i < 16; i++) {
         at += snprintf(text + at, size - (size_t)at,
-                       "%s{\"device_id\":\"device-%u\",\"public_key\":\"%.1000s\"}",
-                       i == 0 ? "" : ",", i, key);
+                       "%s{\"device_id\":\"%.500s-%u\",\"public_key\":\"" KEY_OF_A_POINT "\"}",
+                       i == 0 ? "" : ",", long_text, i);
     }
     at += snprintf(text + at, size - (size_t)at, "]}}\n");
     return (size_t)at;
@@ -866,6 +924,7 @@ int main(void)
         EACH(people_come_from_a_pipe_or_a_file),
         EACH(ends_of_line_marks_and_empty_lines_do_not_matter),
         EACH(a_bad_line_fails_the_import_and_is_told_without_its_content),
+        EACH(keys_that_nobody_can_sign_with_are_rejects),
         EACH(rejects_up_to_the_limit_are_let_through),
         EACH(a_duplicate_names_both_lines),
         EACH(a_line_that_is_too_long_is_one_reject),
