@@ -6,7 +6,8 @@
 
 static struct xt_span post(struct xt_auth_request *request, const char *target, const char *body)
 {
-    return xt_wire_post(target, xt_span_of_string(body), request->room, sizeof(request->room));
+    return xt_wire_request(target, XT_WIRE_JSON, xt_span_of_string(body), request->room,
+                           sizeof(request->room));
 }
 
 struct xt_span xt_auth_ask(struct xt_auth_request *request, unsigned person,

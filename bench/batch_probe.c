@@ -19,9 +19,8 @@ static bool ask(struct xt_wire *wire, struct xt_span body)
 {
     uint8_t room[XT_REQUEST_BODY_MAX + 512];
     struct xt_response_head head;
-    return xt_wire_ask(wire, xt_wire_post("/v1/verify", body, room, sizeof(room)), &head) ==
-               XT_OK &&
-           head.status == 200;
+    struct xt_span request = xt_wire_request("/v1/verify", XT_WIRE_JSON, body, room, sizeof(room));
+    return xt_wire_ask(wire, request, &head) == XT_OK && head.status == 200;
 }
 
 static void *run(void *argument)

@@ -1,22 +1,15 @@
 /* The same requests over mutual TLS, one after the other on one connection, to the real server. */
-#include <arpa/inet.h>
 #include <errno.h>
-#include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/socket.h>
-#include <sys/time.h>
-#include <time.h>
-#include <unistd.h>
 
+#include "bench/clock.h"
 #include "bench/load_run.h"
 #include "bench/process.h"
-#include "bench/response.h"
 #include "bench/timing.h"
+#include "bench/wire.h"
 #include "core/token.h"
-#include "crypto/tls.h"
 #include "store/progress.h"
 
 #define COMMAND_LIMIT_MS 60000U
@@ -24,7 +17,6 @@
 #define STOP_LIMIT_MS 35000U
 #define ANSWER_LIMIT_S 10
 #define CONNECTION_REQUESTS 90000U /* then a new one: the server ends one after 100,000 */
-#define INPUT_ROOM 16384U
 #define REQUEST_ROOM (XT_TIMING_BODY_MAX + 256U)
 #define PROGRESS_STEP 256U
 #define PARTNER XT_TIMING_PARTNER
@@ -39,12 +31,8 @@ struct paths {
 struct client {
     unsigned port;
     struct xt_tls_context *context;
-    struct xt_tls *tls;
-    int socket;
-    uint32_t asked; /* on this connection */
-    uint8_t input[INPUT_ROOM];
-    uint8_t text[INPUT_ROOM]; /* of an answer */
-    size_t text_size;
+    struct xt_wire wire;
+    uint32_t asked;                  /* on this connection */
     size_t sizes[XT_TIMING_CLASSES]; /* of answers' bodies; 0: none yet */
 };
 
@@ -119,118 +107,19 @@ static enum xt_status serve(const struct paths *paths, const char *dir, unsigned
 static enum xt_status lost(const struct client *client, struct xt_failure *failure)
 {
     int cause = errno;
-    const char *word = client->tls != NULL ? xt_tls_error(client->tls) : NULL;
+    const char *word = client->wire.tls != NULL ? xt_tls_error(client->wire.tls) : NULL;
     return xt_fail(failure, XT_IO, "the connection to the server was lost: %s",
                    word != NULL && word[0] != '\0' ? word : strerror(cause));
 }
 
-static bool send_all(struct client *client)
-{
-    for (;;) {
-        struct xt_span output = xt_tls_output(client->tls);
-        if (output.size == 0) {
-            return true;
-        }
-        ssize_t sent = send(client->socket, output.data, output.size, MSG_NOSIGNAL);
-        if (sent <= 0 && errno != EINTR) {
-            return false;
-        }
-        xt_tls_output_taken(client->tls, sent > 0 ? (size_t)sent : 0);
-    }
-}
-
-/* Bytes into client->input, for xt_tls_feed. */
-static bool receive(struct client *client)
-{
-    ssize_t got;
-    do {
-        got = recv(client->socket, client->input, sizeof(client->input), 0);
-    } while (got < 0 && errno == EINTR && !xt_load_interrupted());
-    if (got <= 0) {
-        errno = got == 0 ? ECONNRESET : errno;
-        return false;
-    }
-    xt_tls_feed(client->tls, xt_span_of(client->input, (size_t)got));
-    return true;
-}
-
-static void disconnect(struct client *client)
-{
-    xt_tls_close(client->tls);
-    client->tls = NULL;
-    if (client->socket >= 0) {
-        (void)close(client->socket);
-    }
-    client->socket = -1;
-}
-
-static bool shake_hands(struct client *client)
-{
-    for (;;) {
-        enum xt_status status = xt_tls_handshake(client->tls);
-        if (!send_all(client) || (status != XT_OK && status != XT_AGAIN)) {
-            return false;
-        }
-        if (status == XT_OK) {
-            return true;
-        }
-        if (!receive(client)) {
-            return false;
-        }
-    }
-}
-
 static enum xt_status connect_to_server(struct client *client, struct xt_failure *failure)
 {
-    struct sockaddr_in where = {.sin_family = AF_INET, .sin_port = htons((uint16_t)client->port)};
-    struct timeval limit = {.tv_sec = ANSWER_LIMIT_S};
-    int one = 1;
-    where.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    disconnect(client);
+    xt_wire_close(&client->wire);
     client->asked = 0;
-    client->socket = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    bool fine = client->socket >= 0 &&
-                setsockopt(client->socket, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof(limit)) == 0 &&
-                setsockopt(client->socket, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)) == 0 &&
-                connect(client->socket, (const struct sockaddr *)&where, sizeof(where)) == 0 &&
-                xt_tls_open(client->context, "127.0.0.1", &client->tls) == XT_OK &&
-                shake_hands(client);
-    return fine ? XT_OK : lost(client, failure);
-}
-
-/* Reads until the answer is whole; its head is in *head. */
-static bool read_answer(struct client *client, struct xt_response_head *head)
-{
-    client->text_size = 0;
-    for (;;) {
-        size_t got = 0;
-        enum xt_status status = xt_tls_read(client->tls, client->text + client->text_size,
-                                            sizeof(client->text) - client->text_size, &got);
-        if (status == XT_AGAIN) {
-            if (!receive(client)) {
-                return false;
-            }
-            continue;
-        }
-        if (status != XT_OK) {
-            return false;
-        }
-        client->text_size += got;
-        status = xt_response_read(xt_span_of(client->text, client->text_size), head);
-        if (status == XT_INVALID || head->body_size > sizeof(client->text) / 2) {
-            return false;
-        }
-        if (status == XT_OK && client->text_size >= head->size + head->body_size) {
-            return true;
-        }
-    }
-}
-
-static uint64_t now_ns(void)
-{
-    struct timespec now;
-    (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000U + (uint64_t)now.tv_nsec;
+    return xt_wire_open(&client->wire, (uint16_t)client->port, client->context, ANSWER_LIMIT_S) ==
+                   XT_OK
+               ? XT_OK
+               : lost(client, failure);
 }
 
 /* Where a class is asked, and what it must be told. */
@@ -251,12 +140,13 @@ static enum xt_status check_answer(struct client *client, enum xt_timing_class c
                                    const struct xt_response_head *head, struct xt_failure *failure)
 {
     const char *verdict = question_of(class)->told;
-    const uint8_t *body = client->text + head->size;
+    struct xt_span body = xt_wire_body(&client->wire, head);
+    size_t whole = head->size + body.size;
     bool told =
-        head->status == 200 && memmem(body, head->body_size, verdict, strlen(verdict)) != NULL;
+        head->status == 200 && memmem(body.data, body.size, verdict, strlen(verdict)) != NULL;
     size_t *size = &client->sizes[class];
-    *size = *size == 0 ? client->text_size : *size;
-    return told && *size == client->text_size
+    *size = *size == 0 ? whole : *size;
+    return told && *size == whole
                ? XT_OK
                : xt_fail(failure, XT_CORRUPT, "an answer of class %s is not like the others (%u)",
                          xt_timing_class_name(class), head->status);
@@ -264,25 +154,8 @@ static enum xt_status check_answer(struct client *client, enum xt_timing_class c
 
 static bool send_text(struct client *client, struct xt_span text, struct xt_response_head *head)
 {
-    size_t taken = 0;
     client->asked++;
-    return xt_tls_write(client->tls, text, &taken) == XT_OK && send_all(client) &&
-           read_answer(client, head);
-}
-
-/* body.data NULL: GET. */
-static void write_request(const char *target, const char *type, struct xt_span body,
-                          struct xt_writer *writer)
-{
-    char fields[200];
-    (void)snprintf(fields, sizeof(fields),
-                   "%s %s HTTP/1.1\r\nHost: localhost\r\n%s%s%sContent-Length: %zu\r\n\r\n",
-                   body.data == NULL ? "GET" : "POST", target,
-                   body.data == NULL ? "" : "Content-Type: ", type, body.data == NULL ? "" : "\r\n",
-                   body.size);
-    xt_write_string(writer, fields);
-    xt_write_span(writer, body);
-    xt_require(!writer->overflow);
+    return xt_wire_ask(&client->wire, text, head) == XT_OK;
 }
 
 static struct xt_span body_of(const struct xt_timing_cases *cases,
@@ -297,13 +170,13 @@ static enum xt_status ask(struct client *client, const struct xt_timing_cases *c
                           struct xt_failure *failure)
 {
     uint8_t text[REQUEST_ROOM];
-    struct xt_writer writer = xt_writer_over(text, sizeof(text));
     struct xt_response_head head = {.status = 0};
     const struct question *question = question_of(turn->class);
-    write_request(question->target, question->type, body_of(cases, turn->asked), &writer);
-    uint64_t from = now_ns();
-    bool fine = send_text(client, xt_written(&writer), &head);
-    *time = now_ns() - from;
+    struct xt_span request = xt_wire_request(question->target, question->type,
+                                             body_of(cases, turn->asked), text, sizeof(text));
+    uint64_t from = xt_clock_ns();
+    bool fine = send_text(client, request, &head);
+    *time = xt_clock_ns() - from;
     return fine ? check_answer(client, turn->class, &head, failure) : lost(client, failure);
 }
 
@@ -315,18 +188,18 @@ static enum xt_status find_issuer(struct client *client, struct xt_writer *issue
 {
     static const char name[] = "\"issuer\":\"";
     uint8_t text[REQUEST_ROOM];
-    struct xt_writer writer = xt_writer_over(text, sizeof(text));
     struct xt_response_head head = {.status = 0};
-    write_request("/.well-known/oauth-authorization-server", "", xt_span_of(NULL, 0), &writer);
-    if (!send_text(client, xt_written(&writer), &head)) {
+    struct xt_span request = xt_wire_request("/.well-known/oauth-authorization-server", NULL,
+                                             xt_span_of(NULL, 0), text, sizeof(text));
+    if (!send_text(client, request, &head)) {
         return lost(client, failure);
     }
-    const uint8_t *body = client->text + head.size,
-                  *start = memmem(body, head.body_size, name, sizeof(name) - 1),
+    struct xt_span body = xt_wire_body(&client->wire, &head);
+    const uint8_t *start = memmem(body.data, body.size, name, sizeof(name) - 1),
                   *end = start == NULL
                              ? NULL
                              : memchr(start + sizeof(name) - 1, '"',
-                                      head.body_size - (size_t)(start + sizeof(name) - 1 - body));
+                                      (size_t)(body.data + body.size - start) - (sizeof(name) - 1));
     if (head.status != 200 || end == NULL) {
         return xt_fail(failure, XT_CORRUPT, "the server does not tell its issuer");
     }
@@ -340,11 +213,11 @@ static enum xt_status revoke_tokens(struct client *client, const struct xt_timin
 {
     for (uint32_t i = 0; i < cases->counts[XT_TIMING_TOKEN_REVOKED]; i++) {
         uint8_t text[REQUEST_ROOM];
-        struct xt_writer writer = xt_writer_over(text, sizeof(text));
         struct xt_response_head head = {.status = 0};
-        write_request("/v1/revoke", question_of(XT_TIMING_TOKEN_REVOKED)->type,
-                      body_of(cases, &cases->list[XT_TIMING_TOKEN_REVOKED][i]), &writer);
-        if (!send_text(client, xt_written(&writer), &head)) {
+        struct xt_span request = xt_wire_request(
+            "/v1/revoke", question_of(XT_TIMING_TOKEN_REVOKED)->type,
+            body_of(cases, &cases->list[XT_TIMING_TOKEN_REVOKED][i]), text, sizeof(text));
+        if (!send_text(client, request, &head)) {
             return lost(client, failure);
         }
         if (head.status != 200) {
@@ -423,7 +296,6 @@ static enum xt_status ask_server(const struct xt_timing_options *options, const 
         return xt_fail(failure, XT_NO_MEMORY, "not enough memory");
     }
     client->port = port;
-    client->socket = -1;
     enum xt_status status = xt_tls_client(&files, &client->context, failure);
     if (status == XT_OK) {
         status = connect_to_server(client, failure);
@@ -437,7 +309,7 @@ static enum xt_status ask_server(const struct xt_timing_options *options, const 
     if (status == XT_OK) {
         status = measure(options, client, cases, classes, samples, failure);
     }
-    disconnect(client);
+    xt_wire_close(&client->wire);
     xt_tls_context_close(client->context);
     free(client);
     return status;

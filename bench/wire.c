@@ -108,16 +108,18 @@ enum xt_status xt_wire_read(struct xt_wire *wire, uint8_t *data, size_t size, si
 
 /* ---- one request at a time ---------------------------------------------------------------------- */
 
-struct xt_span xt_wire_post(const char *target, struct xt_span body, uint8_t *room, size_t size)
+struct xt_span xt_wire_request(const char *target, const char *type, struct xt_span body,
+                               uint8_t *room, size_t size)
 {
+    bool get = body.data == NULL;
     char fields[256];
     struct xt_writer writer = xt_writer_over(room, size);
     (void)snprintf(fields, sizeof(fields),
-                   "POST %s HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/json\r\n"
-                   "Content-Length: %zu\r\n\r\n",
-                   target, body.size);
+                   "%s %s HTTP/1.1\r\nHost: localhost\r\n%s%s%sContent-Length: %zu\r\n\r\n",
+                   get ? "GET" : "POST", target, get ? "" : "Content-Type: ", get ? "" : type,
+                   get ? "" : "\r\n", body.size);
     xt_write_string(&writer, fields);
-    xt_write(&writer, body.data, body.size);
+    xt_write_span(&writer, body);
     xt_require(!writer.overflow);
     return xt_written(&writer);
 }

@@ -45,8 +45,10 @@ XT_MUST_USE enum xt_status xt_wire_receive(struct xt_wire *wire, bool wait);
 XT_MUST_USE enum xt_status xt_wire_read(struct xt_wire *wire, uint8_t *data, size_t size,
                                         size_t *got);
 
-/* POST of this JSON, written into room; too little room aborts. */
-struct xt_span xt_wire_post(const char *target, struct xt_span body, uint8_t *room, size_t size);
+#define XT_WIRE_JSON "application/json"
+/* POST of this body, or GET where body.data is NULL, written into room; too little room aborts. */
+struct xt_span xt_wire_request(const char *target, const char *type, struct xt_span body,
+                               uint8_t *room, size_t size);
 /* The answer to the one request under way; head and body are borrowed until the next call. XT_AGAIN: it is not
  * whole. An answer after which the server closes is an error. */
 XT_MUST_USE enum xt_status xt_wire_answer(struct xt_wire *wire, struct xt_response_head *head);
