@@ -165,6 +165,7 @@ static enum xt_status ask(struct desk *desk, const struct xt_timing_cases *cases
                           const struct xt_timing_turn *turn, uint64_t *time,
                           struct xt_failure *failure)
 {
+    xt_require(cases->bodies != NULL); /* there is a case, so there is its body */
     memcpy(desk->body, cases->bodies + turn->asked->offset, turn->asked->size);
     *time = answer(desk, turn->asked->size);
     return check_answer(desk, turn->class, failure);
