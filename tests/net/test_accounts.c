@@ -26,8 +26,8 @@ static int begin(void **state)
     if (!wait_until_attempts_are_taken(&server)) {
         return 1;
     }
-    backend = connect_as(&server, "backend");
-    portal = connect_as(&server, "portal");
+    backend = connect_patiently(&server, "backend");
+    portal = connect_patiently(&server, "portal");
     return 0;
 }
 
