@@ -281,6 +281,7 @@ enum xt_status xt_timing_in_process(const struct xt_micro_deployment *deployment
     struct desk *desk;
     enum xt_status status = open_desk(deployment, &desk, failure);
     if (status == XT_OK) {
+        xt_require(desk != NULL);
         status = warm(desk, cases, failure);
     }
     if (status == XT_OK) {
