@@ -47,15 +47,15 @@ static const struct setting SETTINGS[] = {
     {"server", "warm_up_rate", COUNT, PLACE(warm_up_rate), "256", 0, 65536,
      "MiB a second that are read of a register's pages once it is served, until all are in\n"
      "# memory: after a start of the machine each request would wait for the disk, some 0.1 ms.\n"
-     "# 256: half a minute for the hot pages of a hundred million people, 70 s for all, and the "
+     "# 256: half a minute for the hot pages of a hundred million people, 55 s with links, and the "
      "disk\n"
      "# has time left for requests. 0: none, for a machine whose memory is smaller than the hot "
      "pages."},
-    {"server", "warm_up_reserve", COUNT, PLACE(warm_up_reserve), "1024", 0, 16777216,
+    {"server", "warm_up_reserve", COUNT, PLACE(warm_up_reserve), "2048", 0, 16777216,
      "MiB of memory that have to be left for others, or only the hot pages are read: those that\n"
-     "# nearly every lookup needs, and not those with links, nor phones. So many that there cannot "
-     "be\n"
-     "# as many left: only the hot pages, always."},
+     "# nearly every lookup needs, and not those with links. So many that there cannot be as many "
+     "left:\n"
+     "# only the hot pages, always."},
 
     {"limits", "header_bytes", COUNT, PLACE(header_bytes), "8192", 1024, 65536,
      "Bytes of a request's line and headers. Ours are below 1 KiB; proxies add some."},

@@ -80,7 +80,11 @@ uint64_t xt_table_file_offset(const struct xt_table_file *file, unsigned table, 
  *           read only once goes; lookups alone do not count as use, since their map is for reading at random
  *   forget  takes them out of this process's resident memory; the page cache keeps them
  *   map     for those who look up: brings those that are in the page cache into this process's page tables,
- *           all or none (XT_NOT_FOUND). Waits for no disk. The rest as load */
+ *           all or none (XT_NOT_FOUND). Waits for no disk. The rest as load
+ *   count_use  for those who look up, once nearly all of them are mapped: lookups count as use from now on. Of
+ *           a map for reading at random they do not (Linux 6.3 and later), and when memory is wanted for what is
+ *           written, as the audit log, the system would throw out these pages however often they are looked into.
+ *           What is missing then comes with what is around it */
 void xt_table_file_expect(const struct xt_table_file *file, unsigned table, uint32_t from,
                           uint32_t to);
 XT_MUST_USE enum xt_status xt_table_file_load(const struct xt_table_file *file, unsigned table,
@@ -95,6 +99,8 @@ bool xt_table_file_is_large(uint64_t size);
 void xt_table_file_drop(const struct xt_table_file *file, uint64_t offset, uint64_t size);
 void xt_table_file_prefer(const struct xt_table_file *file, unsigned table, uint32_t from,
                           uint32_t to);
+void xt_table_file_count_use(const struct xt_table_file *file, unsigned table, uint32_t from,
+                             uint32_t to);
 XT_MUST_USE enum xt_status xt_table_file_map(const struct xt_table_file *file, unsigned table,
                                              uint32_t from, uint32_t to);
 void xt_table_file_forget(const struct xt_table_file *file, unsigned table, uint32_t from,

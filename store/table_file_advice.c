@@ -181,6 +181,12 @@ enum xt_status xt_table_file_map(const struct xt_table_file *file, unsigned tabl
     return result == 0 ? XT_OK : result == EINVAL ? XT_UNSUPPORTED : XT_IO;
 }
 
+void xt_table_file_count_use(const struct xt_table_file *file, unsigned table, uint32_t from,
+                             uint32_t to)
+{
+    (void)advise_pages(file, table, from, to, MADV_NORMAL);
+}
+
 /* On a shared map of a file that nobody writes to, this drops page table entries and nothing else. */
 void xt_table_file_forget(const struct xt_table_file *file, unsigned table, uint32_t from,
                           uint32_t to)

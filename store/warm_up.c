@@ -3,8 +3,9 @@
 #include "store/generation_internal.h"
 #include "store/room.h"
 
-/* A lookup by CMND goes to one of its own first. Links are asked about by some, phones by few. */
-static const unsigned tables[] = {XT_TABLE_HOT, XT_TABLE_ALIAS, XT_TABLE_COLD, XT_TABLE_PHONE};
+/* A lookup by CMND goes to one of its own first. Links are asked about by many; by phone nobody is looked up for
+ * an answer, so that this memory is worth more to others. */
+static const unsigned tables[] = {XT_TABLE_HOT, XT_TABLE_ALIAS, XT_TABLE_COLD};
 #define TABLES (sizeof(tables) / sizeof(tables[0]))
 #define HOT_TABLES 2 /* the first of them: the rest is read where there is room */
 
@@ -174,5 +175,8 @@ enum xt_status xt_warm_map_step(struct xt_warm_place *at, struct xt_generation *
         xt_table_note_pages(generation->tables[table], at->page, end);
     }
     go_on(generation, at, end, size);
+    if (at->page == 0) { /* that was the table's last */
+        xt_table_file_count_use(generation->file, table, 0, end);
+    }
     return at->table == TABLES ? XT_NOT_FOUND : XT_OK;
 }

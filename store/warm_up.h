@@ -1,6 +1,6 @@
 /* store/warm_up: brings the register into the page cache, in the order of the file: first what nearly every lookup
- * needs, the hot table and the one of CMND; then, where the machine has the memory, all the rest, which links of
- * people are looked up in.
+ * needs, the hot table and the one of CMND; then, where the machine has the memory, the rest: the one that links of
+ * people are looked up in. Not that of phones, which lookups for answers do not go to.
  *
  * After a start of the machine each lookup of a page that is not there would wait for the disk, some 100 us; read
  * in order the same pages come a hundred times faster. The page cache is all processes', so that

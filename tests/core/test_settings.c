@@ -20,7 +20,7 @@ static void defaults_are_those_of_the_design(void **state)
     assert_string_equal(s.revocations, "revoked.crl");
     assert_int_equal(s.allow_older_generation, 0);
     assert_int_equal(s.warm_up_rate, 256);
-    assert_int_equal(s.warm_up_reserve, 1024);
+    assert_int_equal(s.warm_up_reserve, 2048);
     assert_int_equal(s.header_bytes, 8192);
     assert_int_equal(s.header_fields, 64);
     assert_int_equal(s.body_bytes, 65536);
