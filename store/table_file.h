@@ -72,7 +72,7 @@ uint64_t xt_table_file_offset(const struct xt_table_file *file, unsigned table, 
  *           read of the map would answer with SIGBUS. XT_UNSUPPORTED: Linux before 5.14; expect did
  *           what there is
  *           large: in pieces of 2 MiB where that can be, which wants as much free memory
- *   repack  once they are loaded large and are not (xt_table_file_is_large), since the page cache had them
+ *   repack  once they are loaded large and are not (xt_table_file_large), since the page cache had them
  *           already, in small pieces, as who writes or copies a file leaves them: reads them again, 2 MiB at a
  *           time, for which a lookup there waits. Those that another process has mapped stay as they are.
  *           At most XT_TABLE_FILE_PIECES
@@ -92,9 +92,8 @@ XT_MUST_USE enum xt_status xt_table_file_load(const struct xt_table_file *file, 
 #define XT_TABLE_FILE_PIECES (128ULL << 20) /* bytes */
 void xt_table_file_repack(const struct xt_table_file *file, unsigned table, uint32_t from,
                           uint32_t to);
-/* Of all files that this process has mapped, most of so many bytes in pieces of 2 MiB; true also where that cannot
- * be told. */
-bool xt_table_file_is_large(uint64_t size);
+/* Bytes that this process has mapped in pieces of 2 MiB, of all files; UINT64_MAX where that cannot be told. */
+uint64_t xt_table_file_large(void);
 /* Out of the page cache, but for what somebody has mapped. */
 void xt_table_file_drop(const struct xt_table_file *file, uint64_t offset, uint64_t size);
 void xt_table_file_prefer(const struct xt_table_file *file, unsigned table, uint32_t from,

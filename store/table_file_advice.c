@@ -96,7 +96,7 @@ enum xt_status xt_table_file_load(const struct xt_table_file *file, unsigned tab
     return result == 0 ? XT_OK : result == EINVAL ? XT_UNSUPPORTED : XT_IO;
 }
 
-bool xt_table_file_is_large(uint64_t size)
+uint64_t xt_table_file_large(void)
 {
     char text[4096];
     size_t got = 0;
@@ -107,8 +107,7 @@ bool xt_table_file_is_large(uint64_t size)
     }
     text[got] = '\0';
     const char *found = strstr(text, "\nFilePmdMapped:");
-    uint64_t mapped = found == NULL ? 0 : strtoull(strchr(found, ':') + 1, NULL, 10) << 10;
-    return found == NULL || mapped >= size - size / 4;
+    return found == NULL ? UINT64_MAX : strtoull(strchr(found, ':') + 1, NULL, 10) << 10;
 }
 
 void xt_table_file_repack(const struct xt_table_file *file, unsigned table, uint32_t from,

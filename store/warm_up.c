@@ -17,7 +17,7 @@ static const unsigned tables[] = {XT_TABLE_HOT, XT_TABLE_ALIAS, XT_TABLE_COLD};
 #define SMALL_MOST 8
 
 /* Free memory below which others would have to give way for pieces of 2 MiB. */
-#define FREE_FOR_LARGE (256ULL << 20)
+#define FREE_FOR_LARGE (128ULL << 20)
 
 static uint64_t size_of(const struct xt_generation *generation, unsigned from, unsigned to)
 {
@@ -85,6 +85,13 @@ static void go_on(const struct xt_generation *generation, struct xt_warm_place *
     }
 }
 
+/* Whether a step came in pieces of 2 MiB, most of it; before: what was mapped so without it. */
+static bool is_large(uint64_t before, uint64_t size)
+{
+    uint64_t now = xt_table_file_large();
+    return now == UINT64_MAX || now >= before + (size - size / 4);
+}
+
 /* Into memory, as large as can be. */
 static enum xt_status load(struct xt_warm_up *warm_up, uint32_t end, uint64_t size, bool large)
 {
@@ -94,16 +101,19 @@ static enum xt_status load(struct xt_warm_up *warm_up, uint32_t end, uint64_t si
     if (!large) {
         xt_table_file_expect(file, table, from, end);
     }
+    xt_table_file_forget(file, table, from,
+                         end); /* the tree's pages between them may have mapped some */
+    uint64_t before = large ? xt_table_file_large() : 0;
     enum xt_status status = xt_table_file_load(file, table, from, end, large);
     if (status == XT_UNSUPPORTED) { /* the kernel cannot wait for it, but it can begin */
         xt_table_file_expect(file, table, from, end);
         return XT_OK;
     }
     if (status == XT_OK && large && size >= REPACK_LEAST) {
-        if (!xt_table_file_is_large(size)) {
+        if (!is_large(before, size)) {
             xt_table_file_repack(file, table, from, end);
         }
-        warm_up->small = xt_table_file_is_large(size) ? 0 : warm_up->small + 1;
+        warm_up->small = is_large(before, size) ? 0 : warm_up->small + 1;
     }
     if (status == XT_OK) {
         xt_table_file_prefer(file, table, from, end);
