@@ -89,6 +89,18 @@ static inline void xt_write_string(struct xt_writer *writer, const char *text)
     xt_write(writer, text, strlen(text));
 }
 
+/* In decimal, at most 20 digits. */
+static inline void xt_write_digits(struct xt_writer *writer, uint64_t value)
+{
+    char digits[20];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + value % 10);
+        value /= 10;
+    } while (value > 0);
+    xt_write(writer, digits + at, sizeof(digits) - at);
+}
+
 static inline struct xt_span xt_written(const struct xt_writer *writer)
 {
     return xt_span_of(writer->data, writer->size);

@@ -42,21 +42,10 @@ static bool is_valid(const struct xt_token *token)
 
 /* ---- writing ---------------------------------------------------------------------------------- */
 
-static void write_number(struct xt_writer *writer, int64_t value)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    xt_write(writer, digits + at, sizeof(digits) - at);
-}
-
 static void write_assurance(struct xt_writer *writer, const struct xt_token *token)
 {
     xt_write_literal(writer, ",\"acr\":\"");
-    write_number(writer, token->level);
+    xt_write_digits(writer, token->level);
     xt_write_literal(writer, "\",\"amr\":[");
     for (unsigned i = 0; i < token->method_count; i++) {
         xt_write_string(writer, i == 0 ? "\"" : ",\"");
@@ -77,9 +66,9 @@ void xt_token_members_write(const struct xt_token *token, struct xt_writer *writ
     xt_write_literal(writer, "\",\"client_id\":\"");
     xt_write_span(writer, token->client);
     xt_write_literal(writer, "\",\"iat\":");
-    write_number(writer, token->issued_s);
+    xt_write_digits(writer, token->issued_s);
     xt_write_literal(writer, ",\"exp\":");
-    write_number(writer, token->expires_s);
+    xt_write_digits(writer, token->expires_s);
     xt_write_literal(writer, ",\"jti\":\"");
     xt_base64url_write(writer, xt_span_of(token->handle, XT_TOKEN_HANDLE));
     xt_write_byte(writer, '"');
@@ -108,11 +97,11 @@ void xt_token_id_claims_write(const struct xt_token *token, int64_t authenticate
     xt_write_literal(writer, "\",\"aud\":\"");
     xt_write_span(writer, token->client);
     xt_write_literal(writer, "\",\"iat\":");
-    write_number(writer, token->issued_s);
+    xt_write_digits(writer, token->issued_s);
     xt_write_literal(writer, ",\"exp\":");
-    write_number(writer, token->expires_s);
+    xt_write_digits(writer, token->expires_s);
     xt_write_literal(writer, ",\"auth_time\":");
-    write_number(writer, authenticated_s);
+    xt_write_digits(writer, authenticated_s);
     write_assurance(writer, token);
     xt_write_byte(writer, '}');
 }

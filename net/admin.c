@@ -8,17 +8,6 @@ static void answer_json(struct xt_answer *answer, unsigned status, const struct 
         (struct xt_answer){.status = status, .type = XT_TYPE_JSON, .body = xt_written(writer)};
 }
 
-static void write_number(struct xt_writer *writer, uint64_t value)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    xt_write(writer, digits + at, sizeof(digits) - at);
-}
-
 void xt_handle_healthz(struct xt_call *call, struct xt_answer *answer)
 {
     struct xt_writer writer =
@@ -56,9 +45,9 @@ static void write_reasons(const struct xt_service *service, const struct xt_read
         }
     }
     xt_write_literal(writer, "\"],\"workers\":");
-    write_number(writer, all->workers);
+    xt_write_digits(writer, all->workers);
     xt_write_literal(writer, ",\"serving\":");
-    write_number(writer, all->serving);
+    xt_write_digits(writer, all->serving);
 }
 
 void xt_handle_readyz(struct xt_call *call, struct xt_answer *answer)
@@ -78,12 +67,12 @@ void xt_handle_readyz(struct xt_call *call, struct xt_answer *answer)
     if (service->generation != NULL) {
         const struct xt_manifest *manifest = xt_generation_manifest(service->generation);
         xt_write_literal(&writer, ",\"generation\":");
-        write_number(&writer, manifest->number);
+        xt_write_digits(&writer, manifest->number);
         xt_write_literal(&writer, ",\"people\":");
-        write_number(&writer, manifest->people);
+        xt_write_digits(&writer, manifest->people);
     }
     xt_write_literal(&writer, ",\"partners\":");
-    write_number(&writer, service->partners == NULL ? 0 : xt_partners_count(service->partners));
+    xt_write_digits(&writer, service->partners == NULL ? 0 : xt_partners_count(service->partners));
     xt_write_literal(&writer, "}\n");
     answer_json(answer, ready ? 200 : 503, &writer);
     answer->retry_after_s = ready ? 0 : xt_problem_text(XT_PROBLEM_NOT_READY)->retry_after_s;

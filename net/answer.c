@@ -84,17 +84,6 @@ void xt_answer_head_set_time(struct xt_answer_head *head, uint64_t unix_s)
     head->size = writer.size;
 }
 
-static void write_number(struct xt_writer *writer, size_t value)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    xt_write(writer, digits + at, sizeof(digits) - at);
-}
-
 static void write_allow(struct xt_writer *writer, uint8_t allow)
 {
     static const char *const names[] = {"GET", "HEAD", "POST", "OPTIONS", "PUT", "DELETE", "PATCH"};
@@ -129,7 +118,7 @@ void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *
         }
     } else if (answer->type != XT_TYPE_NONE) {
         xt_write_literal(writer, "Content-Length: ");
-        write_number(writer, answer->body.size);
+        xt_write_digits(writer, answer->body.size);
         xt_write_literal(writer, "\r\n");
     }
     size_t head_size = form.tls ? head->size : head->plain_size;
@@ -138,7 +127,7 @@ void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *
     } else {
         xt_write(writer, head->text, head->date_size);
         xt_write_literal(writer, "Cache-Control: max-age=");
-        write_number(writer, answer->max_age_s);
+        xt_write_digits(writer, answer->max_age_s);
         xt_write_literal(writer, "\r\n");
         xt_write(writer, head->text + head->rest_at, head_size - head->rest_at);
     }
@@ -149,7 +138,7 @@ void xt_answer_write(const struct xt_answer_head *head, const struct xt_answer *
     }
     if (answer->retry_after_s > 0) {
         xt_write_literal(writer, "Retry-After: ");
-        write_number(writer, answer->retry_after_s);
+        xt_write_digits(writer, answer->retry_after_s);
         xt_write_literal(writer, "\r\n");
     }
     if (answer->allow != 0) {

@@ -205,7 +205,7 @@ static enum xt_status compare_passcode(struct xt_service *service,
 static bool can_authenticate(const struct xt_service *service)
 {
     return service->keyring != NULL && service->deferred != NULL && service->hashing != NULL &&
-           xt_token_can_be_given(service);
+           xt_oauth_can_give(service);
 }
 
 /* A better hash is not made before the writer has let him pass. */
@@ -254,11 +254,12 @@ static void finish(struct xt_deferred *deferred, struct xt_call *call, struct xt
     } else if (!can_authenticate(service)) {
         xt_call_refuse(call, XT_PROBLEM_NOT_READY, NULL, answer);
     } else {
-        const struct xt_token_grant grant = {.number = attempt->subject.value,
-                                             .factors = attempt->proof.factors,
-                                             .unlocked_by = attempt->proof.unlocked_by,
-                                             .audience = xt_span_of_string(attempt->audience),
-                                             .certificate = attempt->certificate};
+        struct xt_token_grant grant = {.number = attempt->subject.value,
+                                       .factors = attempt->proof.factors,
+                                       .unlocked_by = attempt->proof.unlocked_by,
+                                       .partner = call->entry.partner,
+                                       .audience = xt_span_of_string(attempt->audience)};
+        memcpy(grant.certificate, attempt->certificate, sizeof(grant.certificate));
         xt_token_answer(call, &grant, answer);
     }
 }

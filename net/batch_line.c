@@ -116,14 +116,8 @@ static enum xt_status write_down(const struct moment *moment, const struct xt_ba
 
 void xt_batch_write_number(struct xt_writer *writer, const char *before, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
     xt_write_string(writer, before);
-    xt_write(writer, digits + at, sizeof(digits) - at);
+    xt_write_digits(writer, value);
 }
 
 static void write_refusal(const struct xt_batch_group *group, unsigned at,

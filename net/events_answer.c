@@ -13,14 +13,8 @@ bool xt_events_is_busy(const struct xt_stream *base)
 
 static void write_number(struct xt_writer *writer, const char *before, uint64_t value)
 {
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
     xt_write_string(writer, before);
-    xt_write(writer, digits + at, sizeof(digits) - at);
+    xt_write_digits(writer, value);
 }
 
 static void write_text(struct xt_writer *writer, const char *before, struct xt_span text)

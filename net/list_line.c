@@ -65,24 +65,13 @@ static uint32_t suggest(const struct xt_list_answer *read, unsigned hints)
 
 /* ---- NDJSON ------------------------------------------------------------------------------------- */
 
-static void write_number(struct xt_writer *writer, uint64_t value)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    xt_write(writer, digits + at, sizeof(digits) - at);
-}
-
 static enum xt_status write_json(const struct xt_list_row *row, struct xt_span answer,
                                  uint32_t suggestions, struct xt_writer *writer)
 {
     static const char begin[] = "{\"line\":";
     size_t at = sizeof(begin) - 1;
     xt_write_string(writer, begin);
-    write_number(writer, row->number);
+    xt_write_digits(writer, row->number);
     if (row->code != NULL) {
         xt_write_string(writer, ",\"status\":400,\"code\":\"");
         xt_write_string(writer, row->code);

@@ -248,12 +248,12 @@ enum xt_status xt_audit_entry_decode(struct xt_span bytes, struct xt_audit_entry
     bool has_attributes = (flags & FLAG_ATTRIBUTES) != 0;
     entry->attributes = has_attributes ? (uint32_t)xt_take(&taker, 4) : 0;
     entry->given = has_attributes ? (uint32_t)xt_take(&taker, 4) : 0;
-    bool fine = take_results(&taker, entry) && version == XT_AUDIT_ENTRY_VERSION &&
-                (flags & ~(FLAG_SUBJECT | FLAG_EVENT | FLAG_LINE | FLAG_ATTEMPT |
-                           FLAG_ATTRIBUTES)) == 0 &&
-                has_line == (entry->line != 0) && is_event == (entry->event != 0) &&
-                is_attempt == (entry->attempt != 0) &&
-                has_attributes == (entry->attributes != 0) && numbers_are_sound(entry);
+    bool fine =
+        take_results(&taker, entry) && version == XT_AUDIT_ENTRY_VERSION &&
+        (flags & ~(FLAG_SUBJECT | FLAG_EVENT | FLAG_LINE | FLAG_ATTEMPT | FLAG_ATTRIBUTES)) == 0 &&
+        has_line == (entry->line != 0) && is_event == (entry->event != 0) &&
+        is_attempt == (entry->attempt != 0) && has_attributes == (entry->attributes != 0) &&
+        numbers_are_sound(entry);
     return fine ? XT_OK : XT_CORRUPT;
 }
 
@@ -276,17 +276,6 @@ static void write_hex(struct xt_writer *writer, const uint8_t *bytes, size_t siz
         xt_write_byte(writer, (uint8_t)digits[bytes[i] >> 4]);
         xt_write_byte(writer, (uint8_t)digits[bytes[i] & 15]);
     }
-}
-
-static void write_number(struct xt_writer *writer, uint64_t value)
-{
-    char digits[20];
-    size_t at = sizeof(digits);
-    do {
-        digits[--at] = (char)('0' + value % 10);
-        value /= 10;
-    } while (value > 0);
-    xt_write(writer, digits + at, sizeof(digits) - at);
 }
 
 static void write_claims(struct xt_writer *writer, const struct xt_audit_entry *entry)
@@ -344,14 +333,14 @@ void xt_audit_entry_to_json(const struct xt_audit_entry *entry, struct xt_writer
     if (entry->event != 0) {
         write_member(writer, "event", xt_span_of_string(event_name(entry->event)));
         xt_write_literal(writer, ",\"sequence\":");
-        write_number(writer, entry->sequence);
+        xt_write_digits(writer, entry->sequence);
     }
     if (entry->attempt != 0) {
         write_member(writer, "attempt", xt_span_of_string(attempt_names[entry->attempt]));
     }
     if (entry->line != 0) {
         xt_write_literal(writer, ",\"line\":");
-        write_number(writer, entry->line);
+        xt_write_digits(writer, entry->line);
     }
     if (entry->verdict != XT_AUDIT_NO_VERDICT) {
         xt_write_string(writer, entry->verdict == XT_AUDIT_VERIFIED
